@@ -1,0 +1,1 @@
+//! Our own HTTP JSON: requests, answers, problem documents, OpenAPI.

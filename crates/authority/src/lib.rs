@@ -1,0 +1,1 @@
+//! Issues, judges, records, stops: one room per capability, one file per verb.

@@ -1,0 +1,1 @@
+//! The enforcement point in front of MCP servers.

@@ -1,0 +1,146 @@
+//! Identifiers: every kind of thing has its own type, so that one cannot stand in for another.
+//!
+//! The text form is a prefix and 26 characters of Crockford base 32 (`agt_01J…`): 48 bits of
+//! milliseconds, then 80 random bits. Ids are never reused.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::entropy::Entropy;
+use crate::time::Timestamp;
+
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+const LENGTH: usize = 26;
+
+/// Why a text is not an identifier of the kind that was expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an identifier of the form `{prefix}_` and 26 characters")]
+pub struct InvalidId {
+    /// The prefix that was expected.
+    pub prefix: &'static str,
+}
+
+fn encode(value: u128) -> [u8; LENGTH] {
+    let mut text = [0; LENGTH];
+    for (place, slot) in text.iter_mut().enumerate() {
+        let shift = 5 * (LENGTH - 1 - place);
+        *slot = ALPHABET[(value >> shift) as usize & 31];
+    }
+    text
+}
+
+fn decode(text: &str) -> Option<u128> {
+    // The first character carries three bits only; a larger one would not fit 128 bits.
+    if text.len() != LENGTH || text.as_bytes()[0] > b'7' {
+        return None;
+    }
+    text.bytes().try_fold(0, |value: u128, byte| {
+        let digit = ALPHABET.iter().position(|&letter| letter == byte)?;
+        Some((value << 5) | digit as u128)
+    })
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u128);
+
+        impl $name {
+            /// The prefix of the text form.
+            pub const PREFIX: &'static str = $prefix;
+
+            /// Makes a new identifier that sorts by `now`.
+            pub fn generate(now: Timestamp, entropy: &dyn Entropy) -> Self {
+                let mut random = [0; 16];
+                entropy.fill(&mut random[6..]);
+                let millis = (now.as_micros() / 1_000) as u128 & 0xffff_ffff_ffff;
+                Self((millis << 80) | u128::from_be_bytes(random))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!($prefix, "_"))?;
+                encode(self.0).iter().try_for_each(|&byte| fmt::Write::write_char(f, byte.into()))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                text.strip_prefix(concat!($prefix, "_"))
+                    .and_then(decode)
+                    .map(Self)
+                    .ok_or(InvalidId { prefix: $prefix })
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// A registered agent; also its OAuth `client_id`.
+    AgentId = "agt";
+    /// A person or a team that answers for agents.
+    OwnerId = "own";
+    /// A resource server that may introspect, or an MCP server behind the gateway.
+    ResourceId = "rsc";
+    /// A policy text under version control of the authority.
+    PolicyId = "pol";
+    /// One decision of the decision point.
+    DecisionId = "dec";
+    /// One entry of the record.
+    EventId = "evt";
+    /// One access token (`jti`).
+    TokenId = "tok";
+    /// One request to our HTTP surface, for correlation.
+    RequestId = "req";
+    /// A session of an MCP client at the gateway.
+    SessionId = "ses";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn printed_then_parsed_is_the_same(value: u128) {
+            let id = AgentId(value);
+            prop_assert_eq!(id.to_string().parse::<AgentId>(), Ok(id));
+        }
+
+        #[test]
+        fn any_text_is_parsed_or_refused_without_panic(text in ".{0,40}") {
+            if let Ok(id) = text.parse::<AgentId>() {
+                prop_assert_eq!(id.to_string(), text);
+            }
+        }
+    }
+
+    #[test]
+    fn another_kind_of_id_is_refused() {
+        let text = OwnerId(7).to_string();
+        assert!(text.parse::<AgentId>().is_err());
+    }
+}

@@ -1,0 +1,246 @@
+//! Versions of an agent: a chain of documents, each named by its digest.
+
+use std::fmt;
+
+use crate::digest::Digest;
+use crate::document::{Document, ToolPermission};
+use crate::id::AgentId;
+use crate::time::Timestamp;
+
+/// One version: a document with its place in the agent's chain and the authority's signature.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Version {
+    /// Whose version this is.
+    pub agent_id: AgentId,
+    /// 1 for the first; only ever grows (IDR-02).
+    pub number: i64,
+    /// The digest of the canonical document: the version's name.
+    pub digest: Digest,
+    /// The digest of the version before, `None` for the first.
+    pub previous: Option<Digest>,
+    /// What the owner declared.
+    pub document: Document,
+    /// The compact JWS over the digest, the number and the previous digest.
+    pub signature: String,
+    /// Who proposed it.
+    pub proposed_by: String,
+    /// When it was proposed.
+    pub proposed_at: Timestamp,
+    /// Whether it is in force, waiting, or past.
+    pub state: VersionState,
+}
+
+/// Where a version stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VersionState {
+    /// Waits for a second person; the version before stays in force.
+    Pending,
+    /// In force since.
+    InForce {
+        /// Since when.
+        since: Timestamp,
+        /// Who accepted it.
+        accepted_by: String,
+    },
+    /// Replaced by a later version.
+    Superseded {
+        /// When.
+        at: Timestamp,
+    },
+    /// Refused by the reviewer.
+    Rejected {
+        /// When.
+        at: Timestamp,
+        /// By whom.
+        by: String,
+    },
+}
+
+/// One way in which a new version may do, reach or be more than the old one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Widening {
+    /// A capability that the old version lacked, or with a higher risk.
+    Capability(String),
+    /// Data, or a kind of access to it, or a higher class, that the old version lacked.
+    DataAccess(String),
+    /// A tool or a permission on it that the old version lacked.
+    Tool(String),
+    /// Less human oversight.
+    Oversight(String),
+    /// More autonomy.
+    Autonomy,
+    /// The end was moved out or removed.
+    Expiry,
+    /// Another model, prompt, image, code or configuration: what was reviewed is not what would run.
+    Composition(&'static str),
+}
+
+impl fmt::Display for Widening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Capability(name) => write!(f, "capability `{name}` added or riskier"),
+            Self::DataAccess(name) => write!(f, "data access to `{name}` added or widened"),
+            Self::Tool(name) => write!(f, "tool `{name}` added or widened"),
+            Self::Oversight(name) => write!(f, "human oversight of `{name}` removed"),
+            Self::Autonomy => f.write_str("more autonomy"),
+            Self::Expiry => f.write_str("later expiry"),
+            Self::Composition(part) => write!(f, "another {part}"),
+        }
+    }
+}
+
+/// Everything in which `new` is wider than `old`; empty when it only narrows (R3, IDR-06).
+pub fn widenings(old: &Document, new: &Document) -> Vec<Widening> {
+    let mut found = Vec::new();
+    for capability in &new.capabilities {
+        let known = old
+            .capabilities
+            .iter()
+            .any(|before| before.name == capability.name && before.risk >= capability.risk);
+        if !known {
+            found.push(Widening::Capability(capability.name.clone()));
+        }
+    }
+    for data in &new.data_access {
+        let known = old.data_access.iter().any(|before| {
+            before.resource == data.resource
+                && before.classification >= data.classification
+                && data
+                    .access
+                    .iter()
+                    .all(|access| before.access.contains(access))
+        });
+        if !known {
+            found.push(Widening::DataAccess(data.resource.clone()));
+        }
+    }
+    for grant in &new.tools {
+        let known = old.tools.iter().any(|before| {
+            before.server == grant.server
+                && (before.tool == grant.tool || before.tool == "*")
+                && grant.permissions.iter().all(|permission| {
+                    before.permissions.contains(permission)
+                        || before.permissions.contains(&ToolPermission::Call)
+                })
+        });
+        if !known {
+            found.push(Widening::Tool(format!("{}/{}", grant.server, grant.tool)));
+        }
+    }
+    if let Some(oversight) = &old.human_oversight {
+        for what in &oversight.required_for {
+            let kept = new.human_oversight.as_ref().is_some_and(|after| {
+                after.required_for.contains(what) && after.approvers == oversight.approvers
+            });
+            if !kept {
+                found.push(Widening::Oversight(what.clone()));
+            }
+        }
+    }
+    if new.autonomy_level > old.autonomy_level {
+        found.push(Widening::Autonomy);
+    }
+    let later = match (old.expires_at, new.expires_at) {
+        (Some(before), Some(after)) => after > before,
+        (Some(_), None) => true,
+        (None, _) => false,
+    };
+    if later {
+        found.push(Widening::Expiry);
+    }
+    let composition = [
+        ("model", old.model == new.model),
+        ("code", old.integrity.code == new.integrity.code),
+        (
+            "configuration",
+            old.integrity.configuration == new.integrity.configuration,
+        ),
+        ("image", old.integrity.image == new.integrity.image),
+        ("prompt", old.integrity.prompt == new.integrity.prompt),
+        ("skills", old.integrity.skills == new.integrity.skills),
+    ];
+    let changed = composition.into_iter().filter(|(_, same)| !same);
+    found.extend(changed.map(|(part, _)| Widening::Composition(part)));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(extra: serde_json::Value) -> Document {
+        let mut json = serde_json::json!({"name": "bot", "owner": "alice@example.com"});
+        for (key, value) in extra.as_object().expect("an object") {
+            json[key] = value.clone();
+        }
+        serde_json::from_value(json).expect("a document")
+    }
+
+    #[track_caller]
+    fn check(old: serde_json::Value, new: serde_json::Value, expected: &[&str]) {
+        let found: Vec<String> = widenings(&document(old), &document(new))
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn idr_06_growth_is_named_and_shrinking_is_not_growth() {
+        use serde_json::json;
+        let low = json!({"capabilities": [{"name": "pay", "risk": "low"}]});
+        let high = json!({"capabilities": [{"name": "pay", "risk": "high"}]});
+        check(
+            json!({}),
+            low.clone(),
+            &["capability `pay` added or riskier"],
+        );
+        check(
+            low.clone(),
+            high.clone(),
+            &["capability `pay` added or riskier"],
+        );
+        check(high, low.clone(), &[]);
+        check(low, json!({}), &[]);
+
+        let all = json!({"tools": [{"server": "desk", "tool": "*"}]});
+        let one = json!({"tools": [{"server": "desk", "tool": "refund"}]});
+        check(all.clone(), one.clone(), &[]);
+        check(one, all, &["tool `desk/*` added or widened"]);
+
+        let read = json!({"data_access": [{"resource": "crm", "access": ["read"], "classification": "internal"}]});
+        let write = json!({"data_access": [{"resource": "crm", "access": ["read", "write"], "classification": "internal"}]});
+        check(
+            read.clone(),
+            write.clone(),
+            &["data access to `crm` added or widened"],
+        );
+        check(write, read, &[]);
+
+        let watched =
+            json!({"human_oversight": {"required_for": ["pay"], "approvers": ["bob@example.com"]}});
+        check(
+            watched.clone(),
+            json!({}),
+            &["human oversight of `pay` removed"],
+        );
+        check(json!({}), watched, &[]);
+
+        check(
+            json!({}),
+            json!({"autonomy_level": "autonomous"}),
+            &["more autonomy"],
+        );
+        check(json!({}), json!({"autonomy_level": "assisted"}), &[]);
+        check(
+            json!({"expires_at": "2027-01-01T00:00:00Z"}),
+            json!({}),
+            &["later expiry"],
+        );
+        check(
+            json!({"model": {"name": "a"}}),
+            json!({"model": {"name": "b"}}),
+            &["another model"],
+        );
+    }
+}

@@ -1,0 +1,1 @@
+//! One SQL over SQLite and PostgreSQL: transactions, migrations, the outbox.
