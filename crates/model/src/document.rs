@@ -3,6 +3,7 @@
 //! The digest of the canonical document is the agent's version. Members that the authority decides
 //! (id, status, version, times, signature) are not part of it and are refused on the way in.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -13,11 +14,11 @@ use crate::time::Timestamp;
 pub const SCHEMA: &str = "chancery/agent-identity/1";
 
 /// An identity document, version 1.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Document {
     /// The shape of this document; [`SCHEMA`] when absent.
-    #[serde(default = "schema")]
+    #[serde(default = "known_schema")]
     pub schema: String,
     /// Unique among the agents that are not retired.
     pub name: AgentName,
@@ -64,16 +65,16 @@ pub struct Document {
     pub expires_at: Option<DateTime>,
 }
 
-fn schema() -> String {
+fn known_schema() -> String {
     SCHEMA.to_owned()
 }
 
 /// The name of an agent: 1 to 64 of `a-z`, `0-9`, `-`, `_` and `.`, beginning with a letter or digit.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct AgentName(
     // INVARIANT: matches `[a-z0-9][a-z0-9._-]{0,63}`, and is not the text form of an agent id.
-    String,
+    #[schemars(regex(pattern = "^[a-z0-9][a-z0-9._-]{0,63}$"))] String,
 );
 
 /// The text is not a legal name.
@@ -120,7 +121,7 @@ impl<'de> Deserialize<'de> for AgentName {
 }
 
 /// A language model, by provider, name and version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
     /// Who serves it.
@@ -134,7 +135,7 @@ pub struct Model {
 }
 
 /// Where an agent runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hosting {
     /// Cloud, cluster or machine.
@@ -149,7 +150,18 @@ pub struct Hosting {
 
 /// How much an agent does without a person; each level includes those before it.
 #[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum AutonomyLevel {
@@ -163,7 +175,9 @@ pub enum AutonomyLevel {
 }
 
 /// How bad the misuse of a capability would be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Risk {
     /// Easily undone.
@@ -177,7 +191,9 @@ pub enum Risk {
 }
 
 /// How sensitive data is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Classification {
     /// Anyone may see it.
@@ -191,7 +207,7 @@ pub enum Classification {
 }
 
 /// Something that the agent can do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Capability {
     /// A short name, such as `refunds.issue`.
@@ -201,7 +217,9 @@ pub struct Capability {
 }
 
 /// What may be done with data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Access {
     /// Look.
@@ -213,7 +231,7 @@ pub enum Access {
 }
 
 /// Data that the agent reaches.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataAccess {
     /// Which data: a name or a URI.
@@ -225,7 +243,9 @@ pub struct DataAccess {
 }
 
 /// What may be done with a tool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolPermission {
     /// See it in lists.
@@ -235,7 +255,7 @@ pub enum ToolPermission {
 }
 
 /// A tool that the agent may use.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ToolGrant {
     /// The name of the MCP server behind the gateway.
@@ -252,7 +272,7 @@ fn call() -> Vec<ToolPermission> {
 }
 
 /// What needs a person, and who that is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HumanOversight {
     /// Capabilities or tools that need a person's approval.
@@ -262,7 +282,7 @@ pub struct HumanOversight {
 }
 
 /// Digests of the parts that make the agent behave as it does.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Integrity {
     /// Of its source or build.
@@ -289,7 +309,8 @@ impl Integrity {
 }
 
 /// A moment as an RFC 3339 text in UTC with seconds, such as `2027-01-31T00:00:00Z`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
+#[schemars(with = "String", extend("format" = "date-time"))]
 pub struct DateTime(pub Timestamp);
 
 impl std::fmt::Display for DateTime {
@@ -342,6 +363,11 @@ pub enum InvalidDocument {
 pub const MAX_ENTRIES: usize = 500;
 
 impl Document {
+    /// The published JSON Schema (2020-12) of the document.
+    pub fn json_schema() -> serde_json::Value {
+        schemars::schema_for!(Document).to_value()
+    }
+
     /// Checks what the types do not: limits, duplicates, legal names and a future end.
     pub fn check(&self, now: Timestamp) -> Result<(), InvalidDocument> {
         if self.schema != SCHEMA {

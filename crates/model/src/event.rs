@@ -11,7 +11,19 @@ use crate::id::{AgentId, DecisionId, EventId, OwnerId, TokenId};
 use crate::time::Timestamp;
 
 /// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 pub enum EventKind {
     /// The authority began a new log.
     #[serde(rename = "authority.founded")]
@@ -118,7 +130,7 @@ pub enum EventKind {
 }
 
 /// One fact. What does not apply is absent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Event {
     /// Who did it.
@@ -158,7 +170,7 @@ pub struct Event {
 }
 
 /// Who acts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Actor {
     /// The id within its kind: a handle, an agent id, a resource id; empty when unknown.
@@ -168,7 +180,7 @@ pub struct Actor {
 }
 
 /// Kinds of principals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ActorKind {
     /// A person with a login.
@@ -186,7 +198,7 @@ pub enum ActorKind {
 }
 
 /// An agent as it was when the event happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AgentFacts {
     /// Its id.
@@ -204,7 +216,7 @@ pub struct AgentFacts {
 }
 
 /// What was asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CallFacts {
     /// The action: a tool call, a method, an act on the authority.
@@ -220,7 +232,7 @@ pub struct CallFacts {
 }
 
 /// A decision, as the record holds it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DecisionFacts {
     /// Why, for machines.
@@ -251,7 +263,7 @@ impl From<&Decision> for DecisionFacts {
 }
 
 /// A token, never its text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenFacts {
     /// Whom it is for.

@@ -31,7 +31,9 @@ pub enum OwnerKind {
 }
 
 /// How an identity document names an owner.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, schemars::JsonSchema,
+)]
 #[serde(transparent)]
 pub struct OwnerHandle(
     // INVARIANT: lower case; either an e-mail address or `team:` and a name.

@@ -1,0 +1,67 @@
+//! The table of our endpoints: the one list behind the OpenAPI document and the coverage tests.
+
+use chancery_model::action::Action;
+
+/// One endpoint under `/v1`.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// `GET`, `POST`, `PUT` or `DELETE`.
+    pub method: &'static str,
+    /// The path, with `{parameters}`.
+    pub path: &'static str,
+    /// The act that the decision point is asked about; `None` when any authenticated caller may.
+    pub action: Option<Action>,
+    /// The name of the request's shape, when it has a body.
+    pub request: Option<&'static str>,
+    /// The name of the answer's shape.
+    pub answer: &'static str,
+    /// One sentence for the OpenAPI document.
+    pub summary: &'static str,
+}
+
+macro_rules! routes {
+    ($($method:literal $path:literal $action:expr, $request:expr, $answer:literal, $summary:literal;)*) => {
+        &[$(Route { method: $method, path: $path, action: $action, request: $request, answer: $answer, summary: $summary }),*]
+    };
+}
+
+/// Every endpoint under `/v1`.
+pub const ROUTES: &[Route] = routes! {
+    "GET" "/v1/whoami" None, None, "WhoAmI", "Say who the caller is";
+    "POST" "/v1/agents" Some(Action::AgentRegister), Some("RegisterAgent"), "AgentView", "Register an agent";
+    "GET" "/v1/agents" Some(Action::AgentRead), None, "AgentPage", "List agents";
+    "GET" "/v1/agents/{agent}" Some(Action::AgentRead), None, "AgentView", "Show an agent";
+    "PUT" "/v1/agents/{agent}" Some(Action::AgentUpdate), Some("UpdateAgent"), "AgentView", "Propose a new version";
+    "PUT" "/v1/agents/{agent}/keys" Some(Action::AgentUpdate), Some("ReplaceKeys"), "AgentView", "Replace an agent's keys";
+    "GET" "/v1/agents/{agent}/versions" Some(Action::AgentRead), None, "VersionPage", "List the versions of an agent";
+    "POST" "/v1/agents/{agent}/versions/{number}/accept" Some(Action::AgentAccept), None, "AgentView", "Put a proposed version into force";
+    "POST" "/v1/agents/{agent}/versions/{number}/reject" Some(Action::AgentAccept), Some("Because"), "AgentView", "Refuse a proposed version";
+    "POST" "/v1/agents/{agent}/activate" Some(Action::AgentActivate), None, "AgentView", "Put a draft into force";
+    "POST" "/v1/agents/{agent}/suspend" Some(Action::AgentSuspend), Some("Because"), "Stopped", "Stop an agent for now";
+    "POST" "/v1/agents/{agent}/resume" Some(Action::AgentResume), None, "AgentView", "Let a suspended agent act again";
+    "POST" "/v1/agents/{agent}/retire" Some(Action::AgentRetire), Some("Because"), "Stopped", "Stop an agent for good";
+    "POST" "/v1/agents/{agent}/transfer" Some(Action::AgentTransfer), Some("TransferAgent"), "AgentView", "Give an agent to another owner";
+    "POST" "/v1/owners" Some(Action::OwnerManage), Some("AddOwner"), "OwnerView", "Add a person or a team, or change a team's members";
+    "GET" "/v1/owners" Some(Action::OwnerRead), None, "OwnerPage", "List owners";
+    "POST" "/v1/owners/{owner}/disable" Some(Action::OwnerManage), Some("Because"), "OwnerView", "Record that an owner left";
+    "POST" "/v1/owners/{owner}/logins" Some(Action::OwnerManage), Some("IssueLogin"), "Login", "Give a person a login";
+    "POST" "/v1/resources" Some(Action::ResourceManage), Some("RegisterResource"), "ResourceView", "Register a resource server";
+    "GET" "/v1/resources" Some(Action::ResourceRead), None, "ResourcePage", "List resource servers";
+    "POST" "/v1/mcp" Some(Action::McpManage), Some("AddMcpServer"), "McpServerView", "Put an MCP server behind the gateway";
+    "GET" "/v1/mcp" Some(Action::McpRead), None, "McpServerPage", "List MCP servers";
+    "GET" "/v1/mcp/{server}" Some(Action::McpRead), None, "McpServerView", "Show an MCP server and its tools";
+    "POST" "/v1/mcp/{server}/accept" Some(Action::McpManage), None, "McpServerView", "Accept the server's tools as they are now";
+    "DELETE" "/v1/mcp/{server}" Some(Action::McpManage), None, "McpServerView", "Remove an MCP server";
+    "PUT" "/v1/policies/{policy}" Some(Action::PolicyManage), Some("PolicyText"), "PolicyView", "Add or replace a policy text";
+    "GET" "/v1/policies" Some(Action::PolicyRead), None, "PolicyPage", "List policy texts";
+    "DELETE" "/v1/policies/{policy}" Some(Action::PolicyManage), None, "PolicyView", "Remove a policy text";
+    "POST" "/v1/policies/check" Some(Action::PolicyRead), Some("PolicyText"), "CheckReport", "Check a text against what is in force";
+    "POST" "/v1/policies/explain" Some(Action::PolicyRead), Some("ExplainCall"), "Explanation", "Explain what would be decided";
+    "GET" "/v1/policies/schema" Some(Action::PolicyRead), None, "SchemaText", "The Cedar schema that policies are checked against";
+    "GET" "/v1/keys" Some(Action::LogRead), None, "KeyPage", "List signing keys";
+    "POST" "/v1/keys/rotate" Some(Action::KeyRotate), Some("RotateKey"), "KeyView", "Rotate a signing key";
+    "POST" "/v1/tokens/revoke" Some(Action::TokenRevoke), Some("RevokeToken"), "Stopped", "Revoke a token";
+    "GET" "/v1/log" Some(Action::LogRead), None, "LogView", "The state of the record";
+    "GET" "/v1/events" Some(Action::LogRead), None, "EventPage", "Search the record";
+    "GET" "/v1/receipts/{event}" Some(Action::LogRead), None, "Receipt", "A receipt for one event";
+};
