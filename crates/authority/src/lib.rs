@@ -1,1 +1,30 @@
 //! Issues, judges, records, stops: one room per capability, one file per verb.
+//!
+//! A room uses the rooms above it in the list below, never those beneath. What any room may use stands
+//! before the rooms: the state of the authority, the context of a request, errors, and the refresh that
+//! makes a committed change visible to all who enforce. No room holds SQL, and no rule that `model` or
+//! `policy` could hold.
+
+pub mod config;
+pub mod ctx;
+pub mod directory;
+pub mod error;
+pub mod extract;
+pub mod keyring;
+mod refresh;
+pub mod state;
+mod text;
+
+// rooms
+pub mod audit;
+pub mod keys;
+pub mod accounts;
+pub mod agents;
+pub mod policies;
+pub mod resources;
+pub mod tokens;
+pub mod enforcement;
+
+// roof of the rooms
+pub mod found;
+pub mod router;

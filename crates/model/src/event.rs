@@ -97,6 +97,9 @@ pub enum EventKind {
     /// A signing key was replaced.
     #[serde(rename = "key.rotated")]
     KeyRotated,
+    /// A client used up an assertion at an endpoint that issues nothing.
+    #[serde(rename = "client.authenticated")]
+    ClientAuthenticated,
     /// An access token was issued.
     #[serde(rename = "token.issued")]
     TokenIssued,

@@ -58,6 +58,11 @@ macro_rules! ids {
                 let millis = (now.as_micros() / 1_000) as u128 & 0xffff_ffff_ffff;
                 Self((millis << 80) | u128::from_be_bytes(random))
             }
+
+            /// When it was made, to the millisecond.
+            pub fn made_at(self) -> Timestamp {
+                Timestamp::from_micros((self.0 >> 80) as i64 * 1_000)
+            }
         }
 
         impl fmt::Display for $name {
@@ -117,6 +122,45 @@ ids! {
     RequestId = "req";
     /// A session of an MCP client at the gateway.
     SessionId = "ses";
+}
+
+/// Who authenticates at the OAuth endpoints; the `client_id` is the id itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ClientId {
+    /// An agent.
+    Agent(AgentId),
+    /// A resource server.
+    Resource(ResourceId),
+}
+
+impl From<AgentId> for ClientId {
+    fn from(id: AgentId) -> Self {
+        Self::Agent(id)
+    }
+}
+
+impl From<ResourceId> for ClientId {
+    fn from(id: ResourceId) -> Self {
+        Self::Resource(id)
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Agent(id) => id.fmt(f),
+            Self::Resource(id) => id.fmt(f),
+        }
+    }
+}
+
+impl FromStr for ClientId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let agent = text.parse().map(Self::Agent);
+        agent.or_else(|not_agent| text.parse().map(Self::Resource).map_err(|_| not_agent))
+    }
 }
 
 #[cfg(test)]

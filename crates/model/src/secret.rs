@@ -11,6 +11,11 @@ impl<T: Zeroize> Secret<T> {
         Self(secret)
     }
 
+    /// Lets the one place that makes the secret write it.
+    pub fn expose_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+
     /// Shows the secret to the one place that needs it.
     pub fn expose(&self) -> &T {
         &self.0

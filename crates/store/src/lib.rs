@@ -1,1 +1,26 @@
-//! One SQL over SQLite and PostgreSQL: transactions, migrations, the outbox.
+//! One SQL over SQLite and PostgreSQL.
+//!
+//! The only write door is [`tx::Tx::commit`], which takes the events of the change: a row cannot change
+//! without its record. High-rate events that change nothing else go through [`journal::Journal`], one
+//! durable batch per flush. There is one file per table; functions take `&mut Tx` and give `model`
+//! types. What differs between the databases lives in `connect`. No rule lives here.
+
+pub mod agents;
+pub mod connect;
+pub mod error;
+pub mod journal;
+pub mod log;
+pub mod logins;
+pub mod mcp_servers;
+pub mod meta;
+mod migrate;
+pub mod one_time;
+pub mod outbox;
+pub mod owners;
+pub mod policy_texts;
+pub mod resources;
+pub mod revocations;
+pub mod signing_keys;
+pub mod tx;
+mod value;
+pub mod versions;

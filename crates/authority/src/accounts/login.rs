@@ -1,0 +1,67 @@
+//! Gives a person a login: a random secret, shown once.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::Path;
+use chancery_api::owners::{IssueLogin, Login};
+use chancery_model::action::Action;
+use chancery_model::event::EventKind;
+use chancery_model::owner::OwnerKind;
+use chancery_policy::Target;
+use chancery_store::{logins, owners};
+use chancery_wire::{base64url, hash};
+
+use crate::accounts::add;
+use crate::ctx::Ctx;
+use crate::error::Error;
+use crate::extract::Body;
+use crate::text::rfc3339;
+
+/// The roles that the shipped policies know.
+const ROLES: [&str; 4] = ["administrator", "approver", "operator", "auditor"];
+const DAY: u64 = 86_400;
+
+/// `POST /v1/owners/{owner}/logins`.
+pub async fn issue(
+    ctx: Ctx,
+    Path(handle): Path<String>,
+    Body(body): Body<IssueLogin>,
+) -> Result<Json<Login>, Error> {
+    if body.roles.is_empty() || !body.roles.iter().all(|role| ROLES.contains(&role.as_str())) {
+        return Err(Error::Invalid(format!("`roles` is one or more of {}", ROLES.join(", "))));
+    }
+    let lifetime = body.lifetime.unwrap_or(30 * DAY);
+    if !(60..=90 * DAY).contains(&lifetime) {
+        return Err(Error::Invalid("`lifetime` is 60 seconds to 90 days".to_owned()));
+    }
+    let handle = add::parse(&handle)?;
+    let permit = ctx.authorize(Action::OwnerManage, Target::Owner(handle.as_str())).await?;
+    let mut tx = ctx.begin().await?;
+    let owner = owners::fetch_by_handle(&mut tx, &handle).await?.ok_or(Error::NotFound("owner"))?;
+    if owner.disabled_at.is_some() || owner.kind != OwnerKind::Person {
+        return Err(Error::Conflict("only a person who has not left can have a login".to_owned()));
+    }
+    let mut random = [0; 32];
+    ctx.authority.entropy.fill(&mut random);
+    let token = format!("chl_{}", base64url::encode(&random));
+    let login = logins::Login {
+        secret_hash: hash::sha256(token.as_bytes()),
+        owner_id: owner.id,
+        roles: body.roles.clone(),
+        created_at: ctx.now,
+        expires_at: ctx.now.after(Duration::from_secs(lifetime)),
+    };
+    logins::insert(&mut tx, &login).await?;
+    let mut event = ctx.event(EventKind::LoginIssued);
+    event.facts.insert("owner".to_owned(), owner.id.to_string());
+    event.facts.insert("handle".to_owned(), owner.handle.as_str().to_owned());
+    event.facts.insert("roles".to_owned(), body.roles.join(" "));
+    ctx.commit(permit, tx, event, Vec::new()).await?;
+    Ok(Json(Login {
+        owner: owner.handle.as_str().to_owned(),
+        roles: body.roles,
+        token,
+        expires_at: rfc3339(login.expires_at),
+    }))
+}

@@ -1,0 +1,85 @@
+//! Puts a proposed version into force.
+
+use axum::Json;
+use axum::extract::Path;
+use chancery_api::agents::AgentView;
+use chancery_model::action::Action;
+use chancery_model::agent::AgentState;
+use chancery_model::event::EventKind;
+use chancery_model::version::{Version, VersionState, widenings};
+use chancery_policy::{AgentEntity, Target};
+use chancery_store::tx::Tx;
+use chancery_store::{agents, versions};
+
+use crate::agents::load::{self, Loaded};
+use crate::agents::view;
+use crate::ctx::{About, Ctx};
+use crate::error::Error;
+
+/// `POST /v1/agents/{agent}/versions/{number}/accept`.
+pub async fn accept(
+    ctx: Ctx,
+    Path((agent, number)): Path<(String, i64)>,
+) -> Result<Json<AgentView>, Error> {
+    let mut tx = ctx.begin().await?;
+    let loaded = load::require(&mut tx, &agent).await?;
+    let proposed = require_pending(&mut tx, &loaded, number).await?;
+    if loaded.agent.state == AgentState::Draft {
+        return Err(Error::Conflict("a draft is put into force by activating the agent".to_owned()));
+    }
+    let entity = AgentEntity::of(&loaded.agent, &proposed.document);
+    let about = About {
+        target: Target::Agent(&entity),
+        widens: !widenings(&loaded.version.document, &proposed.document).is_empty(),
+        proposed_by: Some(&proposed.proposed_by),
+    };
+    let permit = ctx.authorize(Action::AgentAccept, about).await?;
+    let loaded = put_into_force(&ctx, &mut tx, loaded, proposed).await?;
+    let event = load::event(&ctx, EventKind::AgentVersionAccepted, &loaded.agent, &loaded.version);
+    let view = view::of(&mut tx, &loaded).await?;
+    ctx.commit(permit, tx, event, Vec::new()).await?;
+    Ok(Json(view))
+}
+
+/// The version `number` of an agent, which must be waiting.
+pub(crate) async fn require_pending(
+    tx: &mut Tx,
+    loaded: &Loaded,
+    number: i64,
+) -> Result<Version, Error> {
+    let version = versions::fetch(tx, loaded.agent.id, number).await?;
+    let version = version.ok_or(Error::NotFound("version"))?;
+    if version.state != VersionState::Pending {
+        return Err(Error::Conflict("that version does not wait for review".to_owned()));
+    }
+    Ok(version)
+}
+
+/// Moves the version in force to the past and `proposed` into its place; only in the transaction of the caller.
+pub(crate) async fn put_into_force(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    loaded: Loaded,
+    mut proposed: Version,
+) -> Result<Loaded, Error> {
+    let Loaded { mut agent, mut version, .. } = loaded;
+    if agent.version.is_some() {
+        version.state = VersionState::Superseded { at: ctx.now };
+        if !versions::update_state(tx, &version, "in_force").await? {
+            return Err(Error::PreconditionFailed);
+        }
+    }
+    proposed.state = VersionState::InForce { since: ctx.now, accepted_by: ctx.caller.name() };
+    if !versions::update_state(tx, &proposed, "pending").await? {
+        return Err(Error::PreconditionFailed);
+    }
+    agent.version = Some((proposed.number, proposed.digest));
+    agent.expires_at = proposed.document.expires_at.map(|end| end.0);
+    agent.updated_at = ctx.now;
+    if !agents::update(tx, &agent, None).await? {
+        return Err(Error::PreconditionFailed);
+    }
+    agent.revision += 1;
+    let entity = AgentEntity::of(&agent, &proposed.document);
+    Ok(Loaded { agent, version: proposed, entity })
+}

@@ -1,0 +1,33 @@
+//! Puts a draft into force.
+
+use axum::Json;
+use axum::extract::Path;
+use chancery_api::agents::AgentView;
+use chancery_model::action::Action;
+use chancery_model::event::EventKind;
+use chancery_policy::Target;
+
+use crate::agents::accept::put_into_force;
+use crate::agents::load::{self, Loaded};
+use crate::agents::view;
+use crate::ctx::{About, Ctx};
+use crate::error::Error;
+
+/// `POST /v1/agents/{agent}/activate`.
+pub async fn activate(ctx: Ctx, Path(agent): Path<String>) -> Result<Json<AgentView>, Error> {
+    let mut tx = ctx.begin().await?;
+    let Loaded { agent, version, entity } = load::require(&mut tx, &agent).await?;
+    let about = About {
+        target: Target::Agent(&entity),
+        widens: true,
+        proposed_by: Some(&agent.registered_by),
+    };
+    let permit = ctx.authorize(Action::AgentActivate, about).await?;
+    let agent = agent.activate(ctx.now).map_err(|error| Error::Conflict(error.to_string()))?;
+    let proposed = version.clone();
+    let loaded = put_into_force(&ctx, &mut tx, Loaded { agent, version, entity }, proposed).await?;
+    let event = load::event(&ctx, EventKind::AgentActivated, &loaded.agent, &loaded.version);
+    let view = view::of(&mut tx, &loaded).await?;
+    ctx.commit(permit, tx, event, Vec::new()).await?;
+    Ok(Json(view))
+}

@@ -1,0 +1,104 @@
+//! Registers an agent: an identity of its own, with an owner who answers and a signed first version.
+
+use axum::Json;
+use chancery_api::agents::{AgentView, RegisterAgent};
+use chancery_model::action::Action;
+use chancery_model::agent::{Agent, AgentState};
+use chancery_model::document::Document;
+use chancery_model::event::EventKind;
+use chancery_model::id::AgentId;
+use chancery_model::version::{Version, VersionState};
+use chancery_policy::{AgentEntity, Target};
+use chancery_store::{agents, error::StoreError, versions};
+use chancery_wire::document::{self, Statement};
+use chancery_wire::jwk::KeySet;
+
+use crate::accounts::resolve;
+use crate::agents::load::{self, Loaded};
+use crate::agents::view;
+use crate::ctx::{About, Ctx};
+use crate::error::Error;
+use crate::extract::Body;
+
+/// `POST /v1/agents`: active at once when policy lets the caller put it into force alone, else a draft.
+pub async fn register(ctx: Ctx, Body(body): Body<RegisterAgent>) -> Result<Json<AgentView>, Error> {
+    let RegisterAgent { document, jwks } = body;
+    check(&ctx, &document)?;
+    let jwks = jwks.map(|jwks| parse_keys(&jwks)).transpose()?;
+    let mut tx = ctx.begin().await?;
+    let (owner, owner_added) = resolve::resolve(&ctx, &mut tx, &document.owner).await?;
+    let caller = ctx.caller.name();
+    let mut agent = Agent {
+        id: AgentId::generate(ctx.now, &*ctx.authority.entropy),
+        name: document.name.clone(),
+        owner_id: owner.id,
+        state: AgentState::Draft,
+        version: None,
+        jwks,
+        created_at: ctx.now,
+        updated_at: ctx.now,
+        expires_at: document.expires_at.map(|end| end.0),
+        registered_by: caller.clone(),
+        revision: 1,
+    };
+    let mut version = sign_version(&ctx, agent.id, 1, None, document);
+    let entity = AgentEntity::of(&agent, &version.document);
+    let target = Target::Agent(&entity);
+    let permit = ctx.authorize(Action::AgentRegister, target).await?;
+    let about = About { target, widens: true, proposed_by: Some(&caller) };
+    if ctx.permit(Action::AgentActivate, about).is_some() {
+        agent = agent.activate(ctx.now).map_err(|error| Error::Conflict(error.to_string()))?;
+        agent.version = Some((version.number, version.digest));
+        version.state = VersionState::InForce { since: ctx.now, accepted_by: caller };
+    }
+    match agents::insert(&mut tx, &agent).await {
+        Err(StoreError::Constraint) => {
+            return Err(Error::Conflict(format!("the name `{}` is in use", agent.name)));
+        }
+        inserted => inserted?,
+    }
+    versions::insert(&mut tx, &version).await?;
+    let mut event = load::event(&ctx, EventKind::AgentRegistered, &agent, &version);
+    event.facts.insert("status".to_owned(), agent.state.name().to_owned());
+    event.facts.insert("version".to_owned(), version.digest.to_string());
+    event.facts.insert("keys".to_owned(), view::thumbprints(agent.jwks.as_deref())?.join(" "));
+    let loaded = Loaded { agent, version, entity };
+    let view = view::of(&mut tx, &loaded).await?;
+    ctx.commit(permit, tx, event, owner_added.into_iter().collect()).await?;
+    Ok(Json(view))
+}
+
+/// The document's own rules, as a refusal that names the member.
+pub(crate) fn check(ctx: &Ctx, document: &Document) -> Result<(), Error> {
+    document.check(ctx.now).map_err(|error| Error::Invalid(error.to_string()))
+}
+
+/// A key set that clients may authenticate with, in canonical form (JWKS-01, JWKS-02).
+pub(crate) fn parse_keys(jwks: &serde_json::Value) -> Result<String, Error> {
+    let keys = KeySet::parse(jwks).map_err(|error| Error::Invalid(format!("`jwks` is not acceptable: {error}")))?;
+    Ok(keys.to_canonical_json())
+}
+
+/// A pending version, signed over its digest, its number and the digest before it.
+pub(crate) fn sign_version(
+    ctx: &Ctx,
+    agent_id: AgentId,
+    number: i64,
+    previous: Option<chancery_model::digest::Digest>,
+    document: Document,
+) -> Version {
+    let digest = document::digest_of(&document);
+    let statement = Statement { agent: agent_id, digest, number, previous };
+    let signature = document::sign_version(&statement, &ctx.authority.keys.load().document);
+    Version {
+        agent_id,
+        number,
+        digest,
+        previous,
+        document,
+        signature,
+        proposed_by: ctx.caller.name(),
+        proposed_at: ctx.now,
+        state: VersionState::Pending,
+    }
+}

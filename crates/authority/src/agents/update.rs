@@ -1,0 +1,94 @@
+//! Proposes a new version: in force at once when policy lets the proposer accept it, else pending (IDR-06).
+
+use axum::Json;
+use axum::extract::Path;
+use axum::http::{HeaderMap, header};
+use chancery_api::agents::{AgentView, UpdateAgent};
+use chancery_model::action::Action;
+use chancery_model::agent::AgentState;
+use chancery_model::event::EventKind;
+use chancery_model::version::{VersionState, widenings};
+use chancery_policy::{AgentEntity, Target};
+use chancery_store::{agents, versions};
+
+use crate::accounts::resolve;
+use crate::agents::accept::put_into_force;
+use crate::agents::load::{self, Loaded};
+use crate::agents::{register, view};
+use crate::ctx::{About, Ctx};
+use crate::error::Error;
+use crate::extract::Body;
+
+/// `PUT /v1/agents/{agent}` with `If-Match` (IDR-07).
+pub async fn update(
+    ctx: Ctx,
+    Path(agent): Path<String>,
+    headers: HeaderMap,
+    Body(body): Body<UpdateAgent>,
+) -> Result<Json<AgentView>, Error> {
+    register::check(&ctx, &body.document)?;
+    let seen = if_match(&headers)?;
+    let mut tx = ctx.begin().await?;
+    let Loaded { agent, version, entity } = load::require(&mut tx, &agent).await?;
+    let permit = ctx.authorize(Action::AgentUpdate, Target::Agent(&entity)).await?;
+    if agent.revision != seen {
+        return Err(Error::PreconditionFailed);
+    }
+    if matches!(agent.state, AgentState::Retired { .. }) {
+        return Err(Error::Conflict("an agent that is retired cannot be changed".to_owned()));
+    }
+    if body.document.name != agent.name {
+        return Err(Error::Invalid("`name` cannot be changed; register another agent".to_owned()));
+    }
+    if body.document.owner != version.document.owner {
+        return Err(Error::Invalid("`owner` is changed by a transfer".to_owned()));
+    }
+    let (_, owner_added) = resolve::resolve(&ctx, &mut tx, &body.document.owner).await?;
+    let latest = versions::fetch_latest(&mut tx, agent.id).await?.ok_or(Error::Broken)?;
+    if latest.state == VersionState::Pending {
+        return Err(Error::Conflict(format!(
+            "version {} waits for review; accept or reject it first",
+            latest.number
+        )));
+    }
+    let number = latest.number + 1;
+    let proposed = register::sign_version(&ctx, agent.id, number, Some(latest.digest), body.document);
+    if proposed.digest == version.digest {
+        return Err(Error::Conflict("the document is the one in force".to_owned()));
+    }
+    let widens = widenings(&version.document, &proposed.document);
+    let entity = AgentEntity::of(&agent, &proposed.document);
+    let caller = ctx.caller.name();
+    let about =
+        About { target: Target::Agent(&entity), widens: !widens.is_empty(), proposed_by: Some(&caller) };
+    let accepted = ctx.permit(Action::AgentAccept, about).is_some();
+    versions::insert(&mut tx, &proposed).await?;
+    let mut loaded = Loaded { agent, version, entity };
+    let mut event = load::event(&ctx, EventKind::AgentVersionProposed, &loaded.agent, &proposed);
+    event.facts.insert("version".to_owned(), proposed.digest.to_string());
+    event.facts.insert("number".to_owned(), number.to_string());
+    let words: Vec<String> = widens.iter().map(ToString::to_string).collect();
+    event.facts.insert("widens".to_owned(), words.join("; "));
+    let mut more: Vec<_> = owner_added.into_iter().collect();
+    if accepted {
+        loaded = put_into_force(&ctx, &mut tx, loaded, proposed).await?;
+        let accepted =
+            load::event(&ctx, EventKind::AgentVersionAccepted, &loaded.agent, &loaded.version);
+        more.push(accepted);
+    } else {
+        // The pending version changes no right, but whoever read the agent before must look again.
+        if !agents::update(&mut tx, &loaded.agent, None).await? {
+            return Err(Error::PreconditionFailed);
+        }
+        loaded.agent.revision += 1;
+    }
+    let view = view::of(&mut tx, &loaded).await?;
+    ctx.commit(permit, tx, event, more).await?;
+    Ok(Json(view))
+}
+
+fn if_match(headers: &HeaderMap) -> Result<i64, Error> {
+    let value = headers.get(header::IF_MATCH).ok_or(Error::PreconditionRequired)?;
+    let text = value.to_str().map_err(|_| Error::PreconditionFailed)?;
+    text.trim_matches('"').parse().map_err(|_| Error::PreconditionFailed)
+}

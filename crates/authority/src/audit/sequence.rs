@@ -1,0 +1,261 @@
+//! Sealing: one process at a time, by a lease row, turns durable events into leaves, tiles and a signed checkpoint.
+//!
+//! Tiles, bundles, head and the removal of the sealed batches commit in one transaction. So a kill at any
+//! moment leaves either the state before or the state after, and no entry is lost, doubled or reordered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chancery_ledger::appender::Appender;
+use chancery_ledger::checkpoint::Checkpoint;
+use chancery_ledger::hash::leaf_hash;
+use chancery_ledger::note::NoteSigner;
+use chancery_ledger::tile::TileRow as HexTile;
+use chancery_model::time::Timestamp;
+use chancery_store::error::StoreError;
+use chancery_store::log::{self, BundleRow, Head, Sealing, TileRow};
+use chancery_store::{outbox, tx::Tx};
+use serde::Deserialize;
+
+use crate::state::Authority;
+
+/// Entries in one bundle.
+pub const BUNDLE: u64 = 256;
+/// Batches that one sealing takes.
+const BATCHES: i64 = 64;
+/// How often the sequencer looks without being rung.
+const PERIOD: Duration = Duration::from_millis(200);
+/// How long a lease lasts unless renewed; each sealing renews it.
+const LEASE: Duration = Duration::from_secs(10);
+
+/// Why the log cannot grow.
+#[derive(Debug, thiserror::Error)]
+pub enum SequenceError {
+    /// The database refused.
+    #[error("the log's rows cannot be read or written")]
+    Store(#[from] StoreError),
+    /// The tiles do not lead to the signed root: something was altered or rolled back (AUD-02).
+    #[error("the log's tiles do not lead to its signed checkpoint of {0} entries; appending stops")]
+    Inconsistent(u64),
+    /// A waiting event is not one of ours.
+    #[error("a waiting event cannot be read")]
+    BadEvent,
+}
+
+/// What a process keeps between sealings: the right edge of the tree.
+pub struct Sequencer {
+    authority: Arc<Authority>,
+    edge: Option<Edge>,
+}
+
+struct Edge {
+    head: Head,
+    appender: Appender,
+    bundle: Bundle,
+}
+
+/// The bundle under construction.
+#[derive(Clone, Default)]
+struct Bundle {
+    entries: String,
+    kinds: BTreeSet<String>,
+    first_at: i64,
+    last_at: i64,
+}
+
+impl Sequencer {
+    /// A sequencer that has not yet taken the lease.
+    pub fn new(authority: Arc<Authority>) -> Self {
+        Self { authority, edge: None }
+    }
+
+    /// Seals as events come, until the process ends.
+    pub async fn run(mut self) {
+        loop {
+            let rung = self.authority.sealing.bell.notified();
+            let _whichever = tokio::time::timeout(PERIOD, rung).await;
+            while match self.seal_some().await {
+                Ok(more) => more,
+                Err(error) => {
+                    self.edge = None;
+                    // Losing the lease or a race is ordinary; the rest is told.
+                    if !matches!(&error, SequenceError::Store(store) if store.is_retryable()) {
+                        tracing::error!(error = &error as &dyn std::error::Error, "the log cannot be sealed");
+                        tokio::time::sleep(PERIOD).await;
+                    }
+                    false
+                }
+            } {}
+        }
+    }
+
+    /// Seals what waits; true when more may.
+    pub async fn seal_some(&mut self) -> Result<bool, SequenceError> {
+        let authority = Arc::clone(&self.authority);
+        let mut tx = authority.store.read().await?;
+        let batches = outbox::oldest(&mut tx, BATCHES).await?;
+        drop(tx);
+        if batches.is_empty() {
+            return Ok(false);
+        }
+        let Some(mut edge) = self.take_edge().await? else { return Ok(false) };
+        let more = batches.len() as i64 == BATCHES;
+        let signer = &authority.keys.load().log;
+        let sealing = edge.grow(&batches, signer, &authority.config.log_origin())?;
+        edge.head = log::seal(&authority.store, &sealing).await?;
+        let size = edge.head.size.unsigned_abs();
+        self.edge = Some(edge);
+        authority.sealing.sealed.send_replace(size);
+        Ok(more)
+    }
+
+    /// The right edge, with a lease that lasts; `None` while another process seals.
+    async fn take_edge(&mut self) -> Result<Option<Edge>, SequenceError> {
+        let now = self.authority.clock.now();
+        if let Some(edge) = self.edge.take().filter(|edge| edge.head.lease_until > now.after(LEASE / 2)) {
+            return Ok(Some(edge));
+        }
+        let node = &self.authority.config.node;
+        let leased = log::lease(&self.authority.store, node, now, now.after(LEASE)).await?;
+        let Some(head) = leased else { return Ok(None) };
+        let mut tx = self.authority.store.read().await?;
+        restore(&mut tx, head, &self.authority).await.map(Some)
+    }
+}
+
+/// Reads the right edge and holds it against the signed checkpoint before anything is appended.
+async fn restore(tx: &mut Tx, head: Head, authority: &Authority) -> Result<Edge, SequenceError> {
+    let size = head.size.unsigned_abs();
+    let inconsistent = SequenceError::Inconsistent(size);
+    let mut rows = BTreeMap::new();
+    for id in chancery_ledger::path::TileId::right_edge(size) {
+        let (level, number) = (i64::from(id.level()), id.index() as i64);
+        if let Some(row) = log::fetch_tile(tx, level, number).await? {
+            rows.insert((level, number), HexTile { hashes: row.hashes, mids: row.mids });
+        }
+    }
+    let read = |id: chancery_ledger::path::TileId| {
+        rows.get(&(i64::from(id.level()), id.index() as i64)).cloned().ok_or(())
+    };
+    let appender = if size == 0 {
+        Appender::new()
+    } else {
+        Appender::restore(size, read).map_err(|_| SequenceError::Inconsistent(size))?
+    };
+    if size > 0 {
+        let verifier = authority.keys.load().log.verifier().clone();
+        let signed = Checkpoint::open(&head.checkpoint, &[verifier]);
+        let signed = signed.map_err(|_| SequenceError::Inconsistent(size))?;
+        let checkpoint = signed.checkpoint();
+        if checkpoint.size() != size || checkpoint.root() != appender.root() {
+            return Err(inconsistent);
+        }
+    }
+    let bundle = match size % BUNDLE {
+        0 => Bundle::default(),
+        _ => {
+            let row = log::fetch_bundle(tx, (size / BUNDLE) as i64).await?.ok_or(inconsistent)?;
+            Bundle {
+                kinds: row.kinds.split(',').filter(|kind| !kind.is_empty()).map(str::to_owned).collect(),
+                entries: row.entries,
+                first_at: row.first_at.as_micros(),
+                last_at: row.last_at.as_micros(),
+            }
+        }
+    };
+    Ok(Edge { head, appender, bundle })
+}
+
+/// The few members of an event that the index needs; reading only these keeps sealing cheap.
+#[derive(Deserialize)]
+struct Indexed<'a> {
+    at: i64,
+    #[serde(borrow)]
+    kind: std::borrow::Cow<'a, str>,
+    #[serde(borrow, default)]
+    agent: Option<IndexedAgent<'a>>,
+}
+
+#[derive(Deserialize)]
+struct IndexedAgent<'a> {
+    #[serde(borrow)]
+    id: std::borrow::Cow<'a, str>,
+}
+
+impl Edge {
+    /// Appends the batches and says what that changes.
+    fn grow(
+        &mut self,
+        batches: &[outbox::Batch],
+        signer: &NoteSigner,
+        origin: &str,
+    ) -> Result<Sealing, SequenceError> {
+        let mut bundles = Vec::new();
+        let mut agents = BTreeSet::new();
+        for entry in batches.iter().flat_map(|batch| batch.entries.lines()) {
+            let indexed: Indexed<'_> =
+                serde_json::from_str(entry).map_err(|_| SequenceError::BadEvent)?;
+            let number = (self.appender.size() / BUNDLE) as i64;
+            self.appender.append(leaf_hash(entry.as_bytes()));
+            self.bundle.take(entry, &indexed);
+            if let Some(agent) = indexed.agent {
+                agents.insert((agent.id.into_owned(), number));
+            }
+            if self.appender.size().is_multiple_of(BUNDLE) {
+                bundles.push(std::mem::take(&mut self.bundle).row(number));
+            }
+        }
+        let size = self.appender.size();
+        if !size.is_multiple_of(BUNDLE) {
+            bundles.push(self.bundle.clone().row((size / BUNDLE) as i64));
+        }
+        let tiles = self.appender.take_changed();
+        let tiles = tiles
+            .iter()
+            .map(|(id, tile)| {
+                let HexTile { hashes, mids } = tile.row();
+                TileRow { level: id.level().into(), number: id.index() as i64, hashes, mids }
+            })
+            .collect();
+        let checkpoint = Checkpoint::new(origin, size, self.appender.root())
+            .and_then(|checkpoint| checkpoint.sign(signer))
+            .map_err(|_| SequenceError::Inconsistent(size))?;
+        Ok(Sealing {
+            from: self.head.clone(),
+            size: size as i64,
+            checkpoint,
+            tiles,
+            bundles,
+            agents,
+            batches: batches.iter().map(|batch| batch.id.clone()).collect(),
+        })
+    }
+}
+
+impl Bundle {
+    fn take(&mut self, entry: &str, indexed: &Indexed<'_>) {
+        if self.entries.is_empty() {
+            (self.first_at, self.last_at) = (indexed.at, indexed.at);
+        } else {
+            self.entries.push('\n');
+        }
+        self.entries.push_str(entry);
+        self.first_at = self.first_at.min(indexed.at);
+        self.last_at = self.last_at.max(indexed.at);
+        if !self.kinds.contains(&*indexed.kind) {
+            self.kinds.insert(indexed.kind.clone().into_owned());
+        }
+    }
+
+    fn row(self, number: i64) -> BundleRow {
+        let kinds: Vec<String> = self.kinds.into_iter().collect();
+        BundleRow {
+            number,
+            entries: self.entries,
+            kinds: format!(",{},", kinds.join(",")),
+            first_at: Timestamp::from_micros(self.first_at),
+            last_at: Timestamp::from_micros(self.last_at),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What the roof decides for an authority.
+
+use std::time::Duration;
+
+use chancery_model::digest::Digest;
+
+/// The settings of one authority.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Our issuer identifier: an origin without a trailing slash, such as `https://id.example`.
+    pub issuer: String,
+    /// The hash of the local administrator's secret.
+    pub local_administrator: Digest,
+    /// How long an access token lives.
+    pub access_token_lifetime: Duration,
+    /// How long a replaced key still verifies; at least the life of what it signed.
+    pub key_overlap: Duration,
+    /// Names this process among those that share the database.
+    pub node: String,
+}
+
+/// How long an access token lives unless configured (profile, section 8 of the design).
+pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 60);
+/// How long a replaced key still verifies unless configured.
+pub const KEY_OVERLAP: Duration = Duration::from_secs(20 * 60);
+
+impl Config {
+    /// The origin line of the log's checkpoints: the issuer without its scheme.
+    pub fn log_origin(&self) -> String {
+        let host = self.issuer.split_once("://").map_or(self.issuer.as_str(), |(_, rest)| rest);
+        format!("{host}/log")
+    }
+
+    /// The resource identifier of an MCP server behind the gateway.
+    pub fn mcp_resource(&self, name: &str) -> String {
+        format!("{}/mcp/{name}", self.issuer)
+    }
+}

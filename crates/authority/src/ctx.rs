@@ -1,0 +1,246 @@
+//! The context of one request to `/v1`: who asks, when, and the two doors that every act passes,
+//! [`Ctx::authorize`] and [`Ctx::commit`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use chancery_model::action::Action;
+use chancery_model::decision::Permit;
+use chancery_model::event::{Actor, ActorKind, DecisionFacts, Event, EventKind};
+use chancery_model::id::EventId;
+use chancery_model::time::Timestamp;
+use chancery_policy::{AdminFacts, Question, Target, TargetFacts};
+use chancery_store::tx::{Committed, Tx};
+use chancery_wire::hash;
+
+use crate::directory::KnownLogin;
+use crate::error::Error;
+use crate::refresh;
+use crate::state::Authority;
+
+/// The context of one request.
+pub struct Ctx {
+    /// The authority.
+    pub authority: Arc<Authority>,
+    /// The one reading of the clock.
+    pub now: Timestamp,
+    /// Who asks.
+    pub caller: Caller,
+    traceparent: Option<String>,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// Whoever holds the credential of the data folder.
+    LocalAdministrator,
+    /// A person with a login.
+    Human(Arc<KnownLogin>),
+}
+
+impl Caller {
+    /// How rows and versions name the caller.
+    pub fn name(&self) -> String {
+        match self {
+            Self::LocalAdministrator => "local-administrator".to_owned(),
+            Self::Human(login) => login.handle.clone(),
+        }
+    }
+
+    /// How the record names the caller.
+    pub fn actor(&self) -> Actor {
+        let kind = match self {
+            Self::LocalAdministrator => ActorKind::LocalAdministrator,
+            Self::Human(_) => ActorKind::Human,
+        };
+        Actor { id: self.name(), kind }
+    }
+}
+
+/// What an act is about, for the decision point.
+#[derive(Debug, Clone, Copy)]
+pub struct About<'a> {
+    /// The thing.
+    pub target: Target<'a>,
+    /// Whether it makes an agent wider than it was.
+    pub widens: bool,
+    /// Who proposed it, when somebody else may have.
+    pub proposed_by: Option<&'a str>,
+}
+
+impl<'a> From<Target<'a>> for About<'a> {
+    fn from(target: Target<'a>) -> Self {
+        Self { target, widens: false, proposed_by: None }
+    }
+}
+
+impl Ctx {
+    /// Finds out who asks; the two kinds of credentials of `/v1` are opaque secrets.
+    pub fn authenticate(authority: Arc<Authority>, headers: &HeaderMap) -> Result<Self, Error> {
+        let now = authority.clock.now();
+        let caller = authenticate(&authority, headers, now)?;
+        let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
+        let traceparent = traceparent.filter(|text| text.len() <= 64).map(str::to_owned);
+        Ok(Self { authority, now, caller, traceparent })
+    }
+
+    /// Asks the decision point whether the caller may do exactly this; the permit is what [`Ctx::commit`] takes.
+    pub async fn authorize<'a>(
+        &self,
+        action: Action,
+        about: impl Into<About<'a>>,
+    ) -> Result<Permit, Error> {
+        let about = about.into();
+        let decision = self.decide(action, &about);
+        match decision.into_permit() {
+            Ok(permit) => Ok(permit),
+            Err(denied) => {
+                let mut event = self.event(EventKind::RequestRefused);
+                event.outcome = "access_denied".to_owned();
+                event.decision = Some(DecisionFacts::from(&denied));
+                event.facts.insert("action".to_owned(), action.name().to_owned());
+                self.authority.journal.append(event).await?;
+                Err(Error::Denied(denied.reason))
+            }
+        }
+    }
+
+    /// Whether the caller may, without refusing: for acts that have a gentler second way.
+    pub fn permit<'a>(&self, action: Action, about: impl Into<About<'a>>) -> Option<Permit> {
+        self.decide(action, &about.into()).into_permit().ok()
+    }
+
+    fn decide(&self, action: Action, about: &About<'_>) -> chancery_model::decision::Decision {
+        let roles: Vec<&str>;
+        let actor = match &self.caller {
+            Caller::LocalAdministrator => AdminFacts::LocalAdministrator,
+            Caller::Human(login) => {
+                roles = login.roles.iter().map(String::as_str).collect();
+                AdminFacts::Human { id: &login.owner_id, handle: &login.handle, roles: &roles }
+            }
+        };
+        let target = TargetFacts {
+            target: about.target,
+            widens: about.widens,
+            second_person: about.proposed_by.is_some_and(|name| name != self.caller.name()),
+            now: self.now,
+        };
+        let question = Question::Administer { actor: &actor, action, target };
+        let id = self.authority.decision_id(self.now);
+        self.authority.current.load().policy.decide(id, &question)
+    }
+
+    /// An event of this request; the kind says what happened, the caller did it.
+    pub fn event(&self, kind: EventKind) -> Event {
+        Event {
+            actor: self.caller.actor(),
+            agent: None,
+            at: self.now,
+            call: None,
+            decision: None,
+            facts: BTreeMap::new(),
+            id: EventId::generate(self.now, &*self.authority.entropy),
+            kind,
+            outcome: "ok".to_owned(),
+            reason: None,
+            subject: None,
+            token: None,
+            traceparent: self.traceparent.clone(),
+        }
+    }
+
+    /// Begins a transaction that may write.
+    pub async fn begin(&self) -> Result<Tx, Error> {
+        Ok(self.authority.store.begin().await?)
+    }
+
+    /// Begins a transaction that only reads.
+    pub async fn read(&self) -> Result<Tx, Error> {
+        Ok(self.authority.store.read().await?)
+    }
+
+    /// Commits what was permitted with its events, and makes it visible to all who enforce before it returns.
+    pub async fn commit(
+        &self,
+        permit: Permit,
+        tx: Tx,
+        mut first: Event,
+        more: Vec<Event>,
+    ) -> Result<Committed, Error> {
+        first.decision = Some(DecisionFacts::from(permit.decision()));
+        refresh::commit(&self.authority, tx, first, more).await
+    }
+}
+
+fn authenticate(
+    authority: &Authority,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<Caller, Error> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(Error::Unauthenticated);
+    };
+    let secret = value.to_str().ok().and_then(|text| text.strip_prefix("Bearer "));
+    let secret = secret.filter(|text| (16..=256).contains(&text.len())).ok_or(Error::Unauthenticated)?;
+    // The secret is random and long, so looking its hash up leaks nothing that helps to guess it.
+    let hash = hash::sha256(secret.as_bytes());
+    if hash::equal(hash.as_bytes(), authority.config.local_administrator.as_bytes()) {
+        return Ok(Caller::LocalAdministrator);
+    }
+    let directory = authority.directory.load();
+    match directory.logins.get(&hash) {
+        Some(login) if login.expires_at > now => Ok(Caller::Human(Arc::clone(login))),
+        Some(_) | None => Err(Error::Unauthenticated),
+    }
+}
+
+impl FromRequestParts<Arc<Authority>> for Ctx {
+    type Rejection = Error;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        authority: &Arc<Authority>,
+    ) -> Result<Self, Error> {
+        match Self::authenticate(Arc::clone(authority), &parts.headers) {
+            Ok(ctx) => Ok(ctx),
+            Err(error) => {
+                record_stranger(authority, parts, error.code()).await?;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Records that a stranger was refused, as far as the gate lets it.
+async fn record_stranger(authority: &Authority, parts: &Parts, code: &str) -> Result<(), Error> {
+    let now = authority.clock.now();
+    let Some(suppressed) = authority.refusals.admit(now) else { return Ok(()) };
+    let path: String = parts.uri.path().chars().take(200).collect();
+    let mut facts = BTreeMap::from([
+        ("method".to_owned(), parts.method.as_str().to_owned()),
+        ("path".to_owned(), path),
+    ]);
+    if suppressed > 0 {
+        facts.insert("not_recorded_before".to_owned(), suppressed.to_string());
+    }
+    let event = Event {
+        actor: Actor { id: String::new(), kind: ActorKind::Unknown },
+        agent: None,
+        at: now,
+        call: None,
+        decision: None,
+        facts,
+        id: EventId::generate(now, &*authority.entropy),
+        kind: EventKind::RequestRefused,
+        outcome: code.to_owned(),
+        reason: None,
+        subject: None,
+        token: None,
+        traceparent: None,
+    };
+    Ok(authority.journal.append(event).await?)
+}

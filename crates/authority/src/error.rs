@@ -1,0 +1,163 @@
+//! Refusals of `/v1`: one variant per way that a caller could act on, each with its status and code.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use chancery_api::problem::Problem;
+use chancery_store::error::StoreError;
+use chancery_store::journal::AppendError;
+
+/// Why a request was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The body or a parameter is not what the endpoint takes.
+    #[error("{0}")]
+    Invalid(String),
+    /// No credential, or one that nobody knows.
+    #[error("this needs a login")]
+    Unauthenticated,
+    /// The decision point refused the act.
+    #[error("{0}")]
+    Denied(String),
+    /// The thing does not exist, or is not the caller's to know.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// The thing exists, or its state does not allow the act.
+    #[error("{0}")]
+    Conflict(String),
+    /// What was seen has changed since.
+    #[error("the agent changed since it was read")]
+    PreconditionFailed,
+    /// A change must say what it was made from.
+    #[error("this change needs `If-Match` with the revision that was read")]
+    PreconditionRequired,
+    /// A policy text or a tool definition cannot come into force.
+    #[error("{title}")]
+    Unacceptable {
+        /// What is wrong, in short.
+        title: String,
+        /// What is wrong, each with its place.
+        problems: Vec<String>,
+    },
+    /// Another transaction won three times in a row.
+    #[error("the authority is busy with the same thing")]
+    Busy,
+    /// The database or the record is unavailable; nothing happened.
+    #[error("the authority cannot record this now, so it did not happen")]
+    Unavailable,
+    /// A row or an invariant is broken; details are in the log line only.
+    #[error("the authority found something broken and refused")]
+    Broken,
+}
+
+/// Marks an answer whose unit of work may be run again as a whole.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RunAgain;
+
+impl Error {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Denied(_) => StatusCode::FORBIDDEN,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+            Self::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
+            Self::Unacceptable { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Busy | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Broken => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The stable code of the problem document.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "invalid_request",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Denied(_) => "access_denied",
+            Self::NotFound(_) => "not_found",
+            Self::Conflict(_) => "conflict",
+            Self::PreconditionFailed => "precondition_failed",
+            Self::PreconditionRequired => "precondition_required",
+            Self::Unacceptable { .. } => "unacceptable",
+            Self::Busy => "busy",
+            Self::Unavailable => "unavailable",
+            Self::Broken => "internal_error",
+        }
+    }
+
+    fn fix(&self) -> Option<String> {
+        match self {
+            Self::Unauthenticated => {
+                Some("use `--data DIR` on the authority's machine, or set CHANCERY_TOKEN to a login".to_owned())
+            }
+            Self::PreconditionFailed => Some("read the agent again and repeat the change".to_owned()),
+            Self::Unacceptable { problems, .. } => Some(problems.join("; ")),
+            Self::Invalid(_)
+            | Self::Denied(_)
+            | Self::NotFound(_)
+            | Self::Conflict(_)
+            | Self::PreconditionRequired
+            | Self::Busy
+            | Self::Unavailable
+            | Self::Broken => None,
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict => Self::Busy,
+            StoreError::Constraint => Self::Conflict("that exists already, or refers to something that does not".to_owned()),
+            StoreError::Unavailable { .. } => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the database is unavailable");
+                Self::Unavailable
+            }
+            StoreError::Corrupt { .. } | StoreError::NewerSchema { .. } | StoreError::UnknownUrl => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the store is broken");
+                Self::Broken
+            }
+        }
+    }
+}
+
+impl From<AppendError> for Error {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Replayed => Self::Conflict("that was used before".to_owned()),
+            AppendError::Full | AppendError::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let problem = Problem {
+            status: status.as_u16(),
+            code: self.code().to_owned(),
+            title: self.to_string(),
+            fix: self.fix(),
+            request_id: None,
+        };
+        let mut response = (status, axum::Json(problem)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        match self {
+            Self::Unauthenticated => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Self::Busy => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                response.extensions_mut().insert(RunAgain);
+            }
+            Self::Unavailable => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
+        }
+        response
+    }
+}

@@ -1,0 +1,50 @@
+//! Strict bodies and queries: limits before parsing, duplicates refused, errors without echo.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::header;
+use axum::http::request::Parts;
+use chancery_wire::json::{self, JsonError};
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+
+/// A JSON body of at most 256 KiB, depth 32, without duplicate members.
+pub struct Body<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        let content_type = request.headers().get(header::CONTENT_TYPE);
+        let is_json = content_type
+            .and_then(|value| value.to_str().ok())
+            .and_then(|text| text.split(';').next())
+            .is_some_and(|text| text.trim().eq_ignore_ascii_case("application/json"));
+        if !is_json {
+            return Err(Error::Invalid("the body must be `application/json`".to_owned()));
+        }
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|_| Error::Invalid("the body is larger than 256 KiB or was cut off".to_owned()))?;
+        json::parse_as(&bytes, json::BODY).map(Self).map_err(|error| Error::Invalid(explain(&error)))
+    }
+}
+
+fn explain(error: &JsonError) -> String {
+    format!("the body is not acceptable: {error}")
+}
+
+/// A query string, each parameter at most once and known.
+pub struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        let parsed = axum::extract::Query::<T>::try_from_uri(&parts.uri);
+        parsed
+            .map(|axum::extract::Query(query)| Self(query))
+            .map_err(|_| Error::Invalid("the query has an unknown, repeated or malformed parameter".to_owned()))
+    }
+}

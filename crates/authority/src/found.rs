@@ -1,0 +1,174 @@
+//! Founding and opening an authority: makes its keys the first time, loads everything every time.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use chancery_gateway::snapshot::{Freshness, Snapshot};
+use chancery_gateway::upstream::Reach;
+use chancery_model::entropy::Entropy;
+use chancery_model::event::{Actor, ActorKind, Event, EventKind};
+use chancery_model::id::EventId;
+use chancery_model::secret::Secret;
+use chancery_model::time::{Clock, Timestamp};
+use chancery_policy::Snapshot as PolicySnapshot;
+use chancery_store::connect::Store;
+use chancery_store::error::StoreError;
+use chancery_store::journal::Journal;
+use chancery_store::{meta, signing_keys};
+use chancery_wire::jwk::Algorithm;
+use chancery_wire::nonce::NonceKey;
+use tokio::sync::{Mutex, Notify, watch};
+
+use crate::audit::sequence::Sequencer;
+use crate::config::Config;
+use crate::directory::Directory;
+use crate::enforcement::watch::keep_current;
+use crate::error::Error;
+use crate::keyring::{KeyRing, Purpose};
+use crate::keys::create;
+use crate::refresh;
+use crate::state::{Authority, RefusalGate, Sealing};
+
+/// What only the roof has.
+pub struct World {
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Wraps keys at rest.
+    pub master: Secret<[u8; 32]>,
+    /// Reaches upstream servers.
+    pub reach: Reach,
+}
+
+/// Why an authority cannot open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The database.
+    #[error("the database cannot be used")]
+    Store(#[from] StoreError),
+    /// The data belong to an authority of another name.
+    #[error("the data are those of `{found}`; start with that issuer, or with another data folder")]
+    AnotherIssuer {
+        /// The issuer in the database.
+        found: String,
+    },
+    /// The keys or rows do not open.
+    #[error("the data cannot be opened: {0}")]
+    Broken(#[from] Error),
+}
+
+/// The name under which the issuer is kept.
+const ISSUER: &str = "issuer";
+
+/// Opens the authority of `store`; founds it when it is new. Its background work starts with it.
+pub async fn open(store: Store, config: Config, world: World) -> Result<Arc<Authority>, OpenError> {
+    let now = world.clock.now();
+    let ring = match found(&store, &config, &world, now).await {
+        // Another process founded it at the same moment: its keys are the keys.
+        Err(OpenError::Store(StoreError::Constraint | StoreError::Conflict)) => {
+            found(&store, &config, &world, now).await?
+        }
+        opened => opened?,
+    };
+    let freshness = Arc::new(Freshness::new(now));
+    let nothing = PolicySnapshot::compile(0, &[chancery_policy::DEFAULT], &[], &[])
+        .map_err(|_| OpenError::Broken(Error::Broken))?;
+    let current = Snapshot {
+        number: 0,
+        freshness: Arc::clone(&freshness),
+        issuer: config.issuer.clone(),
+        token_keys: Vec::new(),
+        agents: Default::default(),
+        servers: Default::default(),
+        revoked: Default::default(),
+        policy: Arc::new(nothing),
+    };
+    let mut nonce_secret = Secret::new([0; 32]);
+    world.entropy.fill(nonce_secret.expose_mut());
+    let authority = Arc::new(Authority {
+        journal: Journal::start(store.clone()),
+        store,
+        config,
+        clock: world.clock,
+        entropy: world.entropy,
+        current: Arc::new(ArcSwap::from_pointee(current)),
+        freshness,
+        directory: ArcSwap::from_pointee(Directory::default()),
+        keys: ArcSwap::from_pointee(ring),
+        master: world.master,
+        nonces: NonceKey::new(&nonce_secret, "token endpoint"),
+        sealing: Sealing { bell: Notify::new(), sealed: watch::Sender::new(0) },
+        refusals: RefusalGate::new(),
+        verified: moka::sync::Cache::new(VERIFIED_TOKENS),
+        reach: world.reach,
+        refreshing: Mutex::new(()),
+    });
+    refresh::everything(&authority).await?;
+    tokio::spawn(Sequencer::new(Arc::clone(&authority)).run());
+    tokio::spawn(keep_current(Arc::clone(&authority)));
+    Ok(authority)
+}
+
+/// How many verified tokens are remembered; about 1.5 KB each.
+const VERIFIED_TOKENS: u64 = 10_000;
+
+async fn found(
+    store: &Store,
+    config: &Config,
+    world: &World,
+    now: Timestamp,
+) -> Result<KeyRing, OpenError> {
+    let origin = config.log_origin();
+    let mut tx = store.begin().await?;
+    if let Some(issuer) = meta::fetch(&mut tx, ISSUER).await? {
+        if issuer != config.issuer {
+            return Err(OpenError::AnotherIssuer { found: issuer });
+        }
+        let rows = signing_keys::list(&mut tx, now).await?;
+        return Ok(KeyRing::load(&rows, &origin, &world.master, None)?);
+    }
+    meta::set(&mut tx, ISSUER, &config.issuer).await?;
+    let entropy = &*world.entropy;
+    let mut more = Vec::new();
+    for purpose in [Purpose::AccessToken, Purpose::Document] {
+        let (_, row) =
+            create::signing_key(purpose, Algorithm::Es256, &world.master, entropy, now)?;
+        signing_keys::insert(&mut tx, &row).await?;
+        more.push(created(purpose, &row.kid, world, now));
+    }
+    let (_, row) = create::log_key(&origin, &world.master, entropy, now)?;
+    signing_keys::insert(&mut tx, &row).await?;
+    more.push(created(Purpose::Log, &row.kid, world, now));
+    let rows = signing_keys::list(&mut tx, now).await?;
+    let mut event = event(EventKind::AuthorityFounded, world, now);
+    event.facts.insert(ISSUER.to_owned(), config.issuer.clone());
+    event.facts.insert("log_origin".to_owned(), origin.clone());
+    tx.commit(event, more).await?;
+    Ok(KeyRing::load(&rows, &origin, &world.master, None)?)
+}
+
+fn created(purpose: Purpose, kid: &str, world: &World, now: Timestamp) -> Event {
+    let mut event = event(EventKind::KeyCreated, world, now);
+    event.facts.insert("purpose".to_owned(), purpose.name().to_owned());
+    event.facts.insert("kid".to_owned(), kid.to_owned());
+    event
+}
+
+fn event(kind: EventKind, world: &World, now: Timestamp) -> Event {
+    Event {
+        actor: Actor { id: String::new(), kind: ActorKind::Authority },
+        agent: None,
+        at: now,
+        call: None,
+        decision: None,
+        facts: Default::default(),
+        id: EventId::generate(now, &*world.entropy),
+        kind,
+        outcome: "ok".to_owned(),
+        reason: None,
+        subject: None,
+        token: None,
+        traceparent: None,
+    }
+}

@@ -1,0 +1,154 @@
+//! The routes: which verb answers where, and what stands in front of all of them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post, put};
+use chancery_api::openapi;
+use chancery_model::document::Document;
+use chancery_wire::json;
+
+use crate::accounts;
+use crate::agents;
+use crate::audit::{find, prove, serve};
+use crate::enforcement::authzen;
+use crate::error::{Error, RunAgain};
+use crate::keys;
+use crate::policies;
+use crate::resources;
+use crate::state::Authority;
+use crate::tokens;
+
+/// How often a unit of work is run when another one wins.
+const ATTEMPTS: usize = 4;
+
+/// Everything that the authority answers; the gateway's routes join it at the roof.
+pub fn router(authority: Arc<Authority>) -> Router {
+    let v1 = v1().layer(from_fn(run_again));
+    let oauth = Router::new()
+        .route("/oauth/token", post(tokens::issue::issue))
+        .route("/oauth/introspect", post(tokens::introspect::introspect))
+        .route("/oauth/revoke", post(tokens::revoke::revoke))
+        .route("/oauth/authorize", get(tokens::metadata::authorize))
+        .route("/oauth/jwks", get(keys::publish::access_token_keys))
+        .route("/.well-known/oauth-authorization-server", get(tokens::metadata::authorization_server))
+        .route("/.well-known/openid-configuration", get(tokens::metadata::authorization_server))
+        .route("/.well-known/chancery/document-keys", get(keys::publish::document_keys))
+        .route("/.well-known/authzen-configuration", get(authzen::configuration))
+        .route("/access/v1/evaluation", post(authzen::evaluation))
+        .route("/access/v1/evaluations", post(authzen::evaluations))
+        .route("/log/key", get(prove::key))
+        .route("/log/{*path}", get(serve::serve))
+        .route("/schemas/agent-identity/1", get(schema))
+        .route("/openapi.json", get(description))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready));
+    v1.merge(oauth)
+        .fallback(|| async { Error::NotFound("page") })
+        .method_not_allowed_fallback(|| async { StatusCode::METHOD_NOT_ALLOWED })
+        .layer(DefaultBodyLimit::max(json::BODY.bytes))
+        .layer(from_fn_with_state(Arc::clone(&authority), guard))
+        .with_state(authority)
+}
+
+fn v1() -> Router<Arc<Authority>> {
+    Router::new()
+        .route("/v1/whoami", get(accounts::whoami::whoami))
+        .route("/v1/agents", post(agents::register::register).get(agents::list::list))
+        .route("/v1/agents/{agent}", get(agents::show::show).put(agents::update::update))
+        .route("/v1/agents/{agent}/keys", put(agents::keys::replace))
+        .route("/v1/agents/{agent}/versions", get(agents::versions::list))
+        .route("/v1/agents/{agent}/versions/{number}/accept", post(agents::accept::accept))
+        .route("/v1/agents/{agent}/versions/{number}/reject", post(agents::reject::reject))
+        .route("/v1/agents/{agent}/activate", post(agents::activate::activate))
+        .route("/v1/agents/{agent}/suspend", post(agents::stop::suspend))
+        .route("/v1/agents/{agent}/resume", post(agents::resume::resume))
+        .route("/v1/agents/{agent}/retire", post(agents::stop::retire))
+        .route("/v1/agents/{agent}/transfer", post(agents::transfer::transfer))
+        .route("/v1/owners", post(accounts::add::add).get(accounts::list::list))
+        .route("/v1/owners/{owner}/disable", post(accounts::disable::disable))
+        .route("/v1/owners/{owner}/logins", post(accounts::login::issue))
+        .route("/v1/resources", post(resources::register::register).get(resources::list::list))
+        .route("/v1/mcp", post(resources::add_mcp::add).get(resources::show_mcp::list))
+        .route(
+            "/v1/mcp/{server}",
+            get(resources::show_mcp::show).delete(resources::remove_mcp::remove),
+        )
+        .route("/v1/mcp/{server}/accept", post(resources::accept_tools::accept))
+        .route("/v1/policies", get(policies::list::list))
+        .route("/v1/policies/check", post(policies::check::check))
+        .route("/v1/policies/explain", post(policies::explain::explain))
+        .route("/v1/policies/schema", get(policies::schema::schema))
+        .route("/v1/policies/{policy}", put(policies::add::put))
+        .route("/v1/policies/{policy}", delete(policies::remove::remove))
+        .route("/v1/keys", get(keys::list::list))
+        .route("/v1/keys/rotate", post(keys::rotate::rotate))
+        .route("/v1/tokens/revoke", post(tokens::revoke::administer))
+        .route("/v1/log", get(prove::state))
+        .route("/v1/events", get(find::find))
+        .route("/v1/receipts/{event}", get(prove::show))
+}
+
+/// Runs a request of `/v1` again as a whole when another transaction won; a handler does nothing that
+/// could be seen before its commit, so running it again is running it once.
+async fn run_again(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(bytes) = to_bytes(body, json::BODY.bytes).await else {
+        return Error::Invalid("the body is larger than 256 KiB or was cut off".to_owned()).into_response();
+    };
+    let mut attempt = 1;
+    loop {
+        let request = Request::from_parts(parts.clone(), Body::from(bytes.clone()));
+        let response = next.clone().run(request).await;
+        if attempt == ATTEMPTS || response.extensions().get::<RunAgain>().is_none() {
+            return response;
+        }
+        attempt += 1;
+    }
+}
+
+/// Refuses requests that a web page of another origin could have caused, and sets what every answer carries.
+async fn guard(
+    State(authority): State<Arc<Authority>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let origin = request.headers().get(header::ORIGIN);
+    let is_foreign = origin.is_some_and(|origin| origin.as_bytes() != authority.config.issuer.as_bytes());
+    let mut response = if is_foreign {
+        Error::Denied("requests from web pages of other origins are refused".to_owned()).into_response()
+    } else {
+        next.run(request).await
+    };
+    let headers = response.headers_mut();
+    let fixed = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn schema() -> axum::Json<serde_json::Value> {
+    axum::Json(Document::json_schema())
+}
+
+async fn description() -> axum::Json<serde_json::Value> {
+    axum::Json(openapi::document(env!("CARGO_PKG_VERSION")))
+}
+
+/// Ready while the database was followed recently.
+async fn ready(State(authority): State<Arc<Authority>>) -> Result<&'static str, Error> {
+    let is_stale = authority.freshness.is_stale(authority.clock.now());
+    if is_stale { Err(Error::Unavailable) } else { Ok("ready\n") }
+}
+

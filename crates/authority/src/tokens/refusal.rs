@@ -1,0 +1,136 @@
+//! Refusals at the OAuth endpoints: the RFC's error to the client, the true reason to the record.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use chancery_model::event::{Actor, ActorKind, Event, EventKind};
+use chancery_model::id::{ClientId, EventId};
+use chancery_model::time::Timestamp;
+use chancery_store::journal::AppendError;
+use chancery_wire::oauth::{ErrorCode, OAuthError};
+
+use crate::state::Authority;
+
+/// A refusal: what the client is told, and what the record says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Refusal {
+    /// The RFC's error.
+    pub error: OAuthError,
+    /// The stable code of the record.
+    pub code: &'static str,
+    /// Whom the request claimed to be from.
+    pub claimed: Option<ClientId>,
+    /// Whether a fresh DPoP nonce goes with the answer.
+    pub nonce: bool,
+}
+
+impl Refusal {
+    /// A refusal of `code`, told as `error` with one sentence.
+    pub(crate) fn new(error: ErrorCode, description: &'static str, code: &'static str) -> Self {
+        Self { error: OAuthError::new(error, description), code, claimed: None, nonce: false }
+    }
+
+    /// The same, by a client that claimed to be `client`.
+    pub(crate) fn by(self, client: ClientId) -> Self {
+        Self { claimed: Some(client), ..self }
+    }
+
+    /// The record cannot be written, so nothing is issued.
+    pub(crate) fn unavailable() -> Self {
+        Self::new(
+            ErrorCode::TemporarilyUnavailable,
+            "the authority cannot record this now",
+            "record_unavailable",
+        )
+    }
+}
+
+impl From<OAuthError> for Refusal {
+    fn from(error: OAuthError) -> Self {
+        Self { error, code: error.code.name(), claimed: None, nonce: false }
+    }
+}
+
+impl From<AppendError> for Refusal {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Replayed => {
+                Self::new(ErrorCode::InvalidClient, "the client assertion was used before", "replayed")
+            }
+            AppendError::Full | AppendError::Unavailable => Self::unavailable(),
+        }
+    }
+}
+
+/// Records a refusal, as far as the gate lets it, and answers it.
+pub(crate) async fn answer(
+    authority: &Authority,
+    now: Timestamp,
+    endpoint: &'static str,
+    refusal: Refusal,
+) -> Response {
+    let recorded = record(authority, now, endpoint, &refusal).await;
+    let refusal = if recorded.is_ok() { refusal } else { Refusal::unavailable() };
+    let status = StatusCode::from_u16(refusal.error.code.status())
+        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, Json(refusal.error)).into_response();
+    no_store(response.headers_mut());
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if refusal.nonce && let Ok(nonce) = HeaderValue::from_str(&authority.nonces.issue(now)) {
+        response.headers_mut().insert("DPoP-Nonce", nonce);
+    }
+    response
+}
+
+/// Answers of the OAuth endpoints are nobody's to keep (TOK-11).
+pub(crate) fn no_store(headers: &mut HeaderMap) {
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+}
+
+async fn record(
+    authority: &Authority,
+    now: Timestamp,
+    endpoint: &'static str,
+    refusal: &Refusal,
+) -> Result<(), AppendError> {
+    // Asking for a nonce is the ordinary first step of a client, not an offence.
+    if refusal.error.code == ErrorCode::UseDpopNonce {
+        return Ok(());
+    }
+    let Some(suppressed) = authority.refusals.admit(now) else { return Ok(()) };
+    let mut facts = BTreeMap::from([
+        ("endpoint".to_owned(), endpoint.to_owned()),
+        ("error".to_owned(), refusal.error.code.name().to_owned()),
+    ]);
+    // Only a claim: whoever asked did not prove to be this client.
+    if let Some(claimed) = refusal.claimed {
+        facts.insert("claimed_client_id".to_owned(), claimed.to_string());
+    }
+    if suppressed > 0 {
+        facts.insert("not_recorded_before".to_owned(), suppressed.to_string());
+    }
+    let event = Event {
+        actor: Actor { id: String::new(), kind: ActorKind::Unknown },
+        agent: None,
+        at: now,
+        call: None,
+        decision: None,
+        facts,
+        id: EventId::generate(now, &*authority.entropy),
+        kind: EventKind::TokenRefused,
+        outcome: refusal.code.to_owned(),
+        reason: None,
+        subject: None,
+        token: None,
+        traceparent: None,
+    };
+    authority.journal.append(event).await
+}

@@ -1,0 +1,175 @@
+//! Revocation: by the client whose token it is (RFC 7009), or by an administrator with a receipt.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use chancery_api::agents::{StillRunning, Stopped};
+use chancery_api::tokens::RevokeToken;
+use chancery_model::action::Action;
+use chancery_model::event::{Actor, ActorKind, Event, EventKind, TokenFacts};
+use chancery_model::id::{EventId, TokenId};
+use chancery_model::reason::Reason;
+use chancery_model::time::Timestamp;
+use chancery_policy::Target;
+use chancery_store::revocations;
+use chancery_wire::access_token::{self, Claims, Expect};
+
+use crate::audit::prove;
+use crate::ctx::Ctx;
+use crate::error::Error;
+use crate::extract::Body;
+use crate::refresh;
+use crate::state::Authority;
+use crate::text::rfc3339;
+use crate::tokens::client::{self, Who};
+use crate::tokens::issue;
+use crate::tokens::refusal::{self, Refusal};
+
+/// `POST /oauth/revoke`: the answer is the same for a token that is not the client's, or is none (REV-04).
+pub async fn revoke(
+    State(authority): State<Arc<Authority>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let now = authority.clock.now();
+    match try_revoke(&authority, &headers, &body, now).await {
+        Ok(()) => {
+            let mut response = StatusCode::OK.into_response();
+            refusal::no_store(response.headers_mut());
+            response
+        }
+        Err(refused) => refusal::answer(&authority, now, "revoke", refused).await,
+    }
+}
+
+async fn try_revoke(
+    authority: &Authority,
+    headers: &HeaderMap,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let form = issue::parse(headers, body)?;
+    let snapshot = authority.current.load_full();
+    let client = client::authenticate(authority, &snapshot, headers, &form, now)?;
+    let token = form.require("token", "`token` is missing")?;
+    let id = client.who.id();
+    let mut event = Event {
+        actor: Actor {
+            id: id.to_string(),
+            kind: match client.who {
+                Who::Agent(_) => ActorKind::Agent,
+                Who::Resource(_) => ActorKind::Resource,
+            },
+        },
+        agent: match &client.who {
+            Who::Agent(known) => Some(known.recorded.clone()),
+            Who::Resource(_) => None,
+        },
+        at: now,
+        call: None,
+        decision: None,
+        facts: BTreeMap::from([("endpoint".to_owned(), "revoke".to_owned())]),
+        id: EventId::generate(now, &*authority.entropy),
+        kind: EventKind::ClientAuthenticated,
+        outcome: "ok".to_owned(),
+        reason: None,
+        subject: None,
+        token: None,
+        traceparent: None,
+    };
+    authority.journal.append_once(event.clone(), vec![client.assertion]).await.map_err(Refusal::from)?;
+
+    let expect = Expect { issuer: &snapshot.issuer, audience: None, now };
+    let Ok(verified) = access_token::verify(token, &snapshot.token_keys, &expect) else {
+        return Ok(());
+    };
+    let claims = verified.claims();
+    if claims.client_id != id.to_string() {
+        return Ok(());
+    }
+    let write = async {
+        let mut tx = authority.store.begin().await?;
+        if !revocations::insert(&mut tx, claims.jti, kept_until(claims), now).await? {
+            return Ok(());
+        }
+        event.id = EventId::generate(now, &*authority.entropy);
+        event.kind = EventKind::TokenRevoked;
+        event.token = Some(facts(claims));
+        refresh::commit(authority, tx, event, Vec::new()).await.map(drop)
+    };
+    write.await.map_err(|_: Error| Refusal::unavailable())
+}
+
+/// Revocations are kept a little longer than the token could pass anywhere.
+fn kept_until(claims: &Claims) -> Timestamp {
+    Timestamp::from_secs(claims.exp).after(Duration::from_secs(60))
+}
+
+fn facts(claims: &Claims) -> TokenFacts {
+    TokenFacts {
+        audience: claims.aud.clone(),
+        expires_at: claims.exp,
+        jkt: claims.cnf.as_ref().map(|cnf| cnf.jkt.clone()),
+        jti: claims.jti,
+    }
+}
+
+/// `POST /v1/tokens/revoke`: by the token or its id, with a receipt.
+pub async fn administer(ctx: Ctx, Body(body): Body<RevokeToken>) -> Result<Json<Stopped>, Error> {
+    let reason = Reason::parse(&body.reason).map_err(|error| Error::Invalid(error.to_string()))?;
+    let permit = ctx.authorize(Action::TokenRevoke, Target::Authority).await?;
+    let (jti, expires_at, token) = identify(&ctx, &body)?;
+    let mut tx = ctx.begin().await?;
+    if !revocations::insert(&mut tx, jti, expires_at, ctx.now).await? {
+        return Err(Error::Conflict("that token was revoked already".to_owned()));
+    }
+    let mut event = ctx.event(EventKind::TokenRevoked);
+    event.reason = Some(reason.as_str().to_owned());
+    event.facts.insert("jti".to_owned(), jti.to_string());
+    event.token = token;
+    let event_id = event.id;
+    ctx.commit(permit, tx, event, Vec::new()).await?;
+    let receipt = prove::receipt(&ctx.authority, event_id).await?;
+    Ok(Json(Stopped {
+        id: jti.to_string(),
+        name: None,
+        status: "revoked".to_owned(),
+        stopped_at: rfc3339(ctx.now),
+        stopped: vec!["the token, at every gateway and in every introspection".to_owned()],
+        may_still_run: vec![StillRunning {
+            what: "calls at a resource outside the gateway that checks tokens offline and never introspects".to_owned(),
+            until: rfc3339(expires_at),
+        }],
+        receipt,
+    }))
+}
+
+fn identify(
+    ctx: &Ctx,
+    body: &RevokeToken,
+) -> Result<(TokenId, Timestamp, Option<TokenFacts>), Error> {
+    match (&body.token, body.jti) {
+        (Some(token), None) => {
+            let snapshot = ctx.authority.current.load();
+            let expect = Expect { issuer: &snapshot.issuer, audience: None, now: ctx.now };
+            let verified = access_token::verify(token, &snapshot.token_keys, &expect)
+                .map_err(|error| Error::Invalid(format!("that is no live token of this authority: {}", error.code())))?;
+            let claims = verified.claims();
+            Ok((claims.jti, kept_until(claims), Some(facts(claims))))
+        }
+        // Of a token known by its id alone, the end is at most a whole life away.
+        (None, Some(jti)) => {
+            let longest = ctx.authority.config.access_token_lifetime + Duration::from_secs(60);
+            Ok((jti, jti.made_at().max(ctx.now).after(longest), None))
+        }
+        (None, None) | (Some(_), Some(_)) => {
+            Err(Error::Invalid("give either `token` or `jti`".to_owned()))
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! `chancery agent …`: the life of an agent, from its document to its end.
+
+mod change;
+mod documents;
+mod stop;
+mod view;
+
+use std::path::PathBuf;
+
+use chancery_api::agents::{AgentQuery, RegisterAgent, Stopped};
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::documents::{read_as, read_key_set};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::session::{Session, all};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Print an identity document to start from, with every member explained
+    #[command(after_help = "Example:\n  chancery agent init refund-bot > refund-bot.yaml")]
+    Init(documents::Init),
+    /// Print the JSON Schema of identity documents
+    #[command(after_help = "Example:\n  chancery agent schema > agent.schema.json")]
+    Schema,
+    /// Register an agent
+    ///
+    /// FILE is its identity document, YAML or JSON; `-` is the standard input. An agent that a policy wants
+    /// reviewed begins as a draft.
+    #[command(
+        after_help = "Example:\n  chancery agent register refund-bot.yaml --jwks refund-bot.jwks.json"
+    )]
+    Register(Register),
+    /// Register many agents, each from its document
+    #[command(
+        after_help = "Example:\n  chancery agent import agents/billing.yaml agents/support.yaml"
+    )]
+    Import(documents::Import),
+    /// Print the document in force of an agent, as `register` takes it
+    #[command(after_help = "Example:\n  chancery agent export refund-bot --format json")]
+    Export(documents::Export),
+    /// Show an agent
+    #[command(after_help = "Example:\n  chancery agent show refund-bot")]
+    Show(Which),
+    /// List agents
+    #[command(after_help = "Example:\n  chancery agent list --status suspended")]
+    List(List),
+    /// Propose a new version of an agent
+    ///
+    /// A version that only narrows what the agent may do is in force at once; one that widens it waits for a
+    /// second person.
+    #[command(after_help = "Example:\n  chancery agent update refund-bot.yaml")]
+    Update(change::Update),
+    /// List the versions of an agent
+    #[command(after_help = "Example:\n  chancery agent versions refund-bot")]
+    Versions(Which),
+    /// Put a proposed version into force, as the second person
+    #[command(after_help = "Example:\n  chancery agent accept refund-bot --version 2")]
+    Accept(change::Accept),
+    /// Refuse a proposed version
+    #[command(after_help = "Example:\n  chancery agent reject refund-bot --reason 'too wide'")]
+    Reject(change::Reject),
+    /// Put a draft into force
+    #[command(after_help = "Example:\n  chancery agent activate refund-bot")]
+    Activate(Which),
+    /// Replace the public keys of an agent; what is bound to the old ones stops working
+    #[command(after_help = "Example:\n  chancery agent keys refund-bot --jwks new.jwks.json")]
+    Keys(change::Keys),
+    /// Give an agent to another owner
+    #[command(after_help = "Example:\n  chancery agent transfer refund-bot --to team:payments")]
+    Transfer(change::Transfer),
+    /// Stop an agent for now; prints the signed receipt
+    #[command(after_help = "Example:\n  chancery agent suspend refund-bot --reason 'odd refunds'")]
+    Suspend(stop::Stop),
+    /// Let a suspended agent act again
+    #[command(after_help = "Example:\n  chancery agent resume refund-bot")]
+    Resume(Which),
+    /// Stop an agent for good; prints the signed receipt
+    #[command(after_help = "Example:\n  chancery agent retire refund-bot --reason 'replaced'")]
+    Retire(stop::Stop),
+}
+
+/// One agent.
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// Its name or id
+    #[arg(value_name = "NAME|ID")]
+    agent: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Register {
+    /// Its identity document, YAML or JSON; `-` is the standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The public keys that it will authenticate with
+    #[arg(long, value_name = "FILE")]
+    jwks: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only those that stand here in their life
+    #[arg(long, value_enum)]
+    status: Option<Status>,
+    /// At most this many; all when absent
+    #[arg(long, value_name = "N")]
+    limit: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Status {
+    Draft,
+    Active,
+    Suspended,
+    Retired,
+}
+
+impl Status {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Retired => "retired",
+        }
+    }
+}
+
+pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Init(args) => documents::init(session, &args),
+        Verb::Schema => documents::schema(session),
+        Verb::Register(args) => register(session, &args).await,
+        Verb::Import(args) => documents::import(session, &args).await,
+        Verb::Export(args) => documents::export(session, &args).await,
+        Verb::Show(which) => show(session, &which).await,
+        Verb::List(args) => list(session, &args).await,
+        Verb::Update(args) => change::update(session, &args).await,
+        Verb::Versions(which) => versions(session, &which).await,
+        Verb::Accept(args) => change::accept(session, &args).await,
+        Verb::Reject(args) => change::reject(session, &args).await,
+        Verb::Activate(which) => change::activate(session, &which).await,
+        Verb::Keys(args) => change::keys(session, &args).await,
+        Verb::Transfer(args) => change::transfer(session, &args).await,
+        Verb::Suspend(args) => stop::suspend(session, &args).await,
+        Verb::Resume(which) => change::resume(session, &which).await,
+        Verb::Retire(args) => stop::retire(session, &args).await,
+    }
+}
+
+/// Prints what a stop stopped; tokens stop in the same way.
+pub(crate) fn stopped(session: &Session<'_>, stopped: &Stopped) -> Result<Exit, Failure> {
+    stop::show(session, stopped)
+}
+
+async fn register(session: &Session<'_>, args: &Register) -> Result<Exit, Failure> {
+    let request = RegisterAgent {
+        document: read_as(&args.file)?,
+        jwks: args.jwks.as_deref().map(read_key_set).transpose()?,
+    };
+    let agent = session.authority()?.agent_register(&request).await?;
+    view::agent(session, &agent)?;
+    if agent.status == "draft" {
+        session.output.remark(&format!(
+            "a second person puts it into force: chancery agent activate {}",
+            agent.name
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+async fn show(session: &Session<'_>, which: &Which) -> Result<Exit, Failure> {
+    let agent = session.authority()?.agent_show(&which.agent).await?;
+    view::agent(session, &agent)?;
+    Ok(Exit::Done)
+}
+
+async fn list(session: &Session<'_>, args: &List) -> Result<Exit, Failure> {
+    let authority = session.authority()?;
+    let page = all(args.limit, async |page| {
+        let query = AgentQuery {
+            status: args.status.map(|status| status.name().to_owned()),
+            after: page.after,
+            limit: page.limit,
+        };
+        authority.agent_list(&query).await
+    })
+    .await?;
+    session.output.show(&page, || view::agents(&page.items))?;
+    Ok(Exit::Done)
+}
+
+async fn versions(session: &Session<'_>, which: &Which) -> Result<Exit, Failure> {
+    let authority = session.authority()?;
+    let page = all(None, async |page| {
+        authority.agent_versions(&which.agent, &page).await
+    })
+    .await?;
+    session.output.show(&page, || view::versions(&page.items))?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,309 @@
+//! `chancery policy …`: what may be done, and why.
+
+use std::path::{Path, PathBuf};
+
+use chancery_api::policies::{ExplainCall, PolicyKind, PolicyText};
+use chancery_wire::json;
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value};
+
+use crate::documents::read_text;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::layout::{self, Facts};
+use crate::session::{Session, all};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Add or replace a policy text
+    #[command(after_help = "Example:\n  chancery policy add refunds.cedar --name refunds")]
+    Add(Add),
+    /// List policy texts
+    #[command(after_help = "Example:\n  chancery policy list")]
+    List,
+    /// Print a policy text
+    #[command(after_help = "Example:\n  chancery policy show refunds")]
+    Show(Which),
+    /// Remove a policy text
+    #[command(after_help = "Example:\n  chancery policy remove refunds")]
+    Remove(Which),
+    /// Check a policy text against what is in force, without adding it; exit code 1 when it has problems
+    #[command(after_help = "Example:\n  chancery policy check refunds.cedar")]
+    Check(Check),
+    /// Explain what would be decided about a call, without making or recording it
+    #[command(
+        after_help = "Example:\n  chancery policy explain --agent refund-bot --tool desk/refund --args '{\"amount\":40}'"
+    )]
+    Explain(Explain),
+    /// Print the Cedar schema that policies are checked against
+    #[command(after_help = "Example:\n  chancery policy schema > chancery.cedarschema")]
+    Schema,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Add {
+    /// Cedar policies; `-` is the standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Its name; that of the file when absent
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// The file is a Cedar schema fragment, for types of your own
+    #[arg(long)]
+    schema: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// Its name
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Cedar policies; `-` is the standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The file is a Cedar schema fragment
+    #[arg(long)]
+    schema: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The agent, by name or id
+    #[arg(long, value_name = "NAME|ID")]
+    agent: String,
+    /// The tool, with its MCP server
+    #[arg(long, value_name = "SERVER/TOOL", value_parser = tool)]
+    tool: (String, String),
+    /// The arguments of the call, a JSON object
+    #[arg(long = "args", value_name = "JSON", value_parser = arguments, default_value = "{}")]
+    arguments: Arguments,
+    /// As if the token were a plain bearer token
+    #[arg(long)]
+    bearer: bool,
+}
+
+/// A JSON object on the command line.
+#[derive(Debug, Clone)]
+struct Arguments(Map<String, Value>);
+
+fn tool(text: &str) -> Result<(String, String), String> {
+    match text.split_once('/') {
+        Some((server, tool)) if !server.is_empty() && !tool.is_empty() => {
+            Ok((server.to_owned(), tool.to_owned()))
+        }
+        Some(_) | None => Err("expected a server and a tool, such as `desk/refund`".to_owned()),
+    }
+}
+
+fn arguments(text: &str) -> Result<Arguments, String> {
+    match json::parse(text.as_bytes(), json::BODY) {
+        Ok(Value::Object(arguments)) => Ok(Arguments(arguments)),
+        Ok(_) => Err("expected a JSON object, such as `{\"amount\":40}`".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Add(args) => add(session, &args).await,
+        Verb::List => list(session).await,
+        Verb::Show(which) => show(session, &which).await,
+        Verb::Remove(which) => remove(session, &which).await,
+        Verb::Check(args) => check(session, &args).await,
+        Verb::Explain(args) => explain(session, args).await,
+        Verb::Schema => schema(session).await,
+    }
+}
+
+async fn add(session: &Session<'_>, args: &Add) -> Result<Exit, Failure> {
+    let name = match &args.name {
+        Some(name) => name.clone(),
+        None => name_of(&args.file)?,
+    };
+    let text = text(&args.file, args.schema)?;
+    let policy = session.authority()?.policy_put(&name, &text).await?;
+    session.output.show(&policy, || {
+        Facts::new()
+            .add("name", &policy.name)
+            .add("id", policy.id)
+            .add("kind", kind(policy.kind))
+            .add("added", &policy.created_at)
+            .render()
+    })?;
+    Ok(Exit::Done)
+}
+
+fn name_of(file: &Path) -> Result<String, Failure> {
+    let stem = file.file_stem().and_then(|stem| stem.to_str());
+    stem.filter(|stem| *stem != "-")
+        .map(str::to_owned)
+        .ok_or_else(|| {
+            Failure::unreadable("the text needs a name").with_fix("give it one with `--name NAME`")
+        })
+}
+
+fn text(file: &Path, schema: bool) -> Result<PolicyText, Failure> {
+    Ok(PolicyText {
+        text: read_text(file)?,
+        kind: if schema {
+            PolicyKind::Schema
+        } else {
+            PolicyKind::Policies
+        },
+    })
+}
+
+fn kind(kind: PolicyKind) -> &'static str {
+    match kind {
+        PolicyKind::Policies => "policies",
+        PolicyKind::Schema => "schema",
+    }
+}
+
+async fn list(session: &Session<'_>) -> Result<Exit, Failure> {
+    let authority = session.authority()?;
+    let page = all(None, async |page| authority.policy_list(&page).await).await?;
+    session.output.show(&page, || {
+        let rows = page.items.iter().map(|policy| {
+            vec![
+                policy.name.clone(),
+                kind(policy.kind).to_owned(),
+                if policy.shipped { "shipped" } else { "own" }.to_owned(),
+                policy.created_at.clone(),
+                policy.id.to_string(),
+            ]
+        });
+        let headings = ["name", "kind", "origin", "added", "id"];
+        layout::table(
+            &headings,
+            rows.collect(),
+            "no policies: everything is denied",
+        )
+    })?;
+    Ok(Exit::Done)
+}
+
+async fn show(session: &Session<'_>, which: &Which) -> Result<Exit, Failure> {
+    let authority = session.authority()?;
+    let page = all(None, async |page| authority.policy_list(&page).await).await?;
+    let found = page
+        .items
+        .iter()
+        .find(|policy| policy.name == which.name || policy.id.to_string() == which.name);
+    let Some(policy) = found else {
+        let message = format!("there is no policy text `{}`", which.name);
+        return Err(Failure::refused("policy_not_found", message)
+            .with_fix("see them with `chancery policy list`"));
+    };
+    session
+        .output
+        .show(policy, || layout::plain(&policy.text))?;
+    Ok(Exit::Done)
+}
+
+async fn remove(session: &Session<'_>, which: &Which) -> Result<Exit, Failure> {
+    let policy = session.authority()?.policy_remove(&which.name).await?;
+    session.output.show(&policy, || {
+        format!("removed {}", layout::plain(&policy.name))
+    })?;
+    Ok(Exit::Done)
+}
+
+async fn check(session: &Session<'_>, args: &Check) -> Result<Exit, Failure> {
+    let text = text(&args.file, args.schema)?;
+    let report = session.authority()?.policy_check(&text).await?;
+    session.output.show(&report, || {
+        if report.ok {
+            return "ok: it could come into force".to_owned();
+        }
+        layout::plain(&report.problems.join("\n"))
+    })?;
+    Ok(if report.ok { Exit::Done } else { Exit::Refused })
+}
+
+async fn explain(session: &Session<'_>, args: Explain) -> Result<Exit, Failure> {
+    let (server, tool) = args.tool;
+    let call = ExplainCall {
+        agent: args.agent,
+        server,
+        tool,
+        arguments: args.arguments.0,
+        sender_constrained: !args.bearer,
+    };
+    let explanation = session.authority()?.policy_explain(&call).await?;
+    session
+        .output
+        .show(&explanation, || explained(&explanation).render())?;
+    Ok(Exit::Done)
+}
+
+/// The explanation is the decision point's own shape: its texts and lists are shown as they are named.
+fn explained(explanation: &Value) -> Facts {
+    let Value::Object(members) = explanation else {
+        return Facts::new().add("explanation", explanation);
+    };
+    members.iter().fold(Facts::new(), |facts, (name, value)| {
+        let name = name.replace('_', " ");
+        match value {
+            Value::Null => facts,
+            Value::String(text) if name == "effect" => facts.styled(&name, layout::status(text)),
+            Value::String(text) => facts.add(&name, text),
+            Value::Array(items) => {
+                let items: Vec<String> = items
+                    .iter()
+                    .map(|item| match item {
+                        Value::String(text) => text.clone(),
+                        other => other.to_string(),
+                    })
+                    .collect();
+                facts.each(&name, &items)
+            }
+            Value::Bool(_) | Value::Number(_) | Value::Object(_) => facts.add(&name, value),
+        }
+    })
+}
+
+async fn schema(session: &Session<'_>) -> Result<Exit, Failure> {
+    let schema = session.authority()?.policy_schema().await?;
+    session
+        .output
+        .show(&schema, || layout::plain(&schema.text))?;
+    Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tool_is_named_with_its_server() {
+        assert_eq!(
+            tool("desk/refund"),
+            Ok(("desk".to_owned(), "refund".to_owned()))
+        );
+        for wrong in ["desk", "/refund", "desk/", ""] {
+            assert!(tool(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn arguments_are_one_strict_json_object() {
+        assert!(arguments("{\"amount\":40}").is_ok_and(|parsed| parsed.0["amount"] == 40));
+        for wrong in ["40", "[]", "{", "{\"a\":1,\"a\":2}", "{} {}"] {
+            assert!(arguments(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_named_after_its_file() {
+        assert_eq!(
+            name_of(Path::new("a/refunds.cedar")).ok().as_deref(),
+            Some("refunds")
+        );
+        assert!(name_of(Path::new("-")).is_err());
+    }
+}

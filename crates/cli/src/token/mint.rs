@@ -1,0 +1,162 @@
+//! `token mint`: the standard OAuth calls, as the agent makes them.
+
+use std::path::{Path, PathBuf};
+
+use chancery_client::agent::AgentError;
+use chancery_client::agent::discovery::{self, AuthorizationServer};
+use chancery_client::agent::dpop::DpopSession;
+use chancery_client::agent::token::{self, TokenRequest, TokenResponse};
+use chancery_client::transport::Transport;
+use chancery_model::id::AgentId;
+use chancery_wire::json;
+use chancery_wire::jwk::PrivateKey;
+use clap::Args;
+use serde::Serialize;
+
+use crate::documents::read;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::layout::Facts;
+use crate::login;
+use crate::session::Session;
+
+#[derive(Debug, Args)]
+pub(crate) struct Mint {
+    /// The agent; by id, nothing but its key is needed
+    #[arg(long, value_name = "NAME|ID")]
+    agent: String,
+    /// Its private key, a JWK
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// The resource that the token is for
+    #[arg(long, value_name = "URL")]
+    resource: String,
+    /// The scopes, separated by spaces
+    #[arg(long, value_name = "SCOPE")]
+    scope: Option<String>,
+    /// Ask for a plain bearer token
+    #[arg(long, conflicts_with = "dpop_key")]
+    bearer: bool,
+    /// Bind the token to this private key instead of the agent's own
+    #[arg(long, value_name = "FILE")]
+    dpop_key: Option<PathBuf>,
+    /// The issuer, when it is not the address of the authority
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
+}
+
+/// What `token mint` prints: the token response, and the key that the token is bound to.
+#[derive(Serialize)]
+struct Minted<'a> {
+    access_token: &'a str,
+    token_type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_in: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jkt: Option<&'a str>,
+}
+
+pub(super) async fn run(session: &Session<'_>, args: &Mint) -> Result<Exit, Failure> {
+    let key = read_private(session, &args.key)?;
+    let dpop = match (args.bearer, &args.dpop_key) {
+        (true, _) => None,
+        (false, Some(path)) => Some(DpopSession::new(read_private(session, path)?)),
+        (false, None) => Some(DpopSession::new(read_private(session, &args.key)?)),
+    };
+    let client_id = match args.agent.parse::<AgentId>() {
+        Ok(id) => id,
+        Err(_) => session.authority()?.agent_show(&args.agent).await?.id,
+    };
+    let transport = Transport::new();
+    let server = server(session, args, &transport).await?;
+    let wanted = TokenRequest {
+        client_id,
+        key: &key,
+        resource: &args.resource,
+        scope: args.scope.as_deref(),
+        dpop: dpop.as_ref(),
+    };
+    let response =
+        token::request(&transport, &server, &wanted, session.now, session.entropy).await?;
+    print(session, &response, dpop.as_ref())?;
+    Ok(Exit::Done)
+}
+
+async fn server(
+    session: &Session<'_>,
+    args: &Mint,
+    transport: &Transport,
+) -> Result<AuthorizationServer, Failure> {
+    let issuer = match &args.issuer {
+        Some(issuer) => issuer.clone(),
+        None => login::url(&session.login)?.trim_end_matches('/').to_owned(),
+    };
+    let found = discovery::authorization_server(transport, &issuer).await;
+    found.map_err(|error| {
+        let other_issuer = matches!(error, AgentError::Metadata { .. });
+        let failure = Failure::from(error);
+        if other_issuer {
+            return failure.with_fix("name the issuer with `--issuer URL`");
+        }
+        failure
+    })
+}
+
+fn print(
+    session: &Session<'_>,
+    response: &TokenResponse,
+    dpop: Option<&DpopSession>,
+) -> Result<(), Failure> {
+    // The token decides whether it is bound: an answer of `Bearer` is not.
+    let bound = response.token_type.eq_ignore_ascii_case("DPoP");
+    let minted = Minted {
+        access_token: response.access_token.expose(),
+        token_type: &response.token_type,
+        expires_in: response.expires_in,
+        scope: response.scope.as_deref(),
+        jkt: dpop.filter(|_| bound).map(DpopSession::thumbprint),
+    };
+    session.output.show(&minted, || {
+        Facts::new()
+            .add("token type", minted.token_type)
+            .maybe(
+                "expires in",
+                minted.expires_in.map(|secs| format!("{secs} s")),
+            )
+            .maybe("scope", minted.scope)
+            .maybe("bound to key", minted.jkt)
+            .add("access token", minted.access_token)
+            .render()
+    })
+}
+
+/// Reads a private JWK; says so when others can read it too.
+fn read_private(session: &Session<'_>, path: &Path) -> Result<PrivateKey, Failure> {
+    let wrong = |why: String| {
+        Failure::unreadable(format!("{}: {why}", path.display()))
+            .with_fix("make a key with `chancery key generate --out FILE`")
+    };
+    let value = json::parse(&read(path)?, json::TOKEN).map_err(|error| wrong(error.to_string()))?;
+    let key = PrivateKey::from_jwk(&value).map_err(|error| wrong(error.to_string()))?;
+    if is_shared(path) {
+        let path = path.display();
+        session.output.remark(&format!(
+            "warning: {path} can be read by others\nfix: chmod 600 {path}"
+        ));
+    }
+    Ok(key)
+}
+
+#[cfg(unix)]
+fn is_shared(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path)
+        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o077 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_shared(_: &Path) -> bool {
+    false
+}

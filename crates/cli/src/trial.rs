@@ -1,0 +1,114 @@
+//! Running commands in tests: a world that stands still, streams that are kept, and a server to talk to.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
+use chancery_model::entropy::Entropy;
+use chancery_model::time::{Clock, Timestamp};
+use serde_json::Value;
+
+use crate::args::tests::asked;
+use crate::output::Output;
+use crate::run::{World, run_to};
+
+/// Randomness that is always the same.
+pub(crate) struct Seeded;
+
+impl Entropy for Seeded {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(7);
+    }
+}
+
+struct Stopped;
+
+impl Clock for Stopped {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_secs(1_800_000_000)
+    }
+}
+
+/// How a command ended, and what it printed.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: u8,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Ended {
+    /// The JSON on the standard output, or else that on the standard error.
+    pub(crate) fn json(&self) -> Value {
+        let out = serde_json::from_str(&self.out);
+        out.or_else(|_| serde_json::from_str(&self.err))
+            .unwrap_or(Value::Null)
+    }
+}
+
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("a lock").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Kept {
+    fn text(&self) -> String {
+        let bytes = self.0.lock().expect("a lock").clone();
+        anstream::adapter::strip_str(&String::from_utf8_lossy(&bytes)).to_string()
+    }
+}
+
+/// Runs a command line to its end.
+pub(crate) fn run(line: &str) -> Ended {
+    let asked = asked(line);
+    let world = World {
+        clock: &Stopped,
+        entropy: &Seeded,
+        stdout_is_terminal: false,
+        stderr_is_terminal: false,
+    };
+    let (out, err) = (Kept::default(), Kept::default());
+    let output = Output::captured(asked.json, Box::new(out.clone()), Box::new(err.clone()));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let exit = runtime.block_on(run_to(asked, &world, output));
+    Ended {
+        code: exit.code(),
+        out: out.text(),
+        err: err.text(),
+    }
+}
+
+/// Serves what `answer` says for `METHOD /path` until the test's process ends; gives the address.
+pub(crate) fn serve(answer: impl Fn(&str) -> (&'static str, Vec<u8>) + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let mut bytes = [0; 64 * 1024];
+            // Requests of these tests arrive in one piece: they are small and on the loopback interface.
+            let read = stream.read(&mut bytes).expect("a request");
+            let text = String::from_utf8_lossy(&bytes[..read]).into_owned();
+            let asked = text.split(" HTTP/").next().unwrap_or_default().to_owned();
+            let (status, body) = answer(&asked);
+            let head = format!(
+                "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                body.len()
+            );
+            let _ = stream.write_all(&[head.as_bytes(), &body].concat());
+        }
+    });
+    url
+}

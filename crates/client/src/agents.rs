@@ -1,0 +1,124 @@
+//! Agents and their versions, over the API.
+
+use chancery_api::agents::{
+    AgentQuery, AgentView, Because, RegisterAgent, ReplaceKeys, Stopped, TransferAgent,
+    UpdateAgent, VersionView,
+};
+use chancery_api::page::{Page, PageQuery};
+use http::header::IF_MATCH;
+use http::{HeaderValue, Method};
+
+use crate::authority::{Authority, Call, page_query, written};
+use crate::error::ClientError;
+
+impl Authority {
+    /// Registers an agent.
+    pub async fn agent_register(&self, agent: &RegisterAgent) -> Result<AgentView, ClientError> {
+        self.post(&["agents"], agent).await
+    }
+
+    /// Lists agents.
+    pub async fn agent_list(&self, query: &AgentQuery) -> Result<Page<AgentView>, ClientError> {
+        let mut pairs = page_query(&PageQuery {
+            after: query.after.clone(),
+            limit: query.limit,
+        });
+        pairs.extend(query.status.clone().map(|status| ("status", status)));
+        self.get(&["agents"], &pairs).await
+    }
+
+    /// Shows an agent, by name or id.
+    pub async fn agent_show(&self, agent: &str) -> Result<AgentView, ClientError> {
+        self.get(&["agents", agent], &[]).await
+    }
+
+    /// Proposes a new version; refused when the agent is no longer at `revision`.
+    pub async fn agent_update(
+        &self,
+        agent: &str,
+        revision: i64,
+        update: &UpdateAgent,
+    ) -> Result<AgentView, ClientError> {
+        let path = ["agents", agent];
+        let mut call = Call::new(Method::PUT, &path);
+        call.header = HeaderValue::try_from(format!("\"{revision}\""))
+            .ok()
+            .map(|tag| (IF_MATCH, tag));
+        call.body = Some(written(update)?);
+        self.call(call).await
+    }
+
+    /// Replaces an agent's keys.
+    pub async fn agent_keys(
+        &self,
+        agent: &str,
+        keys: &ReplaceKeys,
+    ) -> Result<AgentView, ClientError> {
+        self.put(&["agents", agent, "keys"], keys).await
+    }
+
+    /// Lists the versions of an agent.
+    pub async fn agent_versions(
+        &self,
+        agent: &str,
+        query: &PageQuery,
+    ) -> Result<Page<VersionView>, ClientError> {
+        self.get(&["agents", agent, "versions"], &page_query(query))
+            .await
+    }
+
+    /// Puts a proposed version into force.
+    pub async fn agent_accept(&self, agent: &str, number: i64) -> Result<AgentView, ClientError> {
+        self.act(&["agents", agent, "versions", &number.to_string(), "accept"])
+            .await
+    }
+
+    /// Refuses a proposed version.
+    pub async fn agent_reject(
+        &self,
+        agent: &str,
+        number: i64,
+        because: &Because,
+    ) -> Result<AgentView, ClientError> {
+        let number = number.to_string();
+        self.post(&["agents", agent, "versions", &number, "reject"], because)
+            .await
+    }
+
+    /// Puts a draft into force.
+    pub async fn agent_activate(&self, agent: &str) -> Result<AgentView, ClientError> {
+        self.act(&["agents", agent, "activate"]).await
+    }
+
+    /// Stops an agent for now.
+    pub async fn agent_suspend(
+        &self,
+        agent: &str,
+        because: &Because,
+    ) -> Result<Stopped, ClientError> {
+        self.post(&["agents", agent, "suspend"], because).await
+    }
+
+    /// Lets a suspended agent act again.
+    pub async fn agent_resume(&self, agent: &str) -> Result<AgentView, ClientError> {
+        self.act(&["agents", agent, "resume"]).await
+    }
+
+    /// Stops an agent for good.
+    pub async fn agent_retire(
+        &self,
+        agent: &str,
+        because: &Because,
+    ) -> Result<Stopped, ClientError> {
+        self.post(&["agents", agent, "retire"], because).await
+    }
+
+    /// Gives an agent to another owner.
+    pub async fn agent_transfer(
+        &self,
+        agent: &str,
+        transfer: &TransferAgent,
+    ) -> Result<AgentView, ClientError> {
+        self.post(&["agents", agent, "transfer"], transfer).await
+    }
+}

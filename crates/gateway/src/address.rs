@@ -1,0 +1,162 @@
+//! Which network addresses the gateway may connect to.
+//!
+//! Metadata services, link-local, unspecified, broadcast and multicast addresses: never. Loopback:
+//! only where the administrator wrote such an address or `localhost`, so that no name can be pointed
+//! at it later. Private ranges are where MCP servers live; the administrator registers every
+//! URL, so they are open.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Why an address was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AddressRefused {
+    /// Never a place for an MCP server.
+    #[error("the address belongs to a range that is never connected to")]
+    Never,
+    /// Loopback behind a name that does not say so.
+    #[error("the name leads to this machine but does not say so")]
+    HiddenLoopback,
+}
+
+/// Whether `host` is written as this machine: `localhost`, a name under it, or a loopback address.
+pub(crate) fn names_loopback(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return unmapped(address).is_loopback();
+    }
+    let name = host.trim_end_matches('.');
+    name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".localhost")
+}
+
+/// Refuses `address`, which the host of a registered URL stands for or resolves to.
+pub(crate) fn check(address: IpAddr, host_names_loopback: bool) -> Result<(), AddressRefused> {
+    let address = unmapped(address);
+    if is_never(address) {
+        return Err(AddressRefused::Never);
+    }
+    if address.is_loopback() && !host_names_loopback {
+        return Err(AddressRefused::HiddenLoopback);
+    }
+    Ok(())
+}
+
+/// The IPv4 address inside an IPv6 form of it, else the address itself.
+fn unmapped(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(six) = address else {
+        return address;
+    };
+    if let Some(four) = six.to_ipv4_mapped() {
+        return IpAddr::V4(four);
+    }
+    // NAT64 (RFC 6052) and 6to4 (RFC 3056) carry an IPv4 address that the network unwraps.
+    let parts = six.segments();
+    let four = match parts {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
+            Ipv4Addr::from((u32::from(high) << 16) | u32::from(low))
+        }
+        _ => return address,
+    };
+    IpAddr::V4(four)
+}
+
+fn is_never(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(four) => {
+            // Cloud metadata and platform services outside 169.254/16.
+            const SERVICES: [Ipv4Addr; 3] = [
+                Ipv4Addr::new(100, 100, 100, 200),
+                Ipv4Addr::new(168, 63, 129, 16),
+                Ipv4Addr::new(192, 0, 0, 192),
+            ];
+            four.octets()[0] == 0
+                || four.is_link_local()
+                || four.is_broadcast()
+                || four.is_multicast()
+                || four.octets()[0] >= 240
+                || SERVICES.contains(&four)
+        }
+        IpAddr::V6(six) => {
+            const SERVICE: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+            six.is_unspecified()
+                || six.is_multicast()
+                || (six.segments()[0] & 0xffc0) == 0xfe80
+                || (six.segments()[0] & 0xffc0) == 0xfec0
+                || six == SERVICE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn verdict(address: &str, host: &str) -> Result<(), AddressRefused> {
+        check(address.parse().expect("an address"), names_loopback(host))
+    }
+
+    #[test]
+    fn mcp_12_metadata_and_unroutable_addresses_are_never_connected_to() {
+        for address in [
+            "169.254.169.254",
+            "169.254.0.1",
+            "0.0.0.0",
+            "0.1.2.3",
+            "224.0.0.1",
+            "255.255.255.255",
+            "240.0.0.1",
+            "100.100.100.200",
+            "168.63.129.16",
+            "::",
+            "fe80::1",
+            "febf::1",
+            "ff02::1",
+            "fd00:ec2::254",
+            "::ffff:169.254.169.254",
+            "64:ff9b::169.254.169.254",
+            "2002:a9fe:a9fe::1",
+        ] {
+            let host = if address.contains(':') { "x" } else { address };
+            assert_eq!(
+                verdict(address, host),
+                Err(AddressRefused::Never),
+                "{address}"
+            );
+        }
+    }
+
+    #[test]
+    fn loopback_needs_a_host_that_says_so() {
+        for (address, host) in [
+            ("127.0.0.1", "127.0.0.1"),
+            ("127.0.0.1", "localhost"),
+            ("::1", "[::1]"),
+            ("127.0.0.1", "tools.localhost"),
+            ("127.0.0.1", "LOCALHOST."),
+        ] {
+            assert_eq!(verdict(address, host), Ok(()), "{host}");
+        }
+        for (address, host) in [
+            ("127.0.0.1", "tools.example"),
+            ("::ffff:127.0.0.1", "tools.example"),
+            ("::1", "localhost.example"),
+            ("64:ff9b::127.0.0.1", "tools.example"),
+        ] {
+            let refused = Err(AddressRefused::HiddenLoopback);
+            assert_eq!(verdict(address, host), refused, "{host}");
+        }
+    }
+
+    #[test]
+    fn public_and_private_addresses_are_open_to_registered_servers() {
+        for address in [
+            "203.0.113.7",
+            "10.1.2.3",
+            "192.168.0.9",
+            "fd12::1",
+            "2001:db8::1",
+        ] {
+            assert_eq!(verdict(address, "tools.example"), Ok(()), "{address}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Arguments of tool calls, checked against the accepted schema (MCP-13).
+//!
+//! Where a schema is silent about undeclared members, they are refused: what the decision point judged
+//! by name must be all that the tool gets. Patterns run on an engine of linear time, and references
+//! out of the schema are refused, so a hostile schema costs nothing.
+
+use jsonschema::{Draft, PatternOptions, Validator};
+use serde_json::{Map, Value};
+
+/// Compiles the input schema of a tool; the error says what is wrong with it.
+pub(crate) fn compile(schema: &Value) -> Result<Validator, String> {
+    let Some(members) = schema.as_object() else {
+        return Err("the input schema is not an object".to_owned());
+    };
+    if members.get("type").and_then(Value::as_str) != Some("object") {
+        return Err("the input schema does not say `\"type\": \"object\"`".to_owned());
+    }
+    let mut closed = schema.clone();
+    close(&mut closed, schema, true, 0);
+    let modern = options()
+        .with_draft(Draft::Draft202012)
+        .build(&without_draft(&closed));
+    let refused = match modern {
+        Ok(validator) => return Ok(validator),
+        Err(error) => error.to_string(),
+    };
+    // Older drafts write some things differently; but there a combined schema cannot be closed.
+    if members.contains_key("$schema") && !is_combined(members) {
+        return options().build(&closed).map_err(|error| error.to_string());
+    }
+    Err(refused)
+}
+
+fn options() -> jsonschema::ValidationOptions<'static> {
+    let patterns = PatternOptions::regex().size_limit(1 << 20);
+    jsonschema::options().with_pattern_options(patterns)
+}
+
+fn without_draft(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    if let Some(members) = schema.as_object_mut() {
+        members.remove("$schema");
+    }
+    schema
+}
+
+const COMBINING: [&str; 8] = [
+    "$ref",
+    "$dynamicRef",
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "if",
+    "dependentSchemas",
+    "not",
+];
+
+fn is_combined(schema: &Map<String, Value>) -> bool {
+    COMBINING
+        .iter()
+        .any(|keyword| schema.contains_key(*keyword))
+}
+
+fn says(schema: &Map<String, Value>) -> bool {
+    schema.contains_key("additionalProperties") || schema.contains_key("unevaluatedProperties")
+}
+
+const DEEPEST: usize = 32;
+
+/// Writes into `schema` that undeclared members are refused, wherever it declares members and is silent.
+fn close(schema: &mut Value, root: &Value, is_top: bool, depth: usize) {
+    let Some(members) = schema.as_object_mut() else {
+        return;
+    };
+    if depth > DEEPEST {
+        return;
+    }
+    if let Some(properties) = members.get_mut("properties").and_then(Value::as_object_mut) {
+        for property in properties.values_mut() {
+            close(property, root, false, depth + 1);
+        }
+    }
+    if let Some(items) = members.get_mut("items") {
+        close(items, root, false, depth + 1);
+    }
+    if says(members) {
+        return;
+    }
+    if is_combined(members) {
+        // Members that a branch declares count as declared; a branch that takes anything stays open.
+        if is_top || declares(&Value::Object(members.clone()), root, 0) {
+            members.insert("unevaluatedProperties".to_owned(), false.into());
+        }
+    } else if is_top || members.contains_key("properties") {
+        members.insert("additionalProperties".to_owned(), false.into());
+    }
+}
+
+/// Whether every object that `schema` takes has its members declared somewhere in it.
+fn declares(schema: &Value, root: &Value, depth: usize) -> bool {
+    let Some(members) = schema.as_object() else {
+        return false;
+    };
+    if depth > DEEPEST {
+        return false;
+    }
+    let kind = members.get("type").and_then(Value::as_str);
+    if kind.is_some_and(|kind| kind != "object")
+        || members.contains_key("const")
+        || members.contains_key("enum")
+    {
+        return true;
+    }
+    if members.contains_key("properties") || says(members) {
+        return true;
+    }
+    if let Some(Value::String(reference)) = members.get("$ref") {
+        let target = reference
+            .strip_prefix('#')
+            .and_then(|pointer| root.pointer(pointer));
+        return target.is_some_and(|target| declares(target, root, depth + 1));
+    }
+    let branches = |keyword: &str| members.get(keyword).and_then(Value::as_array);
+    if let Some(all) = branches("allOf") {
+        return all.iter().any(|branch| declares(branch, root, depth + 1));
+    }
+    let Some(some) = branches("anyOf").or_else(|| branches("oneOf")) else {
+        return false;
+    };
+    some.iter().all(|branch| declares(branch, root, depth + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[track_caller]
+    fn check(schema: Value, good: &[Value], bad: &[Value]) {
+        let validator = compile(&schema).expect("a schema");
+        for value in good {
+            assert!(validator.is_valid(value), "{value} against {schema}");
+        }
+        for value in bad {
+            assert!(!validator.is_valid(value), "{value} against {schema}");
+        }
+    }
+
+    #[test]
+    fn mcp_13_undeclared_members_are_refused_where_the_schema_is_silent() {
+        check(
+            json!({"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}),
+            &[json!({"path": "a"})],
+            &[
+                json!({"path": "a", "mode": "w"}),
+                json!({"path": ["a"]}),
+                json!({"path": {"$ref": "x"}}),
+                json!({}),
+            ],
+        );
+        check(json!({"type": "object"}), &[json!({})], &[json!({"x": 1})]);
+        check(
+            json!({"type": "object", "additionalProperties": true}),
+            &[json!({"x": 1})],
+            &[],
+        );
+    }
+
+    #[test]
+    fn nested_objects_are_closed_where_they_declare_and_open_where_they_do_not() {
+        let schema = json!({"type": "object", "properties": {
+            "to": {"type": "object", "properties": {"name": {"type": "string"}}},
+            "list": {"type": "array", "items": {"type": "object", "properties": {"a": {}}}},
+            "free": {"type": "object"},
+            "any": {},
+        }});
+        check(
+            schema,
+            &[json!({"to": {"name": "x"}, "list": [{"a": 1}], "free": {"y": 1}, "any": {"z": 1}})],
+            &[json!({"to": {"nome": "x"}}), json!({"list": [{"b": 1}]})],
+        );
+    }
+
+    #[test]
+    fn combined_schemas_are_closed_over_all_branches() {
+        let optional = json!({
+            "$defs": {"Address": {"type": "object", "properties": {"city": {"type": "string"}}}},
+            "type": "object",
+            "properties": {
+                "to": {"anyOf": [{"$ref": "#/$defs/Address"}, {"type": "null"}]},
+                "from": {"$ref": "#/$defs/Address"},
+                "any": {"anyOf": [{}, {"type": "null"}]},
+            },
+        });
+        check(
+            optional,
+            &[
+                json!({"to": null}),
+                json!({"to": {"city": "x"}, "any": {"x": 1}}),
+            ],
+            &[json!({"to": {"town": "x"}}), json!({"from": {"town": "x"}})],
+        );
+        check(
+            json!({"$schema": "http://json-schema.org/draft-07/schema#", "type": "object",
+                "allOf": [{"properties": {"a": {}}}], "properties": {"b": {}}}),
+            &[json!({"a": 1, "b": 2})],
+            &[json!({"c": 1})],
+        );
+    }
+
+    #[test]
+    fn older_drafts_are_read_in_their_own_words() {
+        check(
+            json!({"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "properties": {
+                "pair": {"type": "array", "items": [{"type": "string"}, {"type": "integer"}]},
+            }}),
+            &[json!({"pair": ["a", 1]})],
+            &[json!({"pair": [1, 1]}), json!({"x": 1})],
+        );
+    }
+
+    #[test]
+    fn schemas_that_reach_out_or_backtrack_are_refused() {
+        for property in [
+            json!({"$ref": "https://attacker.example/schema.json"}),
+            json!({"$ref": "file:///etc/passwd"}),
+            json!({"type": "string", "pattern": "(a)\\1"}),
+            json!({"type": "string", "pattern": "a{1000}{1000}{1000}"}),
+        ] {
+            let schema = json!({"type": "object", "properties": {"a": property}});
+            assert!(compile(&schema).is_err(), "{schema}");
+        }
+        for bad in [json!(true), json!({}), json!({"type": "array"})] {
+            assert!(compile(&bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The gateway: its parts, its routes, and how it writes to the record.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use axum::routing::{get, post};
+use chancery_model::entropy::Entropy;
+use chancery_model::event::{Actor, ActorKind, Event, EventKind};
+use chancery_model::id::EventId;
+use chancery_model::time::{Clock, Timestamp};
+use chancery_wire::metadata::ProtectedResource;
+use http::StatusCode;
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+use crate::authenticate::Authenticator;
+use crate::case::Case;
+use crate::line;
+use crate::links::Links;
+use crate::noise::{Admission, Noise};
+use crate::recorder::{RecordUnavailable, Recorded, Recorder};
+use crate::refusal::json_response;
+use crate::snapshot::Current;
+use crate::upstream::Reach;
+
+/// How long counted refusals wait until they are recorded together.
+const COUNTED_FOR: Duration = Duration::from_secs(5);
+
+/// What the roof decides about the gateway.
+pub struct Config {
+    /// What upstream servers are reached with.
+    pub reach: Reach,
+    /// How many calls may run at once; more are sent away at once.
+    pub in_flight: usize,
+}
+
+/// The enforcement point.
+pub struct Gateway {
+    pub(crate) current: Current,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) links: Links,
+    pub(crate) in_flight: Arc<Semaphore>,
+    recorder: Arc<dyn Recorder>,
+    noise: Noise,
+}
+
+impl Gateway {
+    /// Puts the parts together; nothing is opened yet.
+    pub fn new(
+        config: Config,
+        current: Current,
+        recorder: Arc<dyn Recorder>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self {
+            current,
+            clock,
+            authenticator: Authenticator::new(&*entropy),
+            entropy,
+            links: Links::new(config.reach),
+            in_flight: Arc::new(Semaphore::new(config.in_flight)),
+            recorder,
+            noise: Noise::default(),
+        }
+    }
+
+    /// The routes: the servers at `/mcp/{server}`, and what each says about itself (RFC 9728).
+    pub fn router(self: Arc<Self>) -> Router {
+        Router::new()
+            .route("/mcp/{server}", post(line::serve))
+            .route(
+                "/.well-known/oauth-protected-resource/mcp/{server}",
+                get(describe),
+            )
+            .with_state(self)
+    }
+
+    /// What upstream servers are reached with, for [`crate::probe::probe`].
+    pub fn reach(&self) -> &Reach {
+        self.links.reach()
+    }
+
+    /// Writes an event; resolves once it is durable.
+    pub(crate) async fn record(&self, event: Event) -> Result<Recorded, RecordUnavailable> {
+        self.recorder.record(event).await
+    }
+
+    /// Records that a request was refused, or counts it when there are too many.
+    pub(crate) async fn record_refusal(
+        self: &Arc<Self>,
+        case: &Case,
+        code: &'static str,
+        now: Timestamp,
+    ) {
+        match self.noise.admit(case.source(), code, now) {
+            Admission::Record => {
+                let facts = BTreeMap::new();
+                let event = case.event(EventKind::CallRefused, code, facts, now, &*self.entropy);
+                if self.record(event).await.is_err() {
+                    tracing::error!(refusal.code = code, "a refusal could not be recorded");
+                }
+            }
+            Admission::Count { is_first: true } => {
+                let gateway = Arc::clone(self);
+                tokio::spawn(async move {
+                    tokio::time::sleep(COUNTED_FOR).await;
+                    gateway.record_counted().await;
+                });
+            }
+            Admission::Count { is_first: false } => {}
+        }
+    }
+
+    async fn record_counted(&self) {
+        let now = self.clock.now();
+        for (code, count) in self.noise.take_counted() {
+            let event = Event {
+                actor: Actor {
+                    id: String::new(),
+                    kind: ActorKind::Unknown,
+                },
+                agent: None,
+                at: now,
+                call: None,
+                decision: None,
+                facts: [("count".to_owned(), count.to_string())].into(),
+                id: EventId::generate(now, &*self.entropy),
+                kind: EventKind::CallRefused,
+                outcome: code.to_owned(),
+                reason: None,
+                subject: None,
+                token: None,
+                traceparent: None,
+            };
+            if self.record(event).await.is_err() {
+                tracing::error!(refusal.code = code, count, "refusals could not be recorded");
+            }
+        }
+    }
+}
+
+/// `GET /.well-known/oauth-protected-resource/mcp/{server}`
+async fn describe(State(gateway): State<Arc<Gateway>>, Path(name): Path<String>) -> Response {
+    let now = gateway.clock.now();
+    let snapshot = gateway.current.load();
+    let Some(server) = snapshot.servers.get(&name) else {
+        return json_response(StatusCode::NOT_FOUND, &json!({"error": "not found"}));
+    };
+    let bound = server.server.bearer_until.is_none_or(|until| until <= now);
+    let document = ProtectedResource::new(&server.resource, &snapshot.issuer, Vec::new(), bound);
+    match serde_json::to_value(&document) {
+        Ok(document) => json_response(StatusCode::OK, &document),
+        Err(_) => json_response(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            &json!({"error": "internal"}),
+        ),
+    }
+}

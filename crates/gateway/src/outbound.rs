@@ -1,0 +1,222 @@
+//! The one outbound HTTP client: address rules at the socket, no redirects, no proxies, pooled.
+//!
+//! A name is resolved once per connection, and the connection goes to one of exactly those addresses
+//! that passed the rules, so an answer that changes between check and connect changes nothing.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, Uri};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tower::Service;
+use url::{Host, Url};
+
+use crate::address::{self, AddressRefused};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+const IDLE_PER_HOST: usize = 256;
+
+/// The client; a clone shares the connections.
+#[derive(Clone)]
+pub struct Outbound {
+    client: Client<HttpsConnector<HttpConnector<CheckedResolver>>, Full<Bytes>>,
+}
+
+/// A URL that may be called, checked once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint(
+    // INVARIANT: `http` or `https`, a host, no credentials, no fragment; a literal address passed the rules.
+    Uri,
+);
+
+/// The URL cannot be that of an MCP server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidEndpoint {
+    /// Not an absolute `http` or `https` URL without credentials and fragment.
+    #[error("not an `http` or `https` URL without credentials and fragment")]
+    Malformed,
+    /// A literal address that is never connected to.
+    #[error(transparent)]
+    Address(#[from] AddressRefused),
+}
+
+impl Endpoint {
+    /// Parses a URL; the parser knows the odd spellings of addresses.
+    pub fn parse(text: &str) -> Result<Self, InvalidEndpoint> {
+        let url = Url::parse(text).map_err(|_| InvalidEndpoint::Malformed)?;
+        let plain = matches!(url.scheme(), "http" | "https")
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.fragment().is_none();
+        let host = url.host().filter(|_| plain);
+        match host.ok_or(InvalidEndpoint::Malformed)? {
+            Host::Domain(_) => {}
+            Host::Ipv4(literal) => address::check(literal.into(), true)?,
+            Host::Ipv6(literal) => address::check(literal.into(), true)?,
+        }
+        let uri = url
+            .as_str()
+            .parse()
+            .map_err(|_| InvalidEndpoint::Malformed)?;
+        Ok(Self(uri))
+    }
+}
+
+/// A request that got no answer; the text is for our log, never for a client.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer from the upstream server")]
+pub struct NoAnswer(#[source] hyper_util::client::legacy::Error);
+
+impl Outbound {
+    /// Reads the roots of trust of this machine and prepares the pool.
+    pub fn new() -> Self {
+        let mut http = HttpConnector::new_with_resolver(CheckedResolver(GaiResolver::new()));
+        http.enforce_http(false);
+        http.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        http.set_nodelay(true);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls())
+            .https_or_http()
+            .enable_all_versions()
+            .wrap_connector(http);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(IDLE_PER_HOST)
+            .build(connector);
+        Self { client }
+    }
+
+    /// Sends one POST; whatever the status is, it is the answer: redirects are not followed.
+    pub async fn post(
+        &self,
+        endpoint: &Endpoint,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, NoAnswer> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = endpoint.0.clone();
+        *request.headers_mut() = headers;
+        self.client.request(request).await.map_err(NoAnswer)
+    }
+}
+
+impl Default for Outbound {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn tls() -> rustls::ClientConfig {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        // The provider is the one that ships with the library and knows both versions.
+        .expect("the shipped provider supports the default versions");
+    match builder.clone().with_native_roots() {
+        Ok(builder) => builder.with_no_client_auth(),
+        Err(error) => {
+            tracing::warn!(%error, "no roots of trust found, https servers cannot be reached");
+            let nobody = rustls::RootCertStore::empty();
+            builder.with_root_certificates(nobody).with_no_client_auth()
+        }
+    }
+}
+
+/// Resolves names to the addresses that may be connected to.
+#[derive(Clone)]
+struct CheckedResolver(GaiResolver);
+
+impl Service<Name> for CheckedResolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = std::io::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let local = address::names_loopback(name.as_str());
+        let resolving = self.0.call(name);
+        Box::pin(async move {
+            let mut refused = None;
+            let mut open = Vec::new();
+            for address in resolving.await? {
+                match address::check(address.ip(), local) {
+                    Ok(()) => open.push(address),
+                    Err(why) => refused = Some(why),
+                }
+            }
+            match refused {
+                // A name that leads anywhere forbidden is not half trusted.
+                Some(why) => Err(std::io::Error::other(why)),
+                None => Ok(open.into_iter()),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odd_spellings_of_forbidden_addresses_are_seen_through() {
+        for text in [
+            "http://169.254.169.254/latest",
+            "http://2852039166/",
+            "http://0xa9fea9fe/",
+            "http://0251.0376.0251.0376/",
+            "http://[::ffff:169.254.169.254]/",
+            "http://[fe80::1]/",
+            "http://0/",
+        ] {
+            let refused = Endpoint::parse(text);
+            assert_eq!(
+                refused,
+                Err(InvalidEndpoint::Address(AddressRefused::Never)),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn mcp_11_only_plain_http_urls_are_endpoints() {
+        for text in [
+            "javascript:alert(1)",
+            "file:///etc/passwd",
+            "--upload-pack=evil",
+            "a:\\\\server\\share",
+            "https://user:pass@tools.example/",
+            "https://tools.example/#x",
+            "/mcp",
+            "",
+        ] {
+            assert_eq!(
+                Endpoint::parse(text),
+                Err(InvalidEndpoint::Malformed),
+                "{text}"
+            );
+        }
+        for text in [
+            "https://tools.example/mcp",
+            "http://127.0.0.1:8000/mcp",
+            "http://[::1]/",
+        ] {
+            assert!(Endpoint::parse(text).is_ok(), "{text}");
+        }
+    }
+}

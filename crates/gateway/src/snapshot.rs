@@ -1,0 +1,186 @@
+//! What the gateway knows: one immutable snapshot of agents, keys, revocations, servers and policy.
+//!
+//! The authority builds a new snapshot after each committed change and swaps it in; a request reads
+//! the pointer once and judges everything against what it got. Nothing here reaches a database.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use chancery_model::agent::{Agent, NotLive};
+use chancery_model::event::AgentFacts as RecordedAgent;
+use chancery_model::id::{AgentId, TokenId};
+use chancery_model::mcp::McpServer;
+use chancery_model::time::Timestamp;
+use chancery_wire::access_token::VerifiedAccessToken;
+use chancery_wire::jwk::{KeySet, PublicKey};
+use chancery_wire::mcp::MirroredArgument;
+
+/// Everything that enforcement needs to judge a call.
+#[derive(Clone)]
+pub struct Snapshot {
+    /// Grows with every change; decisions name it.
+    pub number: u64,
+    /// When it was last known to be current; one that is older than the bound refuses everything.
+    pub freshness: Arc<Freshness>,
+    /// Our issuer identifier, byte for byte.
+    pub issuer: String,
+    /// The keys that sign access tokens, active and overlapping.
+    pub token_keys: Vec<PublicKey>,
+    /// Every agent that is not retired.
+    pub agents: HashMap<AgentId, Arc<KnownAgent>>,
+    /// The MCP servers behind the gateway, by name.
+    pub servers: HashMap<String, Arc<KnownServer>>,
+    /// Access tokens that were revoked before their end.
+    pub revoked: HashSet<TokenId>,
+    /// The compiled policies.
+    pub policy: Arc<chancery_policy::Snapshot>,
+}
+
+/// When a snapshot was last known to be current, shared by all snapshots of a process.
+#[derive(Debug)]
+pub struct Freshness(AtomicI64);
+
+/// How long a snapshot may go without being known to be current.
+pub const STALE_AFTER: Duration = Duration::from_secs(30);
+
+impl Freshness {
+    /// Fresh at `now`.
+    pub fn new(now: Timestamp) -> Self {
+        Self(AtomicI64::new(now.as_micros()))
+    }
+
+    /// The snapshot was seen to be current at `now`.
+    pub fn mark(&self, now: Timestamp) {
+        self.0.fetch_max(now.as_micros(), Ordering::Relaxed);
+    }
+
+    /// Whether the snapshot is too old to permit anything.
+    pub fn is_stale(&self, now: Timestamp) -> bool {
+        now.since(Timestamp::from_micros(self.0.load(Ordering::Relaxed))) > STALE_AFTER
+    }
+}
+
+/// Why a token that verifies is of no use: somewhere its chain is not live (SI-1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Inactive {
+    /// It has ended.
+    #[error("the token has expired")]
+    Expired,
+    /// It was revoked.
+    #[error("the token was revoked")]
+    Revoked,
+    /// Its agent is not there, or not live.
+    #[error("the agent is not active")]
+    Agent,
+    /// Its agent was stopped, or given other keys, after it was issued.
+    #[error("the token is from before the agent was stopped")]
+    Stopped,
+    /// Another version of the agent is in force.
+    #[error("the token is for a version of the agent that is no longer in force")]
+    Version,
+}
+
+impl Inactive {
+    /// The stable code in the record.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::Agent => "principal_inactive",
+            Self::Stopped => "stopped",
+            Self::Version => "version_superseded",
+        }
+    }
+}
+
+impl Snapshot {
+    /// Whether the whole chain of a verified token is live at `now`: the one rule for every use of a token.
+    pub fn admit(
+        &self,
+        token: &VerifiedAccessToken,
+        now: Timestamp,
+    ) -> Result<&Arc<KnownAgent>, Inactive> {
+        if token.expires_at() <= now {
+            return Err(Inactive::Expired);
+        }
+        self.uphold(token, now)
+    }
+
+    /// The same for what a token began while it was in its time: its end alone ends nothing.
+    pub fn uphold(
+        &self,
+        token: &VerifiedAccessToken,
+        now: Timestamp,
+    ) -> Result<&Arc<KnownAgent>, Inactive> {
+        let claims = token.claims();
+        if self.revoked.contains(&claims.jti) {
+            return Err(Inactive::Revoked);
+        }
+        let known = claims
+            .client_id
+            .parse()
+            .ok()
+            .and_then(|id: AgentId| self.agents.get(&id));
+        let known = known.ok_or(Inactive::Agent)?;
+        known.live(now).map_err(|_| Inactive::Agent)?;
+        if claims.jti.made_at() <= known.not_before {
+            return Err(Inactive::Stopped);
+        }
+        let in_force = known.agent.version.map(|(_, digest)| digest);
+        if claims.agent.as_ref().map(|agent| agent.version) != in_force {
+            return Err(Inactive::Version);
+        }
+        Ok(known)
+    }
+}
+
+/// An agent with what enforcement derives from it once.
+pub struct KnownAgent {
+    /// The agent.
+    pub agent: Agent,
+    /// Whether its owner is live: a person who has not left, or a team with such a person.
+    pub owner_is_live: bool,
+    /// The keys that it authenticates with; `None` when it has none.
+    pub keys: Option<KeySet>,
+    /// What the decision point knows about it.
+    pub facts: chancery_policy::AgentEntity,
+    /// What the record says about it.
+    pub recorded: RecordedAgent,
+    /// Tokens issued before this moment are void: the last stop of this agent.
+    pub not_before: Timestamp,
+}
+
+impl KnownAgent {
+    /// Whether the agent may act at `now`; the one rule, in [`Agent::live`].
+    pub fn live(&self, now: Timestamp) -> Result<(), NotLive> {
+        self.agent.live(now, self.owner_is_live)
+    }
+}
+
+/// An MCP server with its compiled tools.
+pub struct KnownServer {
+    /// The server as registered.
+    pub server: McpServer,
+    /// Its resource identifier: the issuer, `/mcp/` and its name.
+    pub resource: String,
+    /// Its accepted tools, by name.
+    pub tools: HashMap<String, KnownTool>,
+}
+
+/// A tool as accepted, ready to check arguments.
+pub struct KnownTool {
+    /// The digest of the accepted definition.
+    pub digest: chancery_model::digest::Digest,
+    /// The accepted definition, as clients see it.
+    pub definition: serde_json::Value,
+    /// Checks arguments against the accepted input schema; undeclared members are refused.
+    pub arguments: jsonschema::Validator,
+    /// The arguments that its schema wants repeated in headers.
+    pub mirrors: Vec<MirroredArgument>,
+}
+
+/// The present snapshot, shared by all who enforce.
+pub type Current = Arc<ArcSwap<Snapshot>>;

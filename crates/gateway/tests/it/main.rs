@@ -1,0 +1,13 @@
+//! The gateway through its router, in front of real servers on loopback and on standard streams.
+#![allow(clippy::disallowed_methods, reason = "tests open the world for themselves")]
+
+mod calls;
+mod credentials;
+mod eras;
+mod limits;
+mod proofs;
+mod stdio;
+mod stops;
+mod tools;
+mod upstream;
+mod world;

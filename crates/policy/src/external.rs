@@ -1,0 +1,313 @@
+//! Questions in an organisation's own types: the schema says what each attribute must be.
+//!
+//! The asker vouches for the attributes, so none of them may be of our types: nobody outside can
+//! describe an agent, a person or a tool of ours to us (POL-09).
+
+use std::collections::HashMap;
+use std::str::FromStr;
+
+use cedar_policy::{
+    Context, Entities, Entity, EntityTypeName, EntityUid, Request, RestrictedExpression, Schema,
+    SchemaFragment,
+};
+use serde_json::{Map, Value};
+
+use crate::index::{Index, Place};
+use crate::question::{EntityRef, ExternalAction};
+use crate::request::{Act, Asked, Refusal, inexpressible};
+use crate::schema;
+use crate::shape::{Extension, Field, Fields, Misfit, Shape, Undeclared, has_reserved_key};
+
+/// What common types may nest; the engine refuses cycles, so this is never reached in practice.
+const MAX_DEPTH: usize = 64;
+
+/// The types and actions of an organisation.
+#[derive(Debug)]
+pub(crate) struct External {
+    types: HashMap<EntityTypeName, Fields>,
+    actions: HashMap<EntityUid, (Act, Fields)>,
+    schema: Schema,
+}
+
+impl External {
+    /// Reads the shapes of everything that the fragments declare.
+    pub(crate) fn read(fragments: &[SchemaFragment], schema: Schema, all: &Entities) -> Self {
+        let declared = fragments.iter().filter_map(|fragment| {
+            let json = fragment.clone().to_json_value().ok()?;
+            Some(json.as_object()?.clone())
+        });
+        let declared: Vec<(String, Value)> = declared.flatten().collect();
+        let reader = Reader {
+            namespaces: &declared,
+        };
+        let mut types = HashMap::new();
+        let mut actions = HashMap::new();
+        for (namespace, body) in &declared {
+            for (name, entity) in members(body, "entityTypes") {
+                let fields = match entity.get("shape") {
+                    Some(shape) => reader.fields(namespace, shape),
+                    None => ignoring(),
+                };
+                if let Ok(kind) = EntityTypeName::from_str(&qualified(namespace, name)) {
+                    types.insert(kind, fields);
+                }
+            }
+            for (name, action) in members(body, "actions") {
+                let context = action.pointer("/appliesTo/context");
+                let fields = match context {
+                    Some(context) => reader.fields(namespace, context),
+                    None => ignoring(),
+                };
+                if let Some(uid) = action_uid(namespace, name) {
+                    actions.insert(uid.clone(), (Act::of(uid, all), fields));
+                }
+            }
+        }
+        Self {
+            types,
+            actions,
+            schema,
+        }
+    }
+
+    /// Expresses a question in these types.
+    pub(crate) fn ask(
+        &self,
+        index: &Index,
+        subject: &EntityRef<'_>,
+        action: &ExternalAction<'_>,
+        resource: &EntityRef<'_>,
+        context: &Map<String, Value>,
+    ) -> Result<Asked, Refusal> {
+        let maps = [
+            subject.properties,
+            resource.properties,
+            action.properties,
+            context,
+        ];
+        if maps.into_iter().any(has_reserved_key) {
+            return Err(Refusal::invalid("the request uses a reserved key"));
+        }
+        let principal = self.entity("subject", subject)?;
+        let thing = self.entity("resource", resource)?;
+        let (subject, resource) = (principal.uid(), thing.uid());
+        let namespace = resource.type_name().namespace();
+        let known = action_uid(&namespace, action.name).and_then(|uid| self.actions.get(&uid));
+        let (act, fields) =
+            known.ok_or_else(|| Refusal::unknown("the action is not known to the policies"))?;
+        let context = express_context(fields, context, action.properties)?;
+        let context = Context::from_pairs(context).map_err(|_| inexpressible())?;
+        let misfit = |_| Refusal::invalid("the request does not fit the schema of its action");
+        let request = Request::new(
+            subject.clone(),
+            act.uid.clone(),
+            resource.clone(),
+            context,
+            Some(&self.schema),
+        )
+        .map_err(misfit)?;
+        let entities = Entities::empty()
+            .add_entities([principal, thing], Some(&self.schema))
+            .and_then(|entities| entities.add_entities([act.entity.clone()], None))
+            .map_err(|_| Refusal::invalid("the entities do not fit the schema"))?;
+        let alone = |uid| Place {
+            uid,
+            ancestors: &[],
+        };
+        Ok(Asked {
+            key: index.key(alone(&subject), act.place(), alone(&resource)),
+            request,
+            entities,
+        })
+    }
+
+    /// Whether what is asked fits the schema that the policies were checked against.
+    #[cfg(test)]
+    pub(crate) fn check(&self, asked: &Asked) -> Result<(), String> {
+        let request = &asked.request;
+        let uid = |uid: Option<&EntityUid>| uid.cloned().ok_or("unknown");
+        Request::new(
+            uid(request.principal())?,
+            uid(request.action())?,
+            uid(request.resource())?,
+            request.context().cloned().ok_or("no context")?,
+            Some(&self.schema),
+        )
+        .map_err(|error| error.to_string())?;
+        Entities::from_entities(asked.entities.iter().cloned(), Some(&self.schema))
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
+
+    fn entity(&self, role: &str, entity: &EntityRef<'_>) -> Result<Entity, Refusal> {
+        let kind = EntityTypeName::from_str(entity.kind).ok();
+        let fields = kind.as_ref().and_then(|kind| self.types.get(kind));
+        let (Some(kind), Some(fields)) = (kind, fields) else {
+            let reason = format!("the type of the {role} is not known to the policies");
+            return Err(Refusal::invalid(reason));
+        };
+        let (attributes, _) = fields
+            .express(entity.properties)
+            .map_err(|misfit| Refusal::invalid(misfit.sentence(&format!("{role} property"))))?;
+        let uid = schema::uid(&kind, entity.id);
+        Entity::new(uid, HashMap::from_iter(attributes), Default::default())
+            .map_err(|_| Refusal::invalid(format!("{role}: a property cannot be read")))
+    }
+}
+
+/// The context with the properties of the action under `action`, where the schema asks for them.
+fn express_context(
+    fields: &Fields,
+    context: &Map<String, Value>,
+    properties: &Map<String, Value>,
+) -> Result<Vec<(String, RestrictedExpression)>, Refusal> {
+    let misfit = |misfit: Misfit| Refusal::invalid(misfit.sentence("context member"));
+    if !fields.members.contains_key("action") || properties.is_empty() {
+        let (expressed, _) = fields.express(context).map_err(misfit)?;
+        return Ok(expressed);
+    }
+    let mut whole = context.clone();
+    let taken = whole.insert("action".to_owned(), Value::Object(properties.clone()));
+    if taken.is_some() {
+        return Err(Refusal::invalid(
+            "`context.action` is given beside the properties of the action",
+        ));
+    }
+    let (expressed, _) = fields.express(&whole).map_err(misfit)?;
+    Ok(expressed)
+}
+
+fn action_uid(namespace: &str, name: &str) -> Option<EntityUid> {
+    let kind = EntityTypeName::from_str(&qualified(namespace, "Action")).ok()?;
+    Some(schema::uid(&kind, name))
+}
+
+fn qualified(namespace: &str, name: &str) -> String {
+    if namespace.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{namespace}::{name}")
+    }
+}
+
+fn members<'a>(body: &'a Value, list: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    body.get(list)
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+}
+
+fn ignoring() -> Fields {
+    Fields {
+        undeclared: Undeclared::Ignored,
+        ..Fields::default()
+    }
+}
+
+/// Reads types in the engine's JSON form, resolving names as the engine does.
+struct Reader<'a> {
+    namespaces: &'a [(String, Value)],
+}
+
+impl Reader<'_> {
+    fn fields(&self, namespace: &str, record: &Value) -> Fields {
+        match self.shape(namespace, record, MAX_DEPTH) {
+            Some(Shape::Record(fields)) => fields,
+            Some(_) | None => ignoring(),
+        }
+    }
+
+    fn shape(&self, namespace: &str, kind: &Value, depth: usize) -> Option<Shape> {
+        let depth = depth.checked_sub(1)?;
+        let name = kind.get("name").and_then(Value::as_str);
+        match kind.get("type")?.as_str()? {
+            "String" => Some(Shape::Text),
+            "Long" => Some(Shape::Long),
+            "Boolean" => Some(Shape::Flag),
+            "Extension" => extension(name?),
+            "Set" => {
+                let element = self.shape(namespace, kind.get("element")?, depth)?;
+                Some(Shape::List(Box::new(element)))
+            }
+            "Record" => {
+                let attributes = members(kind, "attributes").map(|(name, kind)| {
+                    let required = kind.get("required").and_then(Value::as_bool);
+                    let field = Field {
+                        shape: self.shape(namespace, kind, depth),
+                        required: required.unwrap_or(true),
+                        nullable: false,
+                    };
+                    (name.clone(), field)
+                });
+                Some(Shape::Record(Fields {
+                    members: attributes.collect(),
+                    undeclared: Undeclared::Ignored,
+                }))
+            }
+            "Entity" => self.reference(namespace, name?),
+            "EntityOrCommon" => self.named(namespace, name?, depth),
+            common => self.named(namespace, common, depth),
+        }
+    }
+
+    fn named(&self, namespace: &str, name: &str, depth: usize) -> Option<Shape> {
+        for (within, rest) in scopes(namespace, name) {
+            let common = self.bodies(within).find_map(|body| {
+                let types = body.get("commonTypes")?;
+                types.get(rest)
+            });
+            if let Some(common) = common {
+                return self.shape(within, common, depth);
+            }
+            if let Some(reference) = self.declared(within, rest) {
+                return Some(reference);
+            }
+        }
+        match name.strip_prefix("__cedar::").unwrap_or(name) {
+            "String" => Some(Shape::Text),
+            "Long" => Some(Shape::Long),
+            "Bool" | "Boolean" => Some(Shape::Flag),
+            other => extension(other),
+        }
+    }
+
+    fn reference(&self, namespace: &str, name: &str) -> Option<Shape> {
+        scopes(namespace, name)
+            .into_iter()
+            .find_map(|(within, rest)| self.declared(within, rest))
+    }
+
+    fn declared(&self, namespace: &str, name: &str) -> Option<Shape> {
+        let mut bodies = self.bodies(namespace);
+        bodies.find(|body| {
+            body.get("entityTypes")
+                .is_some_and(|types| types.get(name).is_some())
+        })?;
+        EntityTypeName::from_str(&qualified(namespace, name))
+            .ok()
+            .map(Shape::Reference)
+    }
+
+    fn bodies<'b>(&'b self, namespace: &'b str) -> impl Iterator<Item = &'b Value> {
+        let same = move |(name, _): &&'b (String, Value)| name == namespace;
+        self.namespaces.iter().filter(same).map(|(_, body)| body)
+    }
+}
+
+/// Where a name may be declared: here and then nowhere in particular, or where it says.
+fn scopes<'a>(namespace: &'a str, name: &'a str) -> Vec<(&'a str, &'a str)> {
+    match name.rsplit_once("::") {
+        Some((within, rest)) => vec![(within, rest)],
+        None => vec![(namespace, name), ("", name)],
+    }
+}
+
+fn extension(name: &str) -> Option<Shape> {
+    match name {
+        "decimal" => Some(Shape::Decimal),
+        "datetime" => Some(Shape::Extension(Extension::Datetime)),
+        "duration" => Some(Shape::Extension(Extension::Duration)),
+        "ipaddr" => Some(Shape::Extension(Extension::Address)),
+        _ => None,
+    }
+}

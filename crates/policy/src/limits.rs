@@ -1,0 +1,174 @@
+//! Limits on the texts of policies and schemas, before the engine sees them (POL-14).
+//!
+//! The engine recurses with the depth of an expression. Two things follow from that: its parser can
+//! overflow the stack, and its checker, when the stack runs low, gives up without an error, which
+//! would let an unchecked policy through. So a text may only go so deep, and it is compiled on a
+//! stack on which that depth is never a problem.
+
+use std::thread::{Builder, scope};
+
+use crate::compile::PolicySource;
+use crate::diagnose::{CompileError, Diagnostic};
+
+/// How deep brackets may nest.
+const MAX_NESTING: usize = 48;
+
+/// How many operators one statement may have; no expression is deeper than that.
+const MAX_OPERATORS: usize = 1_000;
+
+/// Enough for the deepest statement in an unoptimised build, several times over.
+const STACK: usize = 256 << 20;
+
+/// Refuses texts that nest too deep.
+pub(crate) fn check(sources: &[PolicySource<'_>]) -> Result<(), CompileError> {
+    let too_deep = sources.iter().filter_map(|source| {
+        let offset = too_deep_at(source.text)?;
+        let message = format!(
+            "the text nests deeper than {MAX_NESTING}, or one statement has more than {MAX_OPERATORS} operators"
+        );
+        Some(Diagnostic::at(source.name, source.text, offset, message))
+    });
+    let diagnostics: Vec<_> = too_deep.collect();
+    if diagnostics.is_empty() {
+        Ok(())
+    } else {
+        Err(CompileError { diagnostics })
+    }
+}
+
+/// Does `work` on a stack that fits what [`check`] lets through.
+pub(crate) fn on_deep_stack<T: Send>(
+    work: impl FnOnce() -> Result<T, CompileError> + Send,
+) -> Result<T, CompileError> {
+    let failed = |message| {
+        Err(CompileError {
+            diagnostics: vec![Diagnostic::whole("policies", message)],
+        })
+    };
+    scope(
+        |scope| match Builder::new().stack_size(STACK).spawn_scoped(scope, work) {
+            Ok(worker) => worker
+                .join()
+                .unwrap_or_else(|_| failed("the policy engine failed")),
+            Err(_) => failed("there is no memory to compile policies"),
+        },
+    )
+}
+
+/// Where the text first goes too deep. Operators are counted generously: whatever nests is one.
+fn too_deep_at(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let (mut nesting, mut operators) = (0_usize, 0_usize);
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let start = at;
+        at += 1;
+        match byte {
+            b'"' => at = after_string(bytes, at),
+            b'/' if bytes.get(at) == Some(&b'/') => {
+                at += bytes[at..]
+                    .iter()
+                    .take_while(|&&byte| byte != b'\n')
+                    .count();
+            }
+            b'(' | b'[' | b'{' => {
+                nesting += 1;
+                operators += 1;
+            }
+            b')' | b']' | b'}' => nesting = nesting.saturating_sub(1),
+            b';' => operators = 0,
+            b'&' | b'|' | b'+' | b'-' | b'*' | b'.' | b'!' | b'<' | b'>' | b'=' => operators += 1,
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => {
+                let word = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
+                at += bytes[at..].iter().take_while(word).count();
+                let keyword = matches!(
+                    &bytes[start..at],
+                    b"if" | b"in" | b"is" | b"has" | b"like" | b"when" | b"unless"
+                );
+                operators += usize::from(keyword);
+            }
+            _ => {}
+        }
+        if nesting > MAX_NESTING || operators > MAX_OPERATORS {
+            return Some(start);
+        }
+    }
+    None
+}
+
+/// The offset after the closing quote of a string that is open at `at`.
+fn after_string(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(&byte) = bytes.get(at) {
+        at += 1;
+        match byte {
+            b'\\' => at += 1,
+            b'"' => break,
+            _ => {}
+        }
+    }
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::Snapshot;
+
+    fn compiles(condition: &str) -> Result<(), String> {
+        let text = format!("permit (principal, action, resource) when {{ {condition} }};");
+        let source = PolicySource {
+            name: "deep",
+            text: &text,
+        };
+        let compiled = Snapshot::compile(1, &[source], &[], &[]);
+        compiled.map(drop).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn pol_14_deep_texts_are_refused_and_never_crash() {
+        for (open, close) in [
+            ("(", ")"),
+            ("[", "]"),
+            ("{a:", "}"),
+            ("if ", " then true else true"),
+        ] {
+            for depth in [1_001, 10_000, 1_000_000] {
+                let text = format!("{}true{}", open.repeat(depth), close.repeat(depth));
+                assert!(compiles(&text).is_err(), "{open} {depth}");
+            }
+        }
+        let legal = format!("{}true{}", "(".repeat(40), ")".repeat(40));
+        assert_eq!(compiles(&legal), Ok(()));
+        let nested = format!(
+            "{}true{}",
+            "if true then ".repeat(900),
+            " else false".repeat(900)
+        );
+        assert_eq!(compiles(&nested), Ok(()));
+        let long = vec!["true"; 400].join(" && ");
+        assert_eq!(compiles(&long), Ok(()));
+    }
+
+    #[test]
+    fn the_deepest_legal_text_is_still_checked() {
+        for wrong in [
+            format!("principal{} == 1", ".a".repeat(990)),
+            format!("principal{} == 1", "[\"a\"]".repeat(990)),
+            format!("[1]{}", ".contains(1)".repeat(490)),
+            format!("{} > 0", vec!["\"x\""; 990].join(" + ")),
+        ] {
+            let refused = compiles(&wrong).expect_err("must be refused");
+            assert!(!refused.contains("operators"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn strings_comments_and_statements_do_not_add_up() {
+        let strings = format!("\"{}\\\"((\" == \"x\"", "(".repeat(2_000));
+        assert!(too_deep_at(&strings).is_none());
+        assert!(too_deep_at(&format!("// {}\n", "(".repeat(2_000))).is_none());
+        assert!(too_deep_at(&"permit (principal, action, resource);\n".repeat(5_000)).is_none());
+        let quoted = "\"\\\\\" ".to_owned() + &"(".repeat(2_000);
+        assert!(too_deep_at(&quoted).is_some());
+    }
+}

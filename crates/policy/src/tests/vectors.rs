@@ -1,0 +1,183 @@
+//! Cedar's own test cases through our path: parse, check, index, evaluate the slice.
+//!
+//! Cedar skips a policy that errs; here it denies (POL-02), so cases with errors expect that.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use cedar_policy::{
+    Context, Entities, EntityUid, PolicySet, Request, Schema, ValidationMode, Validator,
+};
+use chancery_model::decision::ReasonCode;
+use serde_json::Value;
+
+use crate::compile::PolicySource;
+use crate::index::Place;
+use crate::rules::Rules;
+
+pub(super) fn vectors() -> Option<PathBuf> {
+    let folder = std::env::var("CHANCERY_VECTORS").unwrap_or_else(|_| {
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors").to_owned()
+    });
+    let folder = PathBuf::from(folder);
+    if !folder.is_dir() {
+        println!("vectors absent: not run");
+        return None;
+    }
+    Some(folder)
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    cases: usize,
+    requests: usize,
+    erring: usize,
+    refused_as_expected: usize,
+    /// Legal policies that follow references further than the entities that we give: not compiled
+    /// by a snapshot, but evaluated here, where the entities are given whole.
+    beyond_our_depth: Vec<String>,
+}
+
+fn uid(json: &Value) -> EntityUid {
+    EntityUid::from_json(json.clone()).expect("an entity reference")
+}
+
+fn run(
+    name: &str,
+    policies: &str,
+    schema: &str,
+    entities: Value,
+    case: &Value,
+    counts: &mut Counts,
+) {
+    let schema = Schema::from_cedarschema_str(schema)
+        .unwrap_or_else(|error| panic!("{name}: {error}"))
+        .0;
+    let sources = [PolicySource {
+        name,
+        text: policies,
+    }];
+    counts.cases += 1;
+    let set: PolicySet = policies.parse().expect("policies");
+    let valid = Validator::new(schema.clone())
+        .validate(&set, ValidationMode::Strict)
+        .validation_passed();
+    assert_eq!(Some(valid), case["shouldValidate"].as_bool(), "{name}");
+    match Rules::compile(&sources, schema.clone()) {
+        Ok(_) => assert!(valid, "{name}: compiles and should not"),
+        Err(_) if !valid => counts.refused_as_expected += 1,
+        Err(error) => {
+            assert!(error.to_string().contains("dereference"), "{name}: {error}");
+            counts.beyond_our_depth.push(name.to_owned());
+        }
+    }
+    let rules = Rules::parse(&sources).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let entities = Entities::from_json_value(entities, Some(&schema))
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
+    for asked in case["requests"].as_array().expect("requests") {
+        let [principal, action, resource] =
+            ["principal", "action", "resource"].map(|place| uid(&asked[place]));
+        let context = Context::from_json_value(asked["context"].clone(), Some((&schema, &action)))
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let above = |uid: &EntityUid| -> Vec<EntityUid> {
+            let ancestors = entities.ancestors(uid).into_iter().flatten();
+            ancestors.cloned().collect()
+        };
+        let ancestors = [&principal, &action, &resource].map(above);
+        let [principals, actions, resources] = ancestors.each_ref();
+        let place = |uid, ancestors| Place { uid, ancestors };
+        let key = rules.index().key(
+            place(&principal, principals),
+            place(&action, actions),
+            place(&resource, resources),
+        );
+        let request = Request::new(principal, action, resource, context, Some(&schema))
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let verdict = rules.evaluate(&key, &request, &entities);
+        assert_eq!(verdict, rules.evaluate_all(&request, &entities), "{name}");
+        counts.requests += 1;
+        let list = |member: &str| -> Vec<usize> {
+            let ids = asked[member].as_array().expect("a list").iter();
+            let mut places: Vec<usize> = ids
+                .map(|id| {
+                    let id = id.as_str().expect("an id");
+                    let place = id.strip_prefix("policy").expect("a numbered policy");
+                    usize::from_str(place).expect("a number")
+                })
+                .collect();
+            places.sort_unstable();
+            places
+        };
+        let (erring, reasons) = (list("errors"), list("reason"));
+        let (code, determining) = if !erring.is_empty() {
+            counts.erring += 1;
+            (ReasonCode::PolicyError, erring)
+        } else if asked["decision"] == "allow" {
+            (ReasonCode::PolicyPermits, reasons)
+        } else if reasons.is_empty() {
+            (ReasonCode::NoPolicyPermits, reasons)
+        } else {
+            (ReasonCode::PolicyForbids, reasons)
+        };
+        assert_eq!(
+            (verdict.code, verdict.determining),
+            (code, determining),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn cedar_integration_cases() {
+    let Some(folder) = vectors() else { return };
+    let folder = folder.join("cedar-integration");
+    let read = |path: &str| {
+        std::fs::read_to_string(folder.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    };
+    let mut counts = Counts::default();
+    for group in std::fs::read_dir(folder.join("tests")).expect("a folder") {
+        for file in std::fs::read_dir(group.expect("an entry").path()).expect("a folder") {
+            let path = file.expect("an entry").path();
+            if path.extension().is_none_or(|extension| extension != "json") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("a file");
+            let case: Value = serde_json::from_str(&text).expect("JSON");
+            let named = |member: &str| read(case[member].as_str().expect("a path"));
+            let entities = serde_json::from_str(&named("entities")).expect("JSON");
+            let name = path.display().to_string();
+            run(
+                &name,
+                &named("policies"),
+                &named("schema"),
+                entities,
+                &case,
+                &mut counts,
+            );
+        }
+    }
+    println!("cedar-integration: {counts:#?}");
+    assert!(counts.cases >= 14 && counts.requests >= 47);
+}
+
+#[test]
+fn cedar_corpus_cases() {
+    let Some(folder) = vectors() else { return };
+    let text = std::fs::read_to_string(folder.join("cedar-corpus/cases.jsonl")).expect("a file");
+    let mut counts = Counts::default();
+    for line in text.lines() {
+        let case: Value = serde_json::from_str(line).expect("JSON");
+        let [name, policies, schema] =
+            ["id", "policies", "schema"].map(|member| case[member].as_str().expect("a text"));
+        run(
+            name,
+            policies,
+            schema,
+            case["entities"].clone(),
+            &case,
+            &mut counts,
+        );
+    }
+    println!("cedar-corpus: {counts:#?}");
+    assert!(counts.cases >= 494 && counts.requests >= 3_952);
+}

@@ -1,0 +1,70 @@
+//! Logins of people: kept as hashes, never as secrets.
+
+use chancery_model::digest::Digest;
+use chancery_model::id::OwnerId;
+use chancery_model::time::Timestamp;
+
+use crate::error::StoreError;
+use crate::tx::Tx;
+use crate::value::{Row, params};
+
+/// A login of a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The hash of the secret.
+    pub secret_hash: Digest,
+    /// Whose it is.
+    pub owner_id: OwnerId,
+    /// What it may do.
+    pub roles: Vec<String>,
+    /// When it was given.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+/// Adds a login.
+pub async fn insert(tx: &mut Tx, login: &Login) -> Result<(), StoreError> {
+    let sql = "INSERT INTO login (secret_hash, owner_id, roles, created_at, expires_at) \
+               VALUES ($1, $2, $3, $4, $5)";
+    let values = params![
+        login.secret_hash.to_string(),
+        login.owner_id.to_string(),
+        login.roles.join(" "),
+        login.created_at,
+        login.expires_at,
+    ];
+    tx.execute(sql, values).await?;
+    Ok(())
+}
+
+/// Ends all logins of a person; returns how many there were.
+pub async fn revoke_for_owner(
+    tx: &mut Tx,
+    owner: OwnerId,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let sql = "UPDATE login SET revoked_at = $1 WHERE owner_id = $2 AND revoked_at IS NULL";
+    tx.execute(sql, params![now, owner.to_string()]).await
+}
+
+/// The logins that are live at `now`.
+pub async fn list_live(tx: &mut Tx, now: Timestamp) -> Result<Vec<Login>, StoreError> {
+    let sql = "SELECT secret_hash, owner_id, roles, created_at, expires_at FROM login \
+               WHERE revoked_at IS NULL AND expires_at > $1";
+    let rows = tx.query("login", sql, params![now]).await?;
+    let read = |row: &Row| {
+        Ok(Login {
+            secret_hash: row.parse("secret_hash")?,
+            owner_id: row.parse("owner_id")?,
+            roles: row
+                .text("roles")?
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect(),
+            created_at: row.time("created_at")?,
+            expires_at: row.time("expires_at")?,
+        })
+    };
+    rows.iter().map(read).collect()
+}

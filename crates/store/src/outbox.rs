@@ -1,0 +1,78 @@
+//! Durable events that wait to be sealed into the log: one row per flush, one event per line.
+//!
+//! A row's key is the id of its first event, so rows sort by time; they are deleted by key once
+//! sealed, so a row that commits late is never passed over.
+
+use chancery_model::event::Event;
+
+use crate::connect::Store;
+use crate::error::StoreError;
+use crate::tx::Tx;
+use crate::value::params;
+
+/// One flush worth of events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// Names the row.
+    pub id: String,
+    /// Canonical events, one a line.
+    pub entries: String,
+}
+
+/// Adds `events` as one row.
+pub(crate) async fn append(tx: &mut Tx, events: &[Event]) -> Result<(), StoreError> {
+    let Some(first) = events.first() else {
+        return Ok(());
+    };
+    let lines: Vec<String> = events.iter().map(Event::to_canonical_json).collect();
+    append_lines(
+        tx,
+        &first.id.to_string(),
+        first.at.as_micros(),
+        &lines.join("\n"),
+    )
+    .await
+}
+
+/// Adds canonical events, one a line, as one row.
+pub(crate) async fn append_lines(
+    tx: &mut Tx,
+    id: &str,
+    recorded_at: i64,
+    lines: &str,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO outbox (id, recorded_at, entries) VALUES ($1, $2, $3)";
+    tx.execute(sql, params![id, recorded_at, lines]).await?;
+    Ok(())
+}
+
+/// The oldest waiting batches, at most `limit`.
+pub async fn oldest(tx: &mut Tx, limit: i64) -> Result<Vec<Batch>, StoreError> {
+    let sql = "SELECT id, entries FROM outbox ORDER BY recorded_at, id LIMIT $1";
+    let rows = tx.query("outbox", sql, params![limit]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Batch {
+                id: row.text("id")?.to_owned(),
+                entries: row.text("entries")?.to_owned(),
+            })
+        })
+        .collect()
+}
+
+/// How many batches wait.
+pub async fn count(store: &Store) -> Result<i64, StoreError> {
+    let mut tx = store.read().await?;
+    let rows = tx
+        .query("outbox", "SELECT count(*) AS waiting FROM outbox", &[])
+        .await?;
+    rows.first().map_or(Ok(0), |row| row.int("waiting"))
+}
+
+/// Removes a batch that was sealed; false when it is gone already.
+pub(crate) async fn delete(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
+    Ok(tx
+        .execute("DELETE FROM outbox WHERE id = $1", params![id])
+        .await?
+        == 1)
+}

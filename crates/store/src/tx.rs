@@ -1,0 +1,104 @@
+//! A transaction, and the only door through which rows change.
+
+use chancery_model::event::Event;
+use chancery_model::id::EventId;
+
+use crate::connect::Session;
+use crate::error::StoreError;
+use crate::outbox;
+use crate::value::{Row, Value};
+
+/// A transaction; dropped without [`Tx::commit`] it leaves no trace.
+pub struct Tx {
+    // INVARIANT: `Some` until the transaction ends.
+    session: Option<Session>,
+}
+
+/// Evidence that a change and its events are durable.
+#[derive(Debug)]
+pub struct Committed {
+    /// The number of the change: snapshots are named by it.
+    pub number: i64,
+    /// The events, in order, as they were recorded.
+    pub events: Vec<EventId>,
+}
+
+impl Tx {
+    pub(crate) fn new(session: Session) -> Self {
+        Self {
+            session: Some(session),
+        }
+    }
+
+    fn session(&mut self) -> Result<&mut Session, StoreError> {
+        self.session.as_mut().ok_or(StoreError::Conflict)
+    }
+
+    pub(crate) async fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, StoreError> {
+        self.session()?.execute(sql, params).await
+    }
+
+    pub(crate) async fn query(
+        &mut self,
+        table: &'static str,
+        sql: &str,
+        params: &[Value],
+    ) -> Result<Vec<Row>, StoreError> {
+        self.session()?.query(table, sql, params).await
+    }
+
+    pub(crate) async fn batch(&mut self, sql: &str) -> Result<(), StoreError> {
+        self.session()?.batch(sql).await
+    }
+
+    /// Makes the change and its events durable together; there is no other way to commit a change.
+    ///
+    /// `first` is taken apart from `more` so that a change without an event does not compile.
+    pub async fn commit(mut self, first: Event, more: Vec<Event>) -> Result<Committed, StoreError> {
+        let number = self.bump().await?;
+        let events: Vec<Event> = std::iter::once(first).chain(more).collect();
+        outbox::append(&mut self, &events).await?;
+        self.end().await?;
+        Ok(Committed {
+            number,
+            events: events.iter().map(|event| event.id).collect(),
+        })
+    }
+
+    /// Commits what changes no row that has an event: the log's own tiles, leases, schema, sweeping.
+    pub(crate) async fn end(mut self) -> Result<(), StoreError> {
+        match self.session.take() {
+            Some(session) => session.commit().await,
+            None => Err(StoreError::Conflict),
+        }
+    }
+
+    async fn bump(&mut self) -> Result<i64, StoreError> {
+        let sql = "UPDATE change SET number = number + 1 WHERE id = 1";
+        self.execute(sql, &[]).await?;
+        self.change_number().await
+    }
+
+    /// The number of the last committed change that this transaction sees.
+    pub async fn change_number(&mut self) -> Result<i64, StoreError> {
+        let rows = self
+            .query("change", "SELECT number FROM change WHERE id = 1", &[])
+            .await?;
+        match rows.first() {
+            Some(row) => row.int("number"),
+            None => Err(StoreError::Corrupt {
+                table: "change",
+                column: "id",
+                row: "1".to_owned(),
+            }),
+        }
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take() {
+            session.roll_back();
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! JSON Web Signatures in the compact form, the only one that exists here (JWT-12).
+//!
+//! The algorithm is checked against the allow-list before anything else of a token is looked at
+//! (JWT-01, JWT-02). Keys never come from a header: `jku`, `x5u` and `x5c` are not read at all, and
+//! `jwk` is handed on for DPoP, which compares it and does not trust it (JWT-04, JWT-05).
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
+
+use crate::claim::present;
+use crate::json::{self, JsonError, Limits};
+use crate::jwk::{Algorithm, PrivateKey, PublicKey};
+use crate::{base64url, jwk};
+
+/// What a header says, after the checks that every header must pass.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Header {
+    /// The algorithm; one that exists here.
+    pub alg: Algorithm,
+    /// The kind of token.
+    pub typ: Option<String>,
+    /// The name of the key; at most 256 bytes and without control characters.
+    pub kid: Option<String>,
+    /// A key that came with the token: trusted by nobody.
+    pub jwk: Option<Value>,
+}
+
+impl Header {
+    /// Whether `typ` is this media type; `application/` may stand before it, and letter case does
+    /// not count (RFC 7515 4.1.9).
+    pub fn typ_is(&self, typ: &str) -> bool {
+        let Some(own) = self.typ.as_deref() else {
+            return false;
+        };
+        let prefix = "application/";
+        let short = match own.get(..prefix.len()) {
+            Some(start) if start.eq_ignore_ascii_case(prefix) => &own[prefix.len()..],
+            _ => own,
+        };
+        short.eq_ignore_ascii_case(typ)
+    }
+}
+
+/// Why a token was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JwsError {
+    /// More bytes than the limit.
+    #[error("the token is too large")]
+    TooLarge,
+    /// Not three parts of base64url with a JSON object as header.
+    #[error("not a compact JWS")]
+    Malformed,
+    /// The algorithm does not exist here, or is not the key's.
+    #[error("the algorithm is not allowed")]
+    AlgNotAllowed,
+    /// The header demands an extension, and we know none.
+    #[error("the header has critical members that are not understood")]
+    CriticalHeader,
+    /// `kid` is too long or has control characters.
+    #[error("the key's name is malformed")]
+    InvalidKid,
+    /// The signature does not verify.
+    #[error("the signature does not verify")]
+    BadSignature,
+}
+
+impl From<jwk::BadSignature> for JwsError {
+    fn from(_: jwk::BadSignature) -> Self {
+        Self::BadSignature
+    }
+}
+
+/// A token whose signature nobody has checked yet.
+#[derive(Clone)]
+pub struct Unverified<'a> {
+    header: Header,
+    payload: Vec<u8>,
+    header_segment: &'a str,
+    signing_input: &'a str,
+    signature: Vec<u8>,
+}
+
+/// What a token said, under a signature that was checked.
+#[derive(Clone)]
+pub struct Verified {
+    header: Header,
+    payload: Vec<u8>,
+}
+
+/// Header members as they are read. What is not here is not looked at.
+#[derive(Deserialize)]
+struct Raw {
+    alg: String,
+    #[serde(default, deserialize_with = "present")]
+    typ: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    kid: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    jwk: Option<Value>,
+    #[serde(default, deserialize_with = "present")]
+    crit: Option<IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    b64: Option<IgnoredAny>,
+}
+
+/// Whether a text may name a key (JWT-06).
+pub fn is_legal_kid(kid: &str) -> bool {
+    (1..=256).contains(&kid.len()) && !kid.chars().any(char::is_control)
+}
+
+fn parse_header(segment: &str, limits: Limits) -> Result<Header, JwsError> {
+    let bytes = base64url::decode(segment).map_err(|_| JwsError::Malformed)?;
+    let raw: Raw = json::parse_as(&bytes, limits).map_err(|error| match error {
+        JsonError::TooLarge => JwsError::TooLarge,
+        JsonError::TooDeep
+        | JsonError::DuplicateMember
+        | JsonError::NotJson
+        | JsonError::NotIJson
+        | JsonError::Shape(_) => JwsError::Malformed,
+    })?;
+    let alg = Algorithm::from_name(&raw.alg).ok_or(JwsError::AlgNotAllowed)?;
+    // RFC 7515 4.1.11: `crit` must be understood; an empty one is an error as well. RFC 7797 makes
+    // `b64` critical.
+    if raw.crit.is_some() || raw.b64.is_some() {
+        return Err(JwsError::CriticalHeader);
+    }
+    if raw.kid.as_deref().is_some_and(|kid| !is_legal_kid(kid)) {
+        return Err(JwsError::InvalidKid);
+    }
+    Ok(Header {
+        alg,
+        typ: raw.typ,
+        kid: raw.kid,
+        jwk: raw.jwk,
+    })
+}
+
+impl<'a> Unverified<'a> {
+    /// Takes a token apart, without trusting any of it.
+    pub fn parse(token: &'a str, limits: Limits) -> Result<Self, JwsError> {
+        if token.len() > limits.bytes {
+            return Err(JwsError::TooLarge);
+        }
+        let (signing_input, signature) = token.rsplit_once('.').ok_or(JwsError::Malformed)?;
+        let (header_segment, payload) = signing_input.split_once('.').ok_or(JwsError::Malformed)?;
+        let header = parse_header(header_segment, limits)?;
+        Ok(Self {
+            header,
+            payload: base64url::decode(payload).map_err(|_| JwsError::Malformed)?,
+            header_segment,
+            signing_input,
+            signature: base64url::decode(signature).map_err(|_| JwsError::Malformed)?,
+        })
+    }
+
+    /// The header.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The header as it was sent.
+    pub fn header_segment(&self) -> &'a str {
+        self.header_segment
+    }
+
+    /// What the token claims, for choosing a key and for refusing early. Not to be acted on.
+    pub fn untrusted_claims<T: DeserializeOwned>(&self, limits: Limits) -> Result<T, JsonError> {
+        json::parse_as(&self.payload, limits)
+    }
+
+    /// Checks the signature; the algorithm must be the key's own.
+    pub fn verify(self, key: &PublicKey) -> Result<Verified, JwsError> {
+        self.check(key)?;
+        Ok(Verified {
+            header: self.header,
+            payload: self.payload,
+        })
+    }
+
+    /// Checks the signature of a token that several keys could have signed.
+    pub(crate) fn check(&self, key: &PublicKey) -> Result<(), JwsError> {
+        if self.header.alg != key.algorithm() {
+            return Err(JwsError::AlgNotAllowed);
+        }
+        Ok(key.verify(self.signing_input.as_bytes(), &self.signature)?)
+    }
+}
+
+impl fmt::Debug for Unverified<'_> {
+    /// The header only: the rest could be used as it is.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unverified")
+            .field("header", &self.header)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verified")
+            .field("header", &self.header)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Verified {
+    /// The header.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// What was signed.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// The claims that were signed.
+    pub fn claims<T: DeserializeOwned>(&self, limits: Limits) -> Result<T, JsonError> {
+        json::parse_as(&self.payload, limits)
+    }
+}
+
+/// Signs `claims` as a token of the kind `typ`; the header names the key by its thumbprint.
+pub fn sign(key: &PrivateKey, typ: &str, claims: &[u8]) -> String {
+    let kid = Value::from(key.public().thumbprint());
+    compact(key, typ, "kid", &kid, claims)
+}
+
+/// Signs `claims` as a token of the kind `typ`; the header carries the public key, as DPoP wants it.
+pub fn sign_with_jwk(key: &PrivateKey, typ: &str, claims: &[u8]) -> String {
+    compact(key, typ, "jwk", &key.public().bare_jwk(), claims)
+}
+
+fn compact(key: &PrivateKey, typ: &str, member: &str, value: &Value, claims: &[u8]) -> String {
+    let alg = key.public().algorithm().name();
+    let typ = Value::from(typ);
+    let header = format!(r#"{{"typ":{typ},"alg":"{alg}","{member}":{value}}}"#);
+    let lengths = [header.len(), claims.len(), SIGNATURE_LENGTH].map(base64url::encoded_len);
+    let mut token = String::with_capacity(lengths.iter().sum::<usize>() + 2);
+    base64url::encode_onto(header.as_bytes(), &mut token);
+    token.push('.');
+    base64url::encode_onto(claims, &mut token);
+    let signature = key.signature(token.as_bytes());
+    token.push('.');
+    base64url::encode_onto(signature.as_ref(), &mut token);
+    token
+}
+
+/// Of both algorithms that we sign with.
+const SIGNATURE_LENGTH: usize = 64;
+
+#[cfg(test)]
+mod tests;

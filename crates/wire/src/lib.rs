@@ -1,0 +1,26 @@
+//! Other people's formats: strict JSON, JOSE, OAuth, DPoP, MCP and AuthZEN.
+//!
+//! Everything here is pure: bytes in, typed values or a refusal out. Beside `ledger` this is the only
+//! crate that names a crypto library. What arrives from the network is parsed once, with limits
+//! before the parse, and nothing that was not verified can be mistaken for something that was:
+//! verification returns another type. Start reading at [`json`] for what may be parsed at all and
+//! at [`access_token`] for what a token is.
+
+pub mod access_token;
+pub mod authzen;
+pub mod base64url;
+mod claim;
+pub mod client_assertion;
+pub mod document;
+pub mod dpop;
+pub mod hash;
+pub mod json;
+pub mod jwk;
+pub mod jws;
+pub mod mcp;
+pub mod metadata;
+pub mod nonce;
+pub mod oauth;
+pub mod seal;
+#[cfg(test)]
+mod vectors;

@@ -1,0 +1,284 @@
+//! What the authority and the resources behind the gateway say about themselves (RFC 8414, RFC 9728),
+//! and the identifiers that these documents are found by.
+
+use serde::{Deserialize, Serialize};
+
+use crate::jwk::Algorithm;
+use crate::{client_assertion, dpop};
+
+/// The metadata of the authority (RFC 8414). It names only what exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorizationServer {
+    /// The issuer: the same text that tokens carry.
+    pub issuer: String,
+    /// Required by RFC 8414 where a grant uses it, and by official MCP clients always.
+    pub authorization_endpoint: String,
+    /// Where tokens are issued.
+    pub token_endpoint: String,
+    /// Where tokens are looked up.
+    pub introspection_endpoint: String,
+    /// Where tokens are revoked.
+    pub revocation_endpoint: String,
+    /// Where the issuer's keys are.
+    pub jwks_uri: String,
+    /// The scopes that exist.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes_supported: Vec<String>,
+    /// Required by RFC 8414; empty, since no grant asks a person yet.
+    #[serde(default)]
+    pub response_types_supported: Vec<String>,
+    /// `client_credentials`.
+    #[serde(default)]
+    pub grant_types_supported: Vec<String>,
+    /// `private_key_jwt`, at every endpoint.
+    #[serde(default)]
+    pub token_endpoint_auth_methods_supported: Vec<String>,
+    /// The algorithms of client assertions.
+    #[serde(default)]
+    pub token_endpoint_auth_signing_alg_values_supported: Vec<String>,
+    /// As at the token endpoint.
+    #[serde(default)]
+    pub introspection_endpoint_auth_methods_supported: Vec<String>,
+    /// As at the token endpoint.
+    #[serde(default)]
+    pub introspection_endpoint_auth_signing_alg_values_supported: Vec<String>,
+    /// As at the token endpoint.
+    #[serde(default)]
+    pub revocation_endpoint_auth_methods_supported: Vec<String>,
+    /// As at the token endpoint.
+    #[serde(default)]
+    pub revocation_endpoint_auth_signing_alg_values_supported: Vec<String>,
+    /// The algorithms of DPoP proofs.
+    #[serde(default)]
+    pub dpop_signing_alg_values_supported: Vec<String>,
+    /// The resources that tokens are issued for (RFC 9728 4).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub protected_resources: Vec<String>,
+}
+
+/// Where the endpoints of the authority are.
+#[derive(Debug, Clone, Copy)]
+pub struct Endpoints<'a> {
+    /// Where people would be asked; official MCP clients refuse metadata without it.
+    pub authorization: &'a str,
+    /// Where tokens are issued.
+    pub token: &'a str,
+    /// Where tokens are looked up.
+    pub introspection: &'a str,
+    /// Where tokens are revoked.
+    pub revocation: &'a str,
+    /// Where the issuer's keys are.
+    pub jwks: &'a str,
+}
+
+impl AuthorizationServer {
+    /// The metadata of an authority that issues by client credentials to clients with keys.
+    pub fn new(
+        issuer: &str,
+        endpoints: Endpoints<'_>,
+        scopes: Vec<String>,
+        resources: Vec<String>,
+    ) -> Self {
+        let methods = vec!["private_key_jwt".to_owned()];
+        let algorithms = names(&client_assertion::ALGORITHMS);
+        Self {
+            issuer: issuer.to_owned(),
+            authorization_endpoint: endpoints.authorization.to_owned(),
+            token_endpoint: endpoints.token.to_owned(),
+            introspection_endpoint: endpoints.introspection.to_owned(),
+            revocation_endpoint: endpoints.revocation.to_owned(),
+            jwks_uri: endpoints.jwks.to_owned(),
+            scopes_supported: scopes,
+            response_types_supported: Vec::new(),
+            grant_types_supported: vec!["client_credentials".to_owned()],
+            token_endpoint_auth_methods_supported: methods.clone(),
+            token_endpoint_auth_signing_alg_values_supported: algorithms.clone(),
+            introspection_endpoint_auth_methods_supported: methods.clone(),
+            introspection_endpoint_auth_signing_alg_values_supported: algorithms.clone(),
+            revocation_endpoint_auth_methods_supported: methods,
+            revocation_endpoint_auth_signing_alg_values_supported: algorithms,
+            dpop_signing_alg_values_supported: names(&dpop::ALGORITHMS),
+            protected_resources: resources,
+        }
+    }
+}
+
+fn names(algorithms: &[Algorithm]) -> Vec<String> {
+    algorithms.iter().map(|alg| alg.name().to_owned()).collect()
+}
+
+/// The metadata of a protected resource (RFC 9728).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProtectedResource {
+    /// The resource: the same text that tokens carry as their audience.
+    pub resource: String,
+    /// Who issues tokens for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorization_servers: Vec<String>,
+    /// The scopes that it knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes_supported: Vec<String>,
+    /// How a bearer token may come: in the header.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bearer_methods_supported: Vec<String>,
+    /// Its name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_name: Option<String>,
+    /// The algorithms of DPoP proofs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dpop_signing_alg_values_supported: Vec<String>,
+    /// Whether it takes tokens only with a proof.
+    #[serde(default)]
+    pub dpop_bound_access_tokens_required: bool,
+}
+
+impl ProtectedResource {
+    /// The metadata of a resource with one issuer; `bound` when it takes no plain bearer tokens.
+    pub fn new(resource: &str, issuer: &str, scopes: Vec<String>, bound: bool) -> Self {
+        Self {
+            resource: resource.to_owned(),
+            authorization_servers: vec![issuer.to_owned()],
+            scopes_supported: scopes,
+            bearer_methods_supported: vec!["header".to_owned()],
+            resource_name: None,
+            dpop_signing_alg_values_supported: names(&dpop::ALGORITHMS),
+            dpop_bound_access_tokens_required: bound,
+        }
+    }
+}
+
+/// The well-known documents that are found by inserting a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WellKnown {
+    /// RFC 8414.
+    AuthorizationServer,
+    /// RFC 9728.
+    ProtectedResource,
+    /// AuthZEN 1.0.
+    AuthZen,
+}
+
+impl WellKnown {
+    /// The path that is inserted.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::AuthorizationServer => "/.well-known/oauth-authorization-server",
+            Self::ProtectedResource => "/.well-known/oauth-protected-resource",
+            Self::AuthZen => "/.well-known/authzen-configuration",
+        }
+    }
+}
+
+/// The URL of the document about `url`: the well-known path between its host and its path.
+pub fn well_known(kind: WellKnown, url: &str) -> Result<String, InvalidResource> {
+    let after_scheme = url.find("://").ok_or(InvalidResource)? + 3;
+    let rest = &url[after_scheme..];
+    if rest.contains('#') {
+        return Err(InvalidResource);
+    }
+    let host_end = after_scheme + rest.find(['/', '?']).unwrap_or(rest.len());
+    let (origin, path) = url.split_at(host_end);
+    // RFC 8414 3.1: a slash that ends at the host is removed first.
+    let path = if path == "/" { "" } else { path };
+    Ok(format!("{origin}{}{path}", kind.path()))
+}
+
+/// The text is no resource identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a resource is an absolute http or https URL, scheme and host in lower case, without user, \
+     fragment and default port"
+)]
+pub struct InvalidResource;
+
+/// Checks that `text` is a resource identifier in the one form that we compare by (RFC 8707 2).
+///
+/// Audiences are compared byte by byte, so a text that a URL parser would print differently (another
+/// case, a default port, dots, tabs) is refused here rather than changed.
+pub fn resource_uri(text: &str) -> Result<&str, InvalidResource> {
+    let url = url::Url::parse(text).map_err(|_| InvalidResource)?;
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    let is_web = matches!(url.scheme(), "http" | "https") && url.has_host();
+    let printed = url.as_str();
+    // The parser prints a slash behind a bare host; both forms are in use, and differ.
+    let same = printed == text || printed.strip_suffix('/') == Some(text) && url.path() == "/";
+    if !is_web || has_user || url.fragment().is_some() || !same {
+        return Err(InvalidResource);
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn well_known_paths_are_inserted() {
+        let server = |url| well_known(WellKnown::AuthorizationServer, url);
+        let expected = "https://h.example/.well-known/oauth-authorization-server";
+        assert_eq!(server("https://h.example").as_deref(), Ok(expected));
+        assert_eq!(server("https://h.example/").as_deref(), Ok(expected));
+        assert_eq!(server("https://h.example/t"), Ok(format!("{expected}/t")));
+        assert_eq!(server("https://h.example/t/"), Ok(format!("{expected}/t/")));
+        assert_eq!(
+            well_known(WellKnown::ProtectedResource, "http://[::1]:80/mcp/a?b"),
+            Ok("http://[::1]:80/.well-known/oauth-protected-resource/mcp/a?b".to_owned())
+        );
+        assert!(server("h.example").is_err());
+        assert!(server("https://h.example/#f").is_err());
+    }
+
+    #[test]
+    fn resources_have_one_form() {
+        for good in [
+            "https://r.example",
+            "https://r.example/",
+            "https://r.example/mcp",
+            "https://r.example/mcp/",
+            "http://127.0.0.1:7420/mcp/desk",
+            "https://r.example:8443/a?b=c",
+        ] {
+            assert_eq!(resource_uri(good), Ok(good));
+        }
+        for bad in [
+            "",
+            "r.example",
+            "/mcp",
+            "HTTPS://r.example",
+            "https://R.example",
+            "https://r.example:443/",
+            "https://r.example/#f",
+            "https://r.example/#",
+            "https://u@r.example/",
+            "https://@r.example/",
+            "https://r.example/a/../b",
+            "https://r.example/a b",
+            " https://r.example",
+            "https:r.example",
+            "https://r.example\\a",
+            "urn:example:r",
+            "ftp://r.example/",
+            "javascript:alert(1)",
+        ] {
+            assert_eq!(resource_uri(bad), Err(InvalidResource), "{bad}");
+        }
+    }
+
+    #[test]
+    fn metadata_names_only_what_exists() {
+        let endpoints = Endpoints {
+            authorization: "https://as.example/oauth/authorize",
+            token: "https://as.example/oauth/token",
+            introspection: "https://as.example/oauth/introspect",
+            revocation: "https://as.example/oauth/revoke",
+            jwks: "https://as.example/oauth/jwks",
+        };
+        let server = AuthorizationServer::new("https://as.example", endpoints, vec![], vec![]);
+        let json = serde_json::to_value(&server).expect("JSON");
+        assert_eq!(json["response_types_supported"], serde_json::json!([]));
+        assert_eq!(json.get("scopes_supported"), None);
+        assert_eq!(json.get("authorization_endpoint"), None);
+        let again: AuthorizationServer = serde_json::from_value(json).expect("the same");
+        assert_eq!(again, server);
+    }
+}

@@ -1,0 +1,441 @@
+//! The forms, headers and errors of OAuth 2.1 as they are on the wire.
+//!
+//! Nothing here repeats what a caller sent: descriptions of errors are fixed texts of ours (TOK-11),
+//! and challenges are quoted so that no value can end its quotes.
+
+use std::fmt;
+
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+
+use crate::access_token::Claims;
+use crate::jwk::Algorithm;
+
+/// The most bytes of a form: an assertion and a token of full size fit twice over.
+pub const FORM_LIMIT: usize = 64 * 1024;
+
+/// The most parameters of a form.
+const MOST_PARAMETERS: usize = 64;
+
+/// The error codes of the RFCs, unaltered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorCode {
+    /// RFC 6749.
+    InvalidRequest,
+    /// RFC 6749.
+    InvalidClient,
+    /// RFC 6749.
+    InvalidGrant,
+    /// RFC 6749.
+    UnauthorizedClient,
+    /// RFC 6749.
+    UnsupportedGrantType,
+    /// RFC 6749.
+    InvalidScope,
+    /// RFC 8707.
+    InvalidTarget,
+    /// RFC 6749.
+    AccessDenied,
+    /// RFC 7009.
+    UnsupportedTokenType,
+    /// RFC 9449.
+    InvalidDpopProof,
+    /// RFC 9449.
+    UseDpopNonce,
+    /// RFC 6750.
+    InvalidToken,
+    /// RFC 6750.
+    InsufficientScope,
+    /// RFC 7591.
+    InvalidClientMetadata,
+    /// RFC 6749.
+    ServerError,
+    /// RFC 6749.
+    TemporarilyUnavailable,
+}
+
+impl ErrorCode {
+    /// The string of the RFC.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidClient => "invalid_client",
+            Self::InvalidGrant => "invalid_grant",
+            Self::UnauthorizedClient => "unauthorized_client",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::InvalidScope => "invalid_scope",
+            Self::InvalidTarget => "invalid_target",
+            Self::AccessDenied => "access_denied",
+            Self::UnsupportedTokenType => "unsupported_token_type",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
+            Self::InvalidToken => "invalid_token",
+            Self::InsufficientScope => "insufficient_scope",
+            Self::InvalidClientMetadata => "invalid_client_metadata",
+            Self::ServerError => "server_error",
+            Self::TemporarilyUnavailable => "temporarily_unavailable",
+        }
+    }
+
+    /// The HTTP status at an endpoint of the authority, such as the token endpoint.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::InvalidClient | Self::InvalidToken => 401,
+            Self::InsufficientScope => 403,
+            Self::ServerError => 500,
+            Self::TemporarilyUnavailable => 503,
+            Self::InvalidRequest
+            | Self::InvalidGrant
+            | Self::UnauthorizedClient
+            | Self::UnsupportedGrantType
+            | Self::InvalidScope
+            | Self::InvalidTarget
+            | Self::AccessDenied
+            | Self::UnsupportedTokenType
+            | Self::InvalidDpopProof
+            | Self::UseDpopNonce
+            | Self::InvalidClientMetadata => 400,
+        }
+    }
+
+    /// The HTTP status at a protected resource, where a bad proof is a failed authentication.
+    pub fn status_at_resource(self) -> u16 {
+        match self {
+            Self::InvalidDpopProof | Self::UseDpopNonce => 401,
+            Self::InvalidRequest
+            | Self::InvalidClient
+            | Self::InvalidGrant
+            | Self::UnauthorizedClient
+            | Self::UnsupportedGrantType
+            | Self::InvalidScope
+            | Self::InvalidTarget
+            | Self::AccessDenied
+            | Self::UnsupportedTokenType
+            | Self::InvalidToken
+            | Self::InsufficientScope
+            | Self::InvalidClientMetadata
+            | Self::ServerError
+            | Self::TemporarilyUnavailable => self.status(),
+        }
+    }
+}
+
+/// An error as the endpoints answer it: `{"error", "error_description"}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {description}", .code.name())]
+pub struct OAuthError {
+    /// The code of the RFC.
+    pub code: ErrorCode,
+    /// One sentence of ours, never input.
+    pub description: &'static str,
+}
+
+impl OAuthError {
+    /// An error with its sentence.
+    pub const fn new(code: ErrorCode, description: &'static str) -> Self {
+        Self { code, description }
+    }
+}
+
+impl Serialize for OAuthError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_struct("OAuthError", 2)?;
+        members.serialize_field("error", self.code.name())?;
+        members.serialize_field("error_description", self.description)?;
+        members.end()
+    }
+}
+
+/// The parameters of a request, each at most once.
+pub struct Form {
+    // INVARIANT: no name twice, no empty value, no control characters.
+    parameters: Vec<(String, String)>,
+}
+
+impl Form {
+    /// Parses `application/x-www-form-urlencoded` strictly. Parameters without a value are as if
+    /// they were not there (OAuth 2.1 3.2).
+    pub fn parse(body: &[u8]) -> Result<Self, OAuthError> {
+        let refuse = |description| OAuthError::new(ErrorCode::InvalidRequest, description);
+        if body.len() > FORM_LIMIT {
+            return Err(refuse("the form is too large"));
+        }
+        if !is_urlencoded(body) {
+            return Err(refuse("the form is not well-formed"));
+        }
+        let mut names = Vec::new();
+        let mut parameters = Vec::new();
+        for (name, value) in url::form_urlencoded::parse(body) {
+            if names.len() == MOST_PARAMETERS {
+                return Err(refuse("the form has too many parameters"));
+            }
+            // The decoder puts this character where bytes were not UTF-8.
+            let is_bad =
+                |letter: char| letter.is_control() || letter == char::REPLACEMENT_CHARACTER;
+            if name.contains(is_bad) || value.contains(is_bad) {
+                return Err(refuse("the form has characters that are not allowed"));
+            }
+            if names.contains(&name) {
+                // RFC 8707 2 lets `resource` be repeated; a token of ours has one audience.
+                return Err(match &*name {
+                    "resource" => {
+                        OAuthError::new(ErrorCode::InvalidTarget, "a token is for one resource")
+                    }
+                    _ => refuse("a parameter is repeated"),
+                });
+            }
+            if !value.is_empty() {
+                parameters.push((name.clone().into_owned(), value.into_owned()));
+            }
+            names.push(name);
+        }
+        Ok(Self { parameters })
+    }
+
+    /// The value of a parameter that was sent.
+    pub fn fetch(&self, name: &str) -> Option<&str> {
+        self.parameters
+            .iter()
+            .find(|(own, _)| own == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The value of a parameter that must be sent; `description` says that it is missing.
+    pub fn require(&self, name: &str, description: &'static str) -> Result<&str, OAuthError> {
+        self.fetch(name)
+            .ok_or(OAuthError::new(ErrorCode::InvalidRequest, description))
+    }
+}
+
+impl fmt::Debug for Form {
+    /// Names only: values are assertions and tokens.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.parameters.iter().map(|(name, _)| name))
+            .finish()
+    }
+}
+
+fn is_urlencoded(body: &[u8]) -> bool {
+    let hex = |place: usize| body.get(place).is_some_and(u8::is_ascii_hexdigit);
+    body.iter().enumerate().all(|(place, &byte)| match byte {
+        b'%' => hex(place + 1) && hex(place + 2),
+        _ => byte.is_ascii_graphic(),
+    })
+}
+
+/// The answer of the token endpoint.
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+pub struct TokenResponse {
+    /// The token.
+    pub access_token: String,
+    /// How it is to be presented.
+    pub token_type: TokenType,
+    /// For how many seconds.
+    pub expires_in: u64,
+    /// What it is for, when that is not what was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+}
+
+impl fmt::Debug for TokenResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenResponse")
+            .field("token_type", &self.token_type)
+            .field("expires_in", &self.expires_in)
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a token is to be presented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum TokenType {
+    /// With a proof of the key that it is bound to.
+    DPoP,
+    /// By itself.
+    Bearer,
+}
+
+/// The answer of the introspection endpoint (RFC 7662).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Introspection {
+    /// Unknown, ended, revoked, or not for the one who asks: all the same to them.
+    Inactive,
+    /// In force.
+    Active(Box<Claims>),
+}
+
+impl Serialize for Introspection {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(serde::Serialize)]
+        struct Active<'a> {
+            active: bool,
+            token_type: TokenType,
+            #[serde(flatten)]
+            claims: &'a Claims,
+        }
+        match self {
+            Self::Inactive => {
+                let mut members = serializer.serialize_struct("Introspection", 1)?;
+                members.serialize_field("active", &false)?;
+                members.end()
+            }
+            Self::Active(claims) => Active {
+                active: true,
+                token_type: match claims.cnf {
+                    Some(_) => TokenType::DPoP,
+                    None => TokenType::Bearer,
+                },
+                claims,
+            }
+            .serialize(serializer),
+        }
+    }
+}
+
+/// What a request brought in its `Authorization` header.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Credential<'a> {
+    /// `Bearer` and a token.
+    Bearer(&'a str),
+    /// `DPoP` and a token.
+    Dpop(&'a str),
+    /// `Basic` and a name with a password, encoded.
+    Basic(&'a str),
+}
+
+impl fmt::Debug for Credential<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bearer(_) => "Bearer [secret]",
+            Self::Dpop(_) => "DPoP [secret]",
+            Self::Basic(_) => "Basic [secret]",
+        })
+    }
+}
+
+/// The `Authorization` header is not one scheme, one space and one token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the `Authorization` header must be one scheme and one token")]
+pub struct InvalidAuthorization;
+
+/// Parses the one value of the `Authorization` header (MCP-02).
+pub fn authorization_header(value: &str) -> Result<Credential<'_>, InvalidAuthorization> {
+    let (scheme, token) = value.split_once(' ').ok_or(InvalidAuthorization)?;
+    if !is_token68(token) {
+        return Err(InvalidAuthorization);
+    }
+    // RFC 9110 11.1: letter case of the scheme does not count.
+    if scheme.eq_ignore_ascii_case("Bearer") {
+        Ok(Credential::Bearer(token))
+    } else if scheme.eq_ignore_ascii_case("DPoP") {
+        Ok(Credential::Dpop(token))
+    } else if scheme.eq_ignore_ascii_case("Basic") {
+        Ok(Credential::Basic(token))
+    } else {
+        Err(InvalidAuthorization)
+    }
+}
+
+/// RFC 9110 11.2.
+fn is_token68(text: &str) -> bool {
+    let body = text.trim_end_matches('=');
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+    !body.is_empty() && body.bytes().all(legal)
+}
+
+/// The schemes of challenges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// RFC 6750.
+    Bearer,
+    /// RFC 9449; its challenges name the algorithms of proofs.
+    Dpop,
+}
+
+/// One challenge of a `WWW-Authenticate` header; its text is [`Display`](fmt::Display).
+#[derive(Debug, Clone)]
+pub struct Challenge<'a> {
+    /// The scheme.
+    pub scheme: Scheme,
+    /// What was wrong; nothing when no credentials came at all (RFC 6750 3.1).
+    pub error: Option<OAuthError>,
+    /// The scopes that would do.
+    pub scope: Option<&'a str>,
+    /// Where the resource describes itself (RFC 9728).
+    pub resource_metadata: Option<&'a str>,
+}
+
+impl<'a> Challenge<'a> {
+    /// A challenge that says nothing but its scheme.
+    pub fn new(scheme: Scheme) -> Self {
+        Self {
+            scheme,
+            error: None,
+            scope: None,
+            resource_metadata: None,
+        }
+    }
+
+    /// Says what was wrong.
+    pub fn error(self, error: OAuthError) -> Self {
+        Self {
+            error: Some(error),
+            ..self
+        }
+    }
+
+    /// Says which scopes would do.
+    pub fn scope(self, scope: &'a str) -> Self {
+        Self {
+            scope: Some(scope),
+            ..self
+        }
+    }
+
+    /// Says where the resource describes itself.
+    pub fn resource_metadata(self, url: &'a str) -> Self {
+        Self {
+            resource_metadata: Some(url),
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for Challenge<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.scheme {
+            Scheme::Bearer => "Bearer",
+            Scheme::Dpop => "DPoP",
+        };
+        f.write_str(scheme)?;
+        let algs = crate::dpop::ALGORITHMS.map(Algorithm::name).join(" ");
+        let parameters = [
+            ("error", self.error.map(|error| error.code.name())),
+            (
+                "error_description",
+                self.error.map(|error| error.description),
+            ),
+            ("scope", self.scope),
+            ("resource_metadata", self.resource_metadata),
+            ("algs", (self.scheme == Scheme::Dpop).then_some(&*algs)),
+        ];
+        let mut separator = " ";
+        for (name, value) in parameters {
+            let Some(value) = value else { continue };
+            write!(f, "{separator}{name}=\"")?;
+            // RFC 6749 5.2 and RFC 9110 5.6.4: what could end the quotes or the line is left out.
+            let legal = |letter: &char| matches!(letter, ' '..='~') && !"\"\\".contains(*letter);
+            value
+                .chars()
+                .filter(legal)
+                .try_for_each(|letter| fmt::Write::write_char(f, letter))?;
+            f.write_str("\"")?;
+            separator = ", ";
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
