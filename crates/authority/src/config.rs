@@ -11,6 +11,8 @@ pub struct Config {
     pub issuer: String,
     /// The hash of the local administrator's secret.
     pub local_administrator: Digest,
+    /// The hash of the secret of a console login that was printed at the start, until this process ends.
+    pub console_login: Option<Digest>,
     /// How long an access token lives.
     pub access_token_lifetime: Duration,
     /// How long a replaced key still verifies; at least the life of what it signed.
@@ -25,12 +27,6 @@ pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 60);
 pub const KEY_OVERLAP: Duration = Duration::from_secs(20 * 60);
 
 impl Config {
-    /// The origin line of the log's checkpoints: the issuer without its scheme.
-    pub fn log_origin(&self) -> String {
-        let host = self.issuer.split_once("://").map_or(self.issuer.as_str(), |(_, rest)| rest);
-        format!("{host}/log")
-    }
-
     /// The resource identifier of an MCP server behind the gateway.
     pub fn mcp_resource(&self, name: &str) -> String {
         format!("{}/mcp/{name}", self.issuer)

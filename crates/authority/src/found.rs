@@ -14,6 +14,7 @@ use chancery_policy::Snapshot as PolicySnapshot;
 use chancery_store::connect::Store;
 use chancery_store::error::StoreError;
 use chancery_store::journal::Journal;
+use chancery_store::tx::Tx;
 use chancery_store::{meta, signing_keys};
 use chancery_wire::jwk::Algorithm;
 use chancery_wire::nonce::NonceKey;
@@ -58,13 +59,14 @@ pub enum OpenError {
     Broken(#[from] Error),
 }
 
-/// The name under which the issuer is kept.
+/// The names under which these facts are kept.
 const ISSUER: &str = "issuer";
+const LOG_ORIGIN: &str = "log_origin";
 
 /// Opens the authority of `store`; founds it when it is new. Its background work starts with it.
 pub async fn open(store: Store, config: Config, world: World) -> Result<Arc<Authority>, OpenError> {
     let now = world.clock.now();
-    let ring = match found(&store, &config, &world, now).await {
+    let (ring, log_origin) = match found(&store, &config, &world, now).await {
         // Another process founded it at the same moment: its keys are the keys.
         Err(OpenError::Store(StoreError::Constraint | StoreError::Conflict)) => {
             found(&store, &config, &world, now).await?
@@ -89,6 +91,7 @@ pub async fn open(store: Store, config: Config, world: World) -> Result<Arc<Auth
     let authority = Arc::new(Authority {
         journal: Journal::start(store.clone()),
         store,
+        log_origin,
         config,
         clock: world.clock,
         entropy: world.entropy,
@@ -118,17 +121,46 @@ async fn found(
     config: &Config,
     world: &World,
     now: Timestamp,
-) -> Result<KeyRing, OpenError> {
-    let origin = config.log_origin();
+) -> Result<(KeyRing, String), OpenError> {
     let mut tx = store.begin().await?;
-    if let Some(issuer) = meta::fetch(&mut tx, ISSUER).await? {
-        if issuer != config.issuer {
+    let Some(issuer) = meta::fetch(&mut tx, ISSUER).await? else {
+        return found_anew(tx, config, world, now).await;
+    };
+    let origin = meta::fetch(&mut tx, LOG_ORIGIN).await?.ok_or(OpenError::Broken(Error::Broken))?;
+    let rows = signing_keys::list(&mut tx, now).await?;
+    let ring = KeyRing::load(&rows, &origin, &world.master, None)?;
+    if issuer != config.issuer {
+        // On loopback the port may differ from start to start; a public name may not.
+        if !(is_loopback(&issuer) && is_loopback(&config.issuer)) {
             return Err(OpenError::AnotherIssuer { found: issuer });
         }
-        let rows = signing_keys::list(&mut tx, now).await?;
-        return Ok(KeyRing::load(&rows, &origin, &world.master, None)?);
+        meta::set(&mut tx, ISSUER, &config.issuer).await?;
+        let mut event = event(EventKind::AuthorityMoved, world, now);
+        event.facts.insert("from".to_owned(), issuer);
+        event.facts.insert("to".to_owned(), config.issuer.clone());
+        tx.commit(event, Vec::new()).await?;
     }
+    Ok((ring, origin))
+}
+
+/// Whether an issuer names this machine alone.
+fn is_loopback(issuer: &str) -> bool {
+    let host = issuer.strip_prefix("http://").unwrap_or("");
+    ["127.0.0.1", "localhost", "[::1]"]
+        .iter()
+        .any(|name| host.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(':')))
+}
+
+async fn found_anew(
+    mut tx: Tx,
+    config: &Config,
+    world: &World,
+    now: Timestamp,
+) -> Result<(KeyRing, String), OpenError> {
+    let host = config.issuer.split_once("://").map_or(config.issuer.as_str(), |(_, host)| host);
+    let origin = format!("{host}/log");
     meta::set(&mut tx, ISSUER, &config.issuer).await?;
+    meta::set(&mut tx, LOG_ORIGIN, &origin).await?;
     let entropy = &*world.entropy;
     let mut more = Vec::new();
     for purpose in [Purpose::AccessToken, Purpose::Document] {
@@ -141,11 +173,12 @@ async fn found(
     signing_keys::insert(&mut tx, &row).await?;
     more.push(created(Purpose::Log, &row.kid, world, now));
     let rows = signing_keys::list(&mut tx, now).await?;
+    let ring = KeyRing::load(&rows, &origin, &world.master, None)?;
     let mut event = event(EventKind::AuthorityFounded, world, now);
     event.facts.insert(ISSUER.to_owned(), config.issuer.clone());
-    event.facts.insert("log_origin".to_owned(), origin.clone());
+    event.facts.insert(LOG_ORIGIN.to_owned(), origin.clone());
     tx.commit(event, more).await?;
-    Ok(KeyRing::load(&rows, &origin, &world.master, None)?)
+    Ok((ring, origin))
 }
 
 fn created(purpose: Purpose, kid: &str, world: &World, now: Timestamp) -> Event {

@@ -47,8 +47,7 @@ pub(crate) async fn everything(authority: &Authority) -> Result<(), Error> {
     let number = tx.change_number().await?.unsigned_abs();
     let rows = signing_keys::list(&mut tx, now).await?;
     let held = authority.keys.load_full();
-    let origin = authority.config.log_origin();
-    let ring = KeyRing::load(&rows, &origin, &authority.master, Some(&held))?;
+    let ring = KeyRing::load(&rows, &authority.log_origin, &authority.master, Some(&held))?;
     let people = read_owners(&mut tx).await?;
     let current = authority.current.load_full();
     let policy = compile_policy(&mut tx, number).await?;

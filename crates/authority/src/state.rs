@@ -24,6 +24,8 @@ use crate::keyring::KeyRing;
 pub struct Authority {
     /// The settings.
     pub config: Config,
+    /// The origin line of the log's checkpoints; fixed when the authority was founded.
+    pub log_origin: String,
     /// The database.
     pub store: Store,
     /// Where events go that change no row.

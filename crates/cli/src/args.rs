@@ -2,12 +2,13 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::exit;
+use crate::exit::{self, Exit};
 use crate::roles::{DemoArgs, DeskArgs, DoctorArgs, Role, ServeArgs, UpArgs};
 use crate::{agent, completions, key, log, man, mcp, owner, policy, resource, token};
 
@@ -83,9 +84,9 @@ struct Globals {
     )]
     token: Option<String>,
     #[arg(long, global = true, hide = true, env = "XDG_DATA_HOME")]
-    xdg_data_home: Option<PathBuf>,
+    xdg_data_home: Option<OsString>,
     #[arg(long, global = true, hide = true, env = "HOME")]
-    home: Option<PathBuf>,
+    home: Option<OsString>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -176,17 +177,24 @@ fn named_url(matches: &ArgMatches) -> Option<String> {
     named.last().or(first)
 }
 
-/// Parses the arguments of this process; prints help or a usage error and ends the process where that is the answer.
-pub fn parse() -> Invocation {
-    let args: Vec<OsString> = std::env::args_os().collect();
-    match parse_from(&args) {
-        Ok(invocation) => invocation,
-        Err(error) if wants_json(&args) && is_mistake(&error) => {
-            eprintln!("{}", mistake(&error));
-            std::process::exit(exit::Exit::Unreadable.code().into());
+/// Parses the arguments of a process, its own name first.
+///
+/// Where help or a usage error is the answer, that is printed here and the exit code is handed back.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, ExitCode> {
+    let args: Vec<OsString> = args.into_iter().collect();
+    parse_from(&args).map_err(|error| {
+        if error.use_stderr() && wants_json(&args) {
+            anstream::eprintln!("{}", mistake(&error));
+        } else {
+            // Nobody is left to tell when the stream is gone.
+            let _ = error.print();
         }
-        Err(error) => error.exit(),
-    }
+        if error.use_stderr() {
+            Exit::Unreadable.into()
+        } else {
+            Exit::Done.into()
+        }
+    })
 }
 
 fn parse_from(args: &[OsString]) -> Result<Invocation, clap::Error> {
@@ -228,28 +236,23 @@ fn login(globals: &Globals, data_was_named: bool, named_url: Option<String>) -> 
     let default = globals
         .xdg_data_home
         .as_deref()
+        .map(Path::new)
         // The XDG base directory specification has relative paths ignored.
         .filter(|path| path.is_absolute())
         .map(|path| path.join("chancery"))
         .or_else(|| {
-            let home = globals.home.as_deref().filter(|home| !is_empty(home))?;
+            let home = globals.home.as_deref().filter(|home| !home.is_empty())?;
+            let home = Path::new(home);
             Some(home.join(".local/share/chancery"))
         });
-    let url = globals.url.clone().filter(|_| !data_was_named);
+    let url = globals.url.clone();
+    let url = url.filter(|url| !data_was_named && !url.is_empty());
     Login {
         data: globals.data.clone().or(default),
         data_was_named,
         url: named_url.or(url),
         token: globals.token.clone().filter(|token| !token.is_empty()),
     }
-}
-
-fn is_empty(path: &Path) -> bool {
-    path.as_os_str().is_empty()
-}
-
-fn is_mistake(error: &clap::Error) -> bool {
-    error.use_stderr()
 }
 
 fn wants_json(args: &[OsString]) -> bool {
@@ -261,176 +264,17 @@ fn wants_json(args: &[OsString]) -> bool {
 /// A usage error in the form of every other failure.
 fn mistake(error: &clap::Error) -> serde_json::Value {
     let text = error.render().to_string();
-    let title = text
-        .lines()
-        .find(|line| !line.trim().is_empty())
-        .map(|line| line.trim_start_matches("error: ").to_owned());
+    // The first paragraph says what is wrong; the usage follows.
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let words: Vec<&str> = first.split_whitespace().collect();
+    let title = words.join(" ");
+    let title = title.strip_prefix("error: ").unwrap_or(&title);
     serde_json::json!({
         "code": "usage",
-        "title": title.unwrap_or_default(),
+        "title": title,
         "fix": "see `--help`",
     })
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    /// Parses a line as a shell would split it, with the environment of the test.
-    pub(crate) fn parsed(line: &str) -> Result<Invocation, clap::Error> {
-        let mut args: Vec<OsString> = Vec::new();
-        let mut quoted = false;
-        let mut word = String::new();
-        for c in line.chars() {
-            match c {
-                '\'' => quoted = !quoted,
-                ' ' if !quoted => args.push(std::mem::take(&mut word).into()),
-                c => word.push(c),
-            }
-        }
-        args.push(word.into());
-        parse_from(&args)
-    }
-
-    fn role(line: &str) -> Role {
-        match parsed(line) {
-            Ok(Invocation::Role(role)) => role,
-            other => panic!("{line}: {other:?}"),
-        }
-    }
-
-    pub(crate) fn asked(line: &str) -> Asked {
-        match parsed(line) {
-            Ok(Invocation::Command(asked)) => *asked,
-            other => panic!("{line}: {other:?}"),
-        }
-    }
-
-    /// Every command without commands below it, with the words that lead to it.
-    pub(crate) fn leaves() -> Vec<(String, clap::Command)> {
-        fn walk(command: &clap::Command, words: &str, found: &mut Vec<(String, clap::Command)>) {
-            if command.get_subcommands().next().is_none() {
-                found.push((words.to_owned(), command.clone()));
-            }
-            for below in command.get_subcommands() {
-                walk(below, &format!("{words} {}", below.get_name()), found);
-            }
-        }
-        let mut found = Vec::new();
-        walk(&definition(), "chancery", &mut found);
-        found
-    }
-
-    /// The lines of an example that are commands of ours, without what a shell does with their output.
-    pub(crate) fn examples(command: &clap::Command) -> Vec<String> {
-        let help = command.get_after_help().map(ToString::to_string);
-        let help = help.unwrap_or_default();
-        help.lines()
-            .filter_map(|line| line.trim().strip_prefix("chancery "))
-            .map(|line| {
-                let own = line.split(" > ").next().unwrap_or(line);
-                let own = own.split(" | ").next().unwrap_or(own);
-                format!("chancery {own}")
-            })
-            .collect()
-    }
-
-    #[test]
-    fn the_definition_is_consistent() {
-        definition().debug_assert();
-    }
-
-    #[test]
-    fn every_command_has_help_with_an_example_that_parses_and_the_exit_codes() {
-        let leaves = leaves();
-        assert!(leaves.len() > 50, "{}", leaves.len());
-        for (words, mut command) in leaves {
-            let examples = examples(&command);
-            assert!(!examples.is_empty(), "{words} has no example");
-            for example in examples {
-                assert!(example.starts_with(&words), "{words}: {example}");
-                parsed(&example).unwrap_or_else(|error| panic!("{example}: {error}"));
-            }
-            let help = command.render_long_help().to_string();
-            assert!(help.contains(exit::TABLE), "{words}");
-            assert!(command.get_about().is_some(), "{words}");
-        }
-    }
-
-    #[test]
-    fn up_takes_the_flags_that_scripts_rely_on() {
-        let Role::Up(up) = role("chancery up --data DIR --listen 127.0.0.1:0 --json") else {
-            panic!("another role");
-        };
-        assert!(up.json);
-        assert_eq!(up.place.data, PathBuf::from("DIR"));
-        assert_eq!(up.place.listen.port(), 0);
-        let Role::Up(up) = role("chancery --data DIR up") else {
-            panic!("another role");
-        };
-        assert_eq!(up.place.listen.to_string(), DEFAULT);
-        assert_eq!(up.place.issuer, None);
-    }
-
-    const DEFAULT: &str = crate::roles::DEFAULT_LISTEN;
-
-    #[test]
-    fn a_flag_outranks_the_environment() {
-        let globals = |data: Option<&str>, url: Option<&str>| Globals {
-            data: data.map(PathBuf::from),
-            url: url.map(str::to_owned),
-            json: false,
-            token: Some(String::new()),
-            xdg_data_home: Some(PathBuf::from("relative")),
-            home: Some(PathBuf::from("/home/alice")),
-        };
-        let remote = Some("https://id.example.com");
-        let both_from_environment = login(&globals(Some("d"), remote), false, None);
-        assert_eq!(both_from_environment.url.as_deref(), remote);
-        let data_on_the_command_line = login(&globals(Some("d"), remote), true, None);
-        assert_eq!(data_on_the_command_line.url, None);
-        let url = Some("https://other.example.com".to_owned());
-        let both_on_the_command_line = login(&globals(Some("d"), remote), true, url.clone());
-        assert_eq!(both_on_the_command_line.url, url);
-        let nothing = login(&globals(None, None), false, None);
-        let home = PathBuf::from("/home/alice/.local/share/chancery");
-        assert_eq!(nothing.data, Some(home));
-        assert_eq!(nothing.token, None);
-    }
-
-    #[test]
-    fn the_url_of_a_tool_server_is_not_that_of_the_authority() {
-        let url = |line: &str| asked(line).login.url;
-        let authority = Some("https://id.example.com".to_owned());
-        let server = "--url http://127.0.0.1:7500/mcp";
-        assert_eq!(
-            url(&format!("chancery --data d mcp add desk {server}")),
-            None
-        );
-        let both = format!("chancery --url https://id.example.com mcp add desk {server}");
-        assert_eq!(url(&both), authority);
-        assert_eq!(
-            url("chancery agent list --url https://id.example.com"),
-            authority
-        );
-        assert_eq!(
-            url("chancery agent --url https://id.example.com list"),
-            authority
-        );
-    }
-
-    #[test]
-    fn a_usage_error_is_json_when_json_was_asked_for() {
-        let error = parsed("chancery agent register --json").expect_err("no file");
-        assert!(is_mistake(&error));
-        let json = mistake(&error);
-        assert_eq!(json["code"], "usage");
-        assert!(
-            json["title"]
-                .as_str()
-                .is_some_and(|title| title.contains("required"))
-        );
-        let help = parsed("chancery agent --help").expect_err("help");
-        assert!(!is_mistake(&help));
-    }
-}
+pub(crate) mod tests;

@@ -1,11 +1,11 @@
 //! `chancery policy …`: what may be done, and why.
 
+mod explain;
+
 use std::path::{Path, PathBuf};
 
-use chancery_api::policies::{ExplainCall, PolicyKind, PolicyText};
-use chancery_wire::json;
+use chancery_api::policies::{PolicyKind, PolicyText};
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value};
 
 use crate::documents::read_text;
 use crate::exit::Exit;
@@ -34,7 +34,7 @@ pub(crate) enum Verb {
     #[command(
         after_help = "Example:\n  chancery policy explain --agent refund-bot --tool desk/refund --args '{\"amount\":40}'"
     )]
-    Explain(Explain),
+    Explain(explain::Explain),
     /// Print the Cedar schema that policies are checked against
     #[command(after_help = "Example:\n  chancery policy schema > chancery.cedarschema")]
     Schema,
@@ -70,43 +70,6 @@ pub(crate) struct Check {
     schema: bool,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct Explain {
-    /// The agent, by name or id
-    #[arg(long, value_name = "NAME|ID")]
-    agent: String,
-    /// The tool, with its MCP server
-    #[arg(long, value_name = "SERVER/TOOL", value_parser = tool)]
-    tool: (String, String),
-    /// The arguments of the call, a JSON object
-    #[arg(long = "args", value_name = "JSON", value_parser = arguments, default_value = "{}")]
-    arguments: Arguments,
-    /// As if the token were a plain bearer token
-    #[arg(long)]
-    bearer: bool,
-}
-
-/// A JSON object on the command line.
-#[derive(Debug, Clone)]
-struct Arguments(Map<String, Value>);
-
-fn tool(text: &str) -> Result<(String, String), String> {
-    match text.split_once('/') {
-        Some((server, tool)) if !server.is_empty() && !tool.is_empty() => {
-            Ok((server.to_owned(), tool.to_owned()))
-        }
-        Some(_) | None => Err("expected a server and a tool, such as `desk/refund`".to_owned()),
-    }
-}
-
-fn arguments(text: &str) -> Result<Arguments, String> {
-    match json::parse(text.as_bytes(), json::BODY) {
-        Ok(Value::Object(arguments)) => Ok(Arguments(arguments)),
-        Ok(_) => Err("expected a JSON object, such as `{\"amount\":40}`".to_owned()),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
 pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<Exit, Failure> {
     match verb {
         Verb::Add(args) => add(session, &args).await,
@@ -114,7 +77,7 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<Exit, Failu
         Verb::Show(which) => show(session, &which).await,
         Verb::Remove(which) => remove(session, &which).await,
         Verb::Check(args) => check(session, &args).await,
-        Verb::Explain(args) => explain(session, args).await,
+        Verb::Explain(args) => explain::run(session, args).await,
         Verb::Schema => schema(session).await,
     }
 }
@@ -225,48 +188,6 @@ async fn check(session: &Session<'_>, args: &Check) -> Result<Exit, Failure> {
     Ok(if report.ok { Exit::Done } else { Exit::Refused })
 }
 
-async fn explain(session: &Session<'_>, args: Explain) -> Result<Exit, Failure> {
-    let (server, tool) = args.tool;
-    let call = ExplainCall {
-        agent: args.agent,
-        server,
-        tool,
-        arguments: args.arguments.0,
-        sender_constrained: !args.bearer,
-    };
-    let explanation = session.authority()?.policy_explain(&call).await?;
-    session
-        .output
-        .show(&explanation, || explained(&explanation).render())?;
-    Ok(Exit::Done)
-}
-
-/// The explanation is the decision point's own shape: its texts and lists are shown as they are named.
-fn explained(explanation: &Value) -> Facts {
-    let Value::Object(members) = explanation else {
-        return Facts::new().add("explanation", explanation);
-    };
-    members.iter().fold(Facts::new(), |facts, (name, value)| {
-        let name = name.replace('_', " ");
-        match value {
-            Value::Null => facts,
-            Value::String(text) if name == "effect" => facts.styled(&name, layout::status(text)),
-            Value::String(text) => facts.add(&name, text),
-            Value::Array(items) => {
-                let items: Vec<String> = items
-                    .iter()
-                    .map(|item| match item {
-                        Value::String(text) => text.clone(),
-                        other => other.to_string(),
-                    })
-                    .collect();
-                facts.each(&name, &items)
-            }
-            Value::Bool(_) | Value::Number(_) | Value::Object(_) => facts.add(&name, value),
-        }
-    })
-}
-
 async fn schema(session: &Session<'_>) -> Result<Exit, Failure> {
     let schema = session.authority()?.policy_schema().await?;
     session
@@ -278,25 +199,6 @@ async fn schema(session: &Session<'_>) -> Result<Exit, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_tool_is_named_with_its_server() {
-        assert_eq!(
-            tool("desk/refund"),
-            Ok(("desk".to_owned(), "refund".to_owned()))
-        );
-        for wrong in ["desk", "/refund", "desk/", ""] {
-            assert!(tool(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn arguments_are_one_strict_json_object() {
-        assert!(arguments("{\"amount\":40}").is_ok_and(|parsed| parsed.0["amount"] == 40));
-        for wrong in ["40", "[]", "{", "{\"a\":1,\"a\":2}", "{} {}"] {
-            assert!(arguments(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn a_text_is_named_after_its_file() {

@@ -133,7 +133,7 @@ fn row(arg: &clap::Arg) -> String {
 fn the_reference_is_that_of_this_command_line() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.md");
     let expected = markdown();
-    if std::env::var_os("CHANCERY_WRITE_REFERENCE").is_some() {
+    if option_env!("CHANCERY_WRITE_REFERENCE").is_some() {
         std::fs::write(&path, &expected).expect("written");
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();

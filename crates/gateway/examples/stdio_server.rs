@@ -1,7 +1,10 @@
 //! A small MCP server on standard streams, for the tests of the gateway: `stdio_server ERA [COUNT_FILE]`.
 //!
 //! ERA is `modern`, `legacy`, or `strict`: legacy, and gone when anything comes before `initialize`.
-#![allow(clippy::disallowed_methods, reason = "a program of its own: it shows its environment")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a program of its own: it shows its environment"
+)]
 
 use std::io::{BufRead, Write};
 
@@ -22,7 +25,9 @@ fn main() {
             return;
         }
         initialized |= method == "initialize";
-        let Some(id) = message.get("id") else { continue };
+        let Some(id) = message.get("id") else {
+            continue;
+        };
         if message.get("method").is_none() {
             continue;
         }
@@ -49,7 +54,14 @@ fn main() {
 
 fn tools() -> Value {
     let tool = |name: &str| json!({"name": name, "inputSchema": {"type": "object"}});
-    json!([tool("environment"), tool("process"), tool("progress"), tool("question"), tool("leave"), tool("seen")])
+    json!([
+        tool("environment"),
+        tool("process"),
+        tool("progress"),
+        tool("question"),
+        tool("leave"),
+        tool("seen")
+    ])
 }
 
 fn call(params: &Value) -> Value {

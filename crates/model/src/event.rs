@@ -28,6 +28,9 @@ pub enum EventKind {
     /// The authority began a new log.
     #[serde(rename = "authority.founded")]
     AuthorityFounded,
+    /// The authority answers under another loopback address.
+    #[serde(rename = "authority.moved")]
+    AuthorityMoved,
     /// An agent was registered.
     #[serde(rename = "agent.registered")]
     AgentRegistered,

@@ -266,7 +266,11 @@ fn check_times(
     if end.after(BEHIND) <= now {
         return Err(AssertionError::Expired);
     }
-    if iat.into_iter().chain(nbf).any(|start| start > now.after(AHEAD)) {
+    if iat
+        .into_iter()
+        .chain(nbf)
+        .any(|start| start > now.after(AHEAD))
+    {
         return Err(AssertionError::NotYetValid);
     }
     if iat.into_iter().chain(nbf).any(|start| start > exp) {

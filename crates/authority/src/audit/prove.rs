@@ -50,7 +50,7 @@ pub async fn state(ctx: Ctx) -> Result<Json<LogView>, Error> {
         None => None,
     };
     Ok(Json(LogView {
-        origin: ctx.authority.config.log_origin(),
+        origin: ctx.authority.log_origin.clone(),
         size: checkpoint.as_ref().map_or(0, Checkpoint::size),
         root: checkpoint.map_or_else(|| chancery_ledger::hash::empty_root(), |it| it.root()).to_base64(),
         log_key: verifier.vkey(),

@@ -102,7 +102,7 @@ impl Sequencer {
         let Some(mut edge) = self.take_edge().await? else { return Ok(false) };
         let more = batches.len() as i64 == BATCHES;
         let signer = &authority.keys.load().log;
-        let sealing = edge.grow(&batches, signer, &authority.config.log_origin())?;
+        let sealing = edge.grow(&batches, signer, &authority.log_origin)?;
         edge.head = log::seal(&authority.store, &sealing).await?;
         let size = edge.head.size.unsigned_abs();
         self.edge = Some(edge);

@@ -91,14 +91,7 @@ async fn key(session: &Session<'_>, authority: &Authority) -> Result<Trust, Fail
     if let Some(trust) = trust::pinned(session, None)? {
         return Ok(trust);
     }
-    let told = authority.log_state().await?.log_key;
-    let verifier = trust::parse(&told)
-        .map_err(|why| Failure::unreadable(format!("the authority's log key: {why}")))?;
-    Ok(trust::unpinned(
-        session,
-        verifier,
-        "the authority itself".to_owned(),
-    ))
+    trust::told(session, authority).await
 }
 
 /// The checkpoint of a signed note.

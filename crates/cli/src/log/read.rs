@@ -65,6 +65,11 @@ pub(super) async fn search(session: &Session<'_>, args: &Search) -> Result<Exit,
 pub(super) async fn tail(session: &Session<'_>, args: &Tail) -> Result<Exit, Failure> {
     let authority = session.authority()?;
     let query = query(&authority, &args.filter).await?;
+    // What is sealed already is not looked through again for what follows.
+    let mut last = match args.follow {
+        true => authority.log_state().await?.size.checked_sub(1),
+        false => None,
+    };
     let mut page = fetch(&authority, &query, args.lines, None, true).await?;
     page.items.reverse();
     if !args.follow {
@@ -72,12 +77,14 @@ pub(super) async fn tail(session: &Session<'_>, args: &Tail) -> Result<Exit, Fai
         session.output.show(&page, || table(&page.items))?;
         return Ok(Exit::Done);
     }
-    let mut last = page.items.last().map(|logged| logged.index);
     loop {
         for logged in &page.items {
             session.output.show(logged, || line(logged))?;
-            last = Some(logged.index);
+            last = last.max(Some(logged.index));
         }
+        // A page that found nothing still says how far it looked.
+        let looked_at = page.next.as_deref().and_then(|next| next.parse().ok());
+        last = last.max(looked_at);
         tokio::time::sleep(PERIOD).await;
         page = authority
             .event_list(&EventQuery {

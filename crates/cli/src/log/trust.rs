@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use chancery_client::authority::Authority;
 use chancery_ledger::note::NoteVerifier;
 
 use crate::documents::read_within;
@@ -56,6 +57,15 @@ pub(super) fn unpinned(session: &Session<'_>, verifier: NoteVerifier, source: St
         pinned: false,
         source,
     }
+}
+
+/// The key that a log tells of itself, at `/log/key`.
+pub(super) async fn told(session: &Session<'_>, authority: &Authority) -> Result<Trust, Failure> {
+    let unreadable = |why: &str| Failure::unreadable(format!("the log's own key: {why}"));
+    let told = authority.log_file("key").await?;
+    let told = told.ok_or_else(|| unreadable("there is none"))?;
+    let verifier = parse(String::from_utf8_lossy(&told).trim()).map_err(|why| unreadable(&why))?;
+    Ok(unpinned(session, verifier, "the log itself".to_owned()))
 }
 
 /// The key in a file; `None` when there is no such file.

@@ -96,14 +96,7 @@ async fn key_for_authority(
     if let Some(trust) = trust::pinned(session, args.key.as_ref())? {
         return Ok(trust);
     }
-    let told = authority.log_state().await?.log_key;
-    let verifier = trust::parse(&told)
-        .map_err(|why| Failure::unreadable(format!("the authority's log key: {why}")))?;
-    Ok(trust::unpinned(
-        session,
-        verifier,
-        "the authority itself".to_owned(),
-    ))
+    trust::told(session, authority).await
 }
 
 fn older(args: &Verify, trust: &Trust) -> Result<Vec<Checkpoint>, Failure> {

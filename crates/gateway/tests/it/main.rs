@@ -1,5 +1,8 @@
 //! The gateway through its router, in front of real servers on loopback and on standard streams.
-#![allow(clippy::disallowed_methods, reason = "tests open the world for themselves")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests open the world for themselves"
+)]
 
 mod calls;
 mod credentials;

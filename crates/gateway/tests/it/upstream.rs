@@ -62,7 +62,8 @@ pub(crate) fn all_tools() -> Vec<Value> {
     });
     let mut tools = vec![add(), mirrored];
     let names = [
-        "fail", "broken", "progress", "wait", "ticks", "question", "huge", "input", "status", "hidden",
+        "fail", "broken", "progress", "wait", "ticks", "question", "huge", "input", "status",
+        "hidden",
     ];
     tools.extend(names.map(plain));
     tools
@@ -70,7 +71,9 @@ pub(crate) fn all_tools() -> Vec<Value> {
 
 impl Upstream {
     pub(crate) async fn start(speaks: Speaks) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
         let address = listener.local_addr().expect("an address");
         let upstream = Self(Arc::new(Inner {
             url: format!("http://{address}/mcp"),
@@ -81,7 +84,9 @@ impl Upstream {
             go_on: Notify::new(),
             arrived: Notify::new(),
         }));
-        let router = Router::new().route("/mcp", post(serve)).with_state(upstream.clone());
+        let router = Router::new()
+            .route("/mcp", post(serve))
+            .with_state(upstream.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         upstream
     }
@@ -97,7 +102,8 @@ impl Upstream {
     /// The calls of tools that arrived.
     pub(crate) fn calls(&self) -> Vec<Received> {
         let all = self.received().into_iter();
-        all.filter(|received| received.body["method"] == "tools/call").collect()
+        all.filter(|received| received.body["method"] == "tools/call")
+            .collect()
     }
 
     pub(crate) fn change_tools(&self, change: impl FnOnce(&mut Vec<Value>)) {
@@ -120,7 +126,11 @@ impl Upstream {
 async fn serve(State(upstream): State<Upstream>, headers: HeaderMap, body: Bytes) -> Response {
     let text = String::from_utf8(body.to_vec()).expect("UTF-8");
     let body: Value = serde_json::from_str(&text).expect("JSON");
-    let received = Received { headers: headers.clone(), body: body.clone(), text };
+    let received = Received {
+        headers: headers.clone(),
+        body: body.clone(),
+        text,
+    };
     upstream.0.received.lock().expect("a lock").push(received);
     let method = body["method"].as_str().unwrap_or_default().to_owned();
     let Some(id) = body.get("id").cloned() else {
@@ -131,25 +141,33 @@ async fn serve(State(upstream): State<Upstream>, headers: HeaderMap, body: Bytes
     }
     let session = format!("session-{}", upstream.0.sessions.lock().expect("a lock"));
     match (upstream.0.speaks, method.as_str()) {
-        (Speaks::Modern, "server/discover") => json_answer(&id, json!({"result": {
-            "supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}},
-            "resultType": "complete", "ttlMs": 0, "cacheScope": "private",
-            "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "reference", "version": "1"}},
-        }})),
+        (Speaks::Modern, "server/discover") => json_answer(
+            &id,
+            json!({"result": {
+                "supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}},
+                "resultType": "complete", "ttlMs": 0, "cacheScope": "private",
+                "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "reference", "version": "1"}},
+            }}),
+        ),
         (Speaks::Legacy, "initialize") => {
             let result = json!({"result": {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}},
                 "serverInfo": {"name": "reference", "version": "1"}}});
             let mut response = stream_answer(vec![full(&id, result)]);
-            response.headers_mut().insert("mcp-session-id", session.parse().expect("a value"));
+            response
+                .headers_mut()
+                .insert("mcp-session-id", session.parse().expect("a value"));
             response
         }
         (Speaks::Legacy, _) if headers.get("mcp-session-id").is_none() => {
-            let error = json!({"error": {"code": -32600, "message": "Bad Request: Missing session ID"}});
+            let error =
+                json!({"error": {"code": -32600, "message": "Bad Request: Missing session ID"}});
             let mut response = json_answer(&Value::Null, error);
             *response.status_mut() = StatusCode::BAD_REQUEST;
             response
         }
-        (Speaks::Legacy, _) if headers["mcp-session-id"] != *session => StatusCode::NOT_FOUND.into_response(),
+        (Speaks::Legacy, _) if headers["mcp-session-id"] != *session => {
+            StatusCode::NOT_FOUND.into_response()
+        }
         (_, "tools/list") => {
             let tools = upstream.0.tools.lock().expect("a lock").clone();
             let (page, next) = match body["params"]["cursor"].as_str() {
@@ -163,7 +181,10 @@ async fn serve(State(upstream): State<Upstream>, headers: HeaderMap, body: Bytes
             finish(&upstream, &id, json!({"result": result}))
         }
         (_, "tools/call") => call(&upstream, &id, &body["params"]).await,
-        _ => json_answer(&id, json!({"error": {"code": -32601, "message": "Method not found"}})),
+        _ => json_answer(
+            &id,
+            json!({"error": {"code": -32601, "message": "Method not found"}}),
+        ),
     }
 }
 
@@ -185,7 +206,10 @@ async fn call(upstream: &Upstream, id: &Value, params: &Value) -> Response {
             finish(upstream, id, answer)
         }
         "broken" => json_answer(id, json!({"error": {"code": -32020, "message": "broken"}})),
-        "input" => json_answer(id, json!({"result": {"resultType": "input_required", "requestState": "x"}})),
+        "input" => json_answer(
+            id,
+            json!({"result": {"resultType": "input_required", "requestState": "x"}}),
+        ),
         "status" => StatusCode::FOUND.into_response(),
         "huge" => json_answer(id, text(&"x".repeat(5 * 1024 * 1024))),
         "progress" => stream_answer(vec![progress.to_string(), full(id, text("done"))]),
@@ -208,7 +232,8 @@ async fn call(upstream: &Upstream, id: &Value, params: &Value) -> Response {
             response
         }
         "question" => {
-            let question = json!({"jsonrpc": "2.0", "id": "q1", "method": "elicitation/create", "params": {}});
+            let question =
+                json!({"jsonrpc": "2.0", "id": "q1", "method": "elicitation/create", "params": {}});
             stream_answer(vec![question.to_string(), full(id, text("asked"))])
         }
         _ => finish(upstream, id, text("ok")),
@@ -239,7 +264,9 @@ fn json_answer(id: &Value, answer: Value) -> Response {
 }
 
 fn stream_answer(messages: Vec<String>) -> Response {
-    let events: String =
-        messages.iter().map(|message| format!("event: message\r\ndata: {message}\r\n\r\n")).collect();
+    let events: String = messages
+        .iter()
+        .map(|message| format!("event: message\r\ndata: {message}\r\n\r\n"))
+        .collect();
     ([("content-type", "text/event-stream")], events).into_response()
 }

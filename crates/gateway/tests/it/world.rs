@@ -64,6 +64,8 @@ impl Entropy for Counter {
 pub(crate) struct Events {
     events: Mutex<Vec<Event>>,
     broken: AtomicBool,
+    /// Runs once, in the middle of the next write.
+    meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     wrote: tokio::sync::Notify,
 }
 
@@ -75,6 +77,10 @@ impl Recorder for Events {
         Box::pin(async move {
             if self.broken.load(Ordering::SeqCst) {
                 return Err(RecordUnavailable);
+            }
+            let meanwhile = self.meanwhile.lock().expect("a lock").take();
+            if let Some(meanwhile) = meanwhile {
+                meanwhile();
             }
             self.events.lock().expect("a lock").push(event);
             self.wrote.notify_waiters();
@@ -159,7 +165,9 @@ pub(crate) fn server(name: &str, last: char, upstream: Target, tools: &[Value]) 
         accepted_at: at,
     };
     McpServer {
-        id: format!("rsc_01hzy0000000000000000000a{last}").parse().expect("an id"),
+        id: format!("rsc_01hzy0000000000000000000a{last}")
+            .parse()
+            .expect("an id"),
         name: name.to_owned(),
         upstream,
         bearer_until: None,
@@ -172,7 +180,9 @@ pub(crate) fn server(name: &str, last: char, upstream: Target, tools: &[Value]) 
 
 /// A world with the server `desk` at `url`, its tools accepted.
 pub(crate) fn world(url: &str) -> World {
-    let desk = Target::Http { url: url.to_owned() };
+    let desk = Target::Http {
+        url: url.to_owned(),
+    };
     let tools: Vec<Value> = super::upstream::all_tools()
         .into_iter()
         .filter(|tool| tool["name"] != "hidden")
@@ -185,16 +195,25 @@ pub(crate) fn world_of(servers: Vec<McpServer>, in_flight: usize) -> World {
     let now = Timestamp::from_secs(1_800_000_000);
     let signing = key();
     let bot = |last| Bot {
-        id: format!("agt_01hzy0000000000000000000a{last}").parse().expect("an id"),
+        id: format!("agt_01hzy0000000000000000000a{last}")
+            .parse()
+            .expect("an id"),
         key: key(),
     };
     let (alice, bob) = (bot('a'), bot('b'));
     let definitions: Vec<(String, Value)> = (servers.iter())
-        .flat_map(|server| server.tools.iter().map(|pin| (server.name.clone(), pin.definition.clone())))
+        .flat_map(|server| {
+            server
+                .tools
+                .iter()
+                .map(|pin| (server.name.clone(), pin.definition.clone()))
+        })
         .map(|(name, text)| (name, serde_json::from_str(&text).expect("JSON")))
         .collect();
     let policies = [chancery_policy::DEFAULT, LIMIT];
-    let has_add = definitions.iter().any(|(name, tool)| name == "desk" && tool["name"] == "add");
+    let has_add = definitions
+        .iter()
+        .any(|(name, tool)| name == "desk" && tool["name"] == "add");
     let policy = chancery_policy::Snapshot::compile(
         1,
         if has_add { &policies } else { &policies[..1] },
@@ -229,20 +248,7 @@ pub(crate) fn world_of(servers: Vec<McpServer>, in_flight: usize) -> World {
     let current: Current = Arc::new(ArcSwap::from_pointee(snapshot));
     let clock = Arc::new(TestClock(AtomicI64::new(now.as_micros())));
     let recorder = Arc::new(Events::default());
-    let environment = ["PATH", "HOME", "LANG"]
-        .into_iter()
-        .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
-    let config = Config {
-        reach: Reach::new(environment),
-        in_flight,
-    };
-    let gateway = Arc::new(Gateway::new(
-        config,
-        Arc::clone(&current),
-        Arc::clone(&recorder) as Arc<dyn Recorder>,
-        Arc::clone(&clock) as Arc<dyn Clock>,
-        Arc::new(Counter(AtomicU64::new(0))),
-    ));
+    let gateway = gateway(&current, &recorder, &clock, in_flight, 0);
     World {
         current,
         clock,
@@ -255,6 +261,29 @@ pub(crate) fn world_of(servers: Vec<McpServer>, in_flight: usize) -> World {
         nonce: Mutex::default(),
         serial: AtomicU64::new(0),
     }
+}
+
+fn gateway(
+    current: &Current,
+    recorder: &Arc<Events>,
+    clock: &Arc<TestClock>,
+    in_flight: usize,
+    seed: u64,
+) -> Arc<Gateway> {
+    let environment = ["PATH", "HOME", "LANG"]
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
+    let config = Config {
+        reach: Reach::new(environment),
+        in_flight,
+    };
+    Arc::new(Gateway::new(
+        config,
+        Arc::clone(current),
+        Arc::clone(recorder) as Arc<dyn Recorder>,
+        Arc::clone(clock) as Arc<dyn Clock>,
+        Arc::new(Counter(AtomicU64::new(seed))),
+    ))
 }
 
 /// An answer, read to its end.
@@ -271,7 +300,10 @@ impl Answer {
     }
 
     pub(crate) fn challenge(&self) -> &str {
-        self.headers.get("www-authenticate").and_then(|value| value.to_str().ok()).unwrap_or("")
+        self.headers
+            .get("www-authenticate")
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("")
     }
 }
 
@@ -317,7 +349,9 @@ impl World {
             exp: now.as_secs() + 300,
             jti: TokenId::generate(now, &Counter(AtomicU64::new(self.next() + 7_000))),
             scope: None,
-            cnf: Some(Cnf { jkt: bot.key.public().thumbprint().to_owned() }),
+            cnf: Some(Cnf {
+                jkt: bot.key.public().thumbprint().to_owned(),
+            }),
             act: None,
             agent: Some(AgentClaims {
                 id: None,
@@ -342,7 +376,13 @@ impl World {
         self.serial.fetch_add(1, Ordering::SeqCst)
     }
 
-    pub(crate) fn proof_request<'a>(&self, jti: &'a str, url: &'a str, nonce: Option<&'a str>, token: &'a str) -> dpop::Request<'a> {
+    pub(crate) fn proof_request<'a>(
+        &self,
+        jti: &'a str,
+        url: &'a str,
+        nonce: Option<&'a str>,
+        token: &'a str,
+    ) -> dpop::Request<'a> {
         dpop::Request {
             method: "POST",
             url,
@@ -353,7 +393,13 @@ impl World {
         }
     }
 
-    pub(crate) fn proof(&self, bot: &Bot, server: &str, token: &str, nonce: Option<&str>) -> String {
+    pub(crate) fn proof(
+        &self,
+        bot: &Bot,
+        server: &str,
+        token: &str,
+        nonce: Option<&str>,
+    ) -> String {
         let jti = format!("proof-{:032}", self.next());
         let url = format!("{ISSUER}/mcp/{server}");
         dpop::proof(&bot.key, &self.proof_request(&jti, &url, nonce, token))
@@ -365,8 +411,13 @@ impl World {
         if let Some(known) = known {
             return known;
         }
-        let answer = self.send(self.bare(&json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}))).await;
-        let nonce = answer.headers["dpop-nonce"].to_str().expect("text").to_owned();
+        let answer = self
+            .send(self.bare(&json!({"jsonrpc": "2.0", "id": 1, "method": "ping"})))
+            .await;
+        let nonce = answer.headers["dpop-nonce"]
+            .to_str()
+            .expect("text")
+            .to_owned();
         *self.nonce.lock().expect("a lock") = Some(nonce.clone());
         self.recorder.events.lock().expect("a lock").clear();
         nonce
@@ -381,7 +432,9 @@ impl World {
         ];
         Ask {
             server: "desk",
-            headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            headers: headers
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
             body: body.to_string(),
         }
     }
@@ -393,7 +446,8 @@ impl World {
         let proof = self.proof(bot, server, &token, Some(&nonce));
         let mut ask = self.bare(body);
         ask.server = server;
-        ask.header("authorization", &format!("DPoP {token}")).header("dpop", &proof)
+        ask.header("authorization", &format!("DPoP {token}"))
+            .header("dpop", &proof)
     }
 
     /// Sends a request and reads the answer to its end.
@@ -409,12 +463,18 @@ impl World {
 
     /// Sends a request and leaves the body of the answer to be read.
     pub(crate) async fn open(&self, ask: Ask) -> Response<Body> {
-        let mut request = Request::builder().method("POST").uri(format!("/mcp/{}", ask.server));
+        let mut request = Request::builder()
+            .method("POST")
+            .uri(format!("/mcp/{}", ask.server));
         for (name, value) in ask.headers {
             request = request.header(name, value);
         }
         let request = request.body(Body::from(ask.body)).expect("a request");
-        self.router.clone().oneshot(request).await.expect("an answer")
+        self.router
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("an answer")
     }
 
     /// A call of a tool of `desk` by alice's bot, in the legacy era.
@@ -430,7 +490,10 @@ impl World {
 
     /// What was recorded, as kinds and outcomes.
     pub(crate) fn outcomes(&self) -> Vec<(EventKind, String)> {
-        self.events().into_iter().map(|event| (event.kind, event.outcome)).collect()
+        self.events()
+            .into_iter()
+            .map(|event| (event.kind, event.outcome))
+            .collect()
     }
 
     /// The event of this kind, when it comes.
@@ -447,6 +510,50 @@ impl World {
         };
         let timely = tokio::time::timeout(Duration::from_secs(10), waiting).await;
         timely.unwrap_or_else(|_| panic!("no {kind:?} in {:?}", self.outcomes()))
+    }
+
+    pub(crate) fn clock_now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The next challenge gives a new nonce.
+    pub(crate) fn forget_nonce(&self) {
+        *self.nonce.lock().expect("a lock") = None;
+    }
+
+    /// The same world after a restart of the gateway.
+    pub(crate) fn restarted(self) -> Self {
+        let gateway = gateway(&self.current, &self.recorder, &self.clock, 64, 1_000_000);
+        Self {
+            router: Arc::clone(&gateway).router(),
+            gateway,
+            nonce: Mutex::default(),
+            ..self
+        }
+    }
+
+    /// Stops alice's bot while the next event is being written.
+    pub(crate) fn stop_while_recording(&self) {
+        let current = Arc::clone(&self.current);
+        let id = self.alice.id;
+        let stop = move || {
+            let mut next = Snapshot::clone(&current.load());
+            next.number += 1;
+            next.agents.remove(&id);
+            current.store(Arc::new(next));
+        };
+        *self.recorder.meanwhile.lock().expect("a lock") = Some(Box::new(stop));
+    }
+
+    /// Puts alice's bot back as it was.
+    pub(crate) fn change_agent_back(&self) {
+        let now = self.clock.now();
+        let id = self.alice.id;
+        self.change(|snapshot| {
+            snapshot
+                .agents
+                .insert(id, Arc::new(agent("alice-bot", id, now)));
+        });
     }
 
     pub(crate) fn break_recorder(&self) {

@@ -5,6 +5,7 @@ mod authzen;
 mod calls;
 mod compiling;
 mod differential;
+mod probe;
 mod shipped;
 mod vectors;
 

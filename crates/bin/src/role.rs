@@ -1,0 +1,192 @@
+//! Running the authority with its gateway in one process: `up` for a person, `serve` for production.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use axum::Router;
+use chancery_authority::config::{ACCESS_TOKEN_LIFETIME, Config, KEY_OVERLAP};
+use chancery_authority::enforcement::record::JournalRecorder;
+use chancery_authority::found::{self, World};
+use chancery_authority::router::router;
+use chancery_authority::state::Authority;
+use chancery_cli::roles::{LogFormat, Place, ServeArgs, UpArgs};
+use chancery_gateway::gateway::{Config as GatewayConfig, Gateway};
+use chancery_gateway::upstream::Reach;
+use chancery_model::entropy::Entropy;
+use chancery_model::time::Clock;
+use chancery_store::connect::{DatabaseUrl, Store};
+use chancery_wire::hash;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::data::{DataFolder, new_login};
+use crate::listen;
+use crate::world::{OperatingSystem, SystemClock};
+
+/// Calls that the gateway runs at a time.
+const IN_FLIGHT: usize = 1_024;
+
+/// An authority that listens and is ready.
+pub(crate) struct Running {
+    /// Where it answers.
+    pub(crate) url: String,
+    /// Its state.
+    pub(crate) authority: Arc<Authority>,
+    /// Its data folder.
+    pub(crate) folder: DataFolder,
+    /// The secret of a console login.
+    pub(crate) console_login: String,
+    listener: TcpListener,
+    router: Router,
+}
+
+/// Opens everything and binds the socket, but does not serve yet.
+pub(crate) async fn start(place: &Place) -> Result<Running> {
+    if !place.listen.ip().is_loopback() {
+        bail!(
+            "listening on `{}` would need TLS; listen on loopback, let a TLS proxy on this machine \
+             forward to it, and give its address as `--issuer https://…`",
+            place.listen
+        );
+    }
+    let entropy: Arc<dyn Entropy> = Arc::new(OperatingSystem);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let folder = DataFolder::open(&place.data)?;
+    let master = folder.master_key(&*entropy)?;
+    let admin = folder.admin_token(&*entropy)?;
+    let listener = bind(place.listen).await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let issuer = match &place.issuer {
+        Some(issuer) => checked_issuer(issuer)?,
+        None => url.clone(),
+    };
+    let store = Store::open(&database(place, &folder)?).await.context("the database cannot be opened")?;
+    let console_login = new_login(&*entropy);
+    let config = Config {
+        issuer,
+        local_administrator: hash::sha256(admin.expose().as_bytes()),
+        console_login: Some(hash::sha256(console_login.as_bytes())),
+        access_token_lifetime: ACCESS_TOKEN_LIFETIME,
+        key_overlap: KEY_OVERLAP,
+        node: new_login(&*entropy),
+    };
+    let reach = Reach::new(environment());
+    let world = World {
+        clock: Arc::clone(&clock),
+        entropy: Arc::clone(&entropy),
+        master,
+        reach: reach.clone(),
+    };
+    let authority = found::open(store, config, world).await?;
+    let gateway = Gateway::new(
+        GatewayConfig { reach, in_flight: IN_FLIGHT },
+        Arc::clone(&authority.current),
+        Arc::new(JournalRecorder(Arc::clone(&authority))),
+        clock,
+        entropy,
+    );
+    let router = router(Arc::clone(&authority)).merge(Arc::new(gateway).router());
+    let log_key = authority.keys.load().log.verifier().vkey();
+    folder.publish("log.key", &format!("{log_key}\n"))?;
+    let whereabouts = serde_json::json!({"url": url, "pid": std::process::id()});
+    folder.publish("server.json", &format!("{whereabouts}\n"))?;
+    Ok(Running { url, authority, folder, console_login, listener, router })
+}
+
+impl Running {
+    /// Serves until `stop` resolves, then takes down what was published.
+    pub(crate) async fn serve(self, stop: impl Future<Output = ()>) {
+        listen::serve(self.listener, self.router, stop).await;
+        self.folder.withdraw("server.json");
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("`{address}` is in use or not ours; give another with `--listen`, or stop what listens there")
+    })
+}
+
+fn checked_issuer(issuer: &str) -> Result<String> {
+    let is_plain = |rest: &str| !rest.is_empty() && !rest.contains(['/', '?', '#', '@', ' ']);
+    let is_https = issuer.strip_prefix("https://").is_some_and(is_plain);
+    let is_local = issuer.strip_prefix("http://").is_some_and(|rest| {
+        is_plain(rest) && ["127.0.0.1", "localhost", "[::1]"].iter().any(|host| rest.starts_with(host))
+    });
+    if !(is_https || is_local) {
+        bail!("the issuer `{issuer}` must be an origin such as `https://id.example.com`, without a path");
+    }
+    Ok(issuer.to_owned())
+}
+
+/// The database that is meant: a URL, a path, or `chancery.db` in the data folder.
+pub(crate) fn database(place: &Place, folder: &DataFolder) -> Result<DatabaseUrl> {
+    match &place.database {
+        None => Ok(DatabaseUrl::Sqlite(folder.path().join("chancery.db"))),
+        Some(text) if text.contains("://") || text.starts_with("sqlite:") => Ok(DatabaseUrl::parse(text)?),
+        Some(path) => Ok(DatabaseUrl::Sqlite(PathBuf::from(path))),
+    }
+}
+
+/// All that a server process of the gateway sees of our environment.
+fn environment() -> Vec<(String, String)> {
+    ["PATH", "HOME", "LANG"]
+        .into_iter()
+        .filter_map(|name| std::env::var(name).ok().map(|value| (name.to_owned(), value)))
+        .collect()
+}
+
+/// `chancery up`.
+pub(crate) async fn up(args: UpArgs) -> Result<()> {
+    log_lines("warn", LogFormat::Text)?;
+    let running = start(&args.place).await?;
+    if args.json {
+        println!("{}", serde_json::json!({"ready": true, "url": running.url}));
+    } else {
+        let folder = running.folder.path().display();
+        println!("Chancery is up: {}", running.url);
+        println!("  console   {}/console/#login={}", running.url, running.console_login);
+        println!("  command   chancery --data {folder} agent list");
+        println!("  data      {folder} (readable by you alone)");
+        println!("Ctrl-C stops it.");
+    }
+    running.serve(told_to_stop()?).await;
+    Ok(())
+}
+
+/// `chancery serve`.
+pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
+    log_lines(&args.log, args.log_format)?;
+    let running = start(&args.place).await?;
+    if args.json {
+        println!("{}", serde_json::json!({"ready": true, "url": running.url}));
+    }
+    tracing::info!(url = running.url, issuer = running.authority.config.issuer, "the authority is ready");
+    running.serve(told_to_stop()?).await;
+    Ok(())
+}
+
+/// Resolves when the process is told to end.
+fn told_to_stop() -> Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+fn log_lines(filter: &str, format: LogFormat) -> Result<()> {
+    let filter = EnvFilter::try_new(filter).context("the log filter is not one")?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let set = match format {
+        LogFormat::Text => lines.try_init(),
+        LogFormat::Json => lines.json().try_init(),
+    };
+    set.map_err(|error| anyhow::anyhow!("log lines cannot be set up: {error}"))
+}
