@@ -8,6 +8,7 @@ use chancery_api::problem::Problem;
 use chancery_model::secret::Secret;
 use chancery_wire::json;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use http::request::Builder;
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::Full;
 use serde::Serialize;
@@ -98,10 +99,7 @@ impl Authority {
         if !call.query.is_empty() {
             url.query_pairs_mut().extend_pairs(call.query);
         }
-        let mut request = Request::builder().method(call.method).uri(url.as_str());
-        if let Some(login) = &self.login {
-            request = request.header(AUTHORIZATION, bearer(login)?);
-        }
+        let mut request = self.request(call.method, &url)?;
         if let Some((name, value)) = call.header {
             request = request.header(name, value);
         }
@@ -113,6 +111,15 @@ impl Authority {
             .map_err(|error| not_ours(&url, error.to_string()))?;
         let answer = self.transport.send(request).await?;
         understand(&url, &answer)
+    }
+
+    /// A request to the authority with the login, if there is one.
+    pub(crate) fn request(&self, method: Method, url: &Url) -> Result<Builder, ClientError> {
+        let request = Request::builder().method(method).uri(url.as_str());
+        Ok(match &self.login {
+            Some(login) => request.header(AUTHORIZATION, bearer(login)?),
+            None => request,
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use chancery_api::log::{EventQuery, LogView, LoggedEvent, Receipt};
 use chancery_api::page::Page;
 use http::header::ACCEPT;
-use http::{Request, StatusCode};
+use http::{Method, StatusCode};
 use http_body_util::Full;
 
 use crate::address;
@@ -38,10 +38,13 @@ impl Authority {
     }
 
     /// The bytes of a file of the log, by its C2SP path; `None` when the log does not have it.
+    ///
+    /// Checkpoint and tiles are for everyone; bundles of entries need a login that may read the record.
     pub async fn log_file(&self, path: &str) -> Result<Option<Bytes>, ClientError> {
         let segments: Vec<&str> = ["log"].into_iter().chain(path.split('/')).collect();
         let url = address::join(&self.base, &segments)?;
-        let request = Request::get(url.as_str())
+        let request = self
+            .request(Method::GET, &url)?
             .header(ACCEPT, "*/*")
             .body(Full::new(Bytes::new()))
             .map_err(|error| not_ours(&url, error.to_string()))?;

@@ -16,6 +16,9 @@ const MAX_NESTING: usize = 48;
 /// How many operators one statement may have; no expression is deeper than that.
 const MAX_OPERATORS: usize = 1_000;
 
+/// How many `if`s one statement may have: the checker takes twice as long for each that is nested.
+const MAX_BRANCHES: usize = 8;
+
 /// Enough for the deepest statement in an unoptimised build, several times over.
 const STACK: usize = 256 << 20;
 
@@ -24,7 +27,7 @@ pub(crate) fn check(sources: &[PolicySource<'_>]) -> Result<(), CompileError> {
     let too_deep = sources.iter().filter_map(|source| {
         let offset = too_deep_at(source.text)?;
         let message = format!(
-            "the text nests deeper than {MAX_NESTING}, or one statement has more than {MAX_OPERATORS} operators"
+            "one statement nests deeper than {MAX_NESTING}, or has more than {MAX_OPERATORS} operators or {MAX_BRANCHES} `if`s"
         );
         Some(Diagnostic::at(source.name, source.text, offset, message))
     });
@@ -58,7 +61,7 @@ pub(crate) fn on_deep_stack<T: Send>(
 /// Where the text first goes too deep. Operators are counted generously: whatever nests is one.
 fn too_deep_at(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
-    let (mut nesting, mut operators) = (0_usize, 0_usize);
+    let (mut nesting, mut operators, mut branches) = (0_usize, 0_usize, 0_usize);
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         let start = at;
@@ -76,7 +79,7 @@ fn too_deep_at(text: &str) -> Option<usize> {
                 operators += 1;
             }
             b')' | b']' | b'}' => nesting = nesting.saturating_sub(1),
-            b';' => operators = 0,
+            b';' => (operators, branches) = (0, 0),
             b'&' | b'|' | b'+' | b'-' | b'*' | b'.' | b'!' | b'<' | b'>' | b'=' => operators += 1,
             b'a'..=b'z' | b'A'..=b'Z' | b'_' => {
                 let word = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
@@ -86,10 +89,11 @@ fn too_deep_at(text: &str) -> Option<usize> {
                     b"if" | b"in" | b"is" | b"has" | b"like" | b"when" | b"unless"
                 );
                 operators += usize::from(keyword);
+                branches += usize::from(&bytes[start..at] == b"if");
             }
             _ => {}
         }
-        if nesting > MAX_NESTING || operators > MAX_OPERATORS {
+        if nesting > MAX_NESTING || operators > MAX_OPERATORS || branches > MAX_BRANCHES {
             return Some(start);
         }
     }
@@ -132,19 +136,23 @@ mod tests {
             ("{a:", "}"),
             ("if ", " then true else true"),
         ] {
-            for depth in [1_001, 10_000, 1_000_000] {
+            for depth in [100, 10_000, 1_000_000] {
                 let text = format!("{}true{}", open.repeat(depth), close.repeat(depth));
                 assert!(compiles(&text).is_err(), "{open} {depth}");
             }
         }
         let legal = format!("{}true{}", "(".repeat(40), ")".repeat(40));
         assert_eq!(compiles(&legal), Ok(()));
-        let nested = format!(
-            "{}true{}",
-            "if true then ".repeat(900),
-            " else false".repeat(900)
-        );
-        assert_eq!(compiles(&nested), Ok(()));
+        let branches = |count| {
+            let (open, close) = ("if true then ", " else false");
+            compiles(&format!(
+                "{}true{}",
+                open.repeat(count),
+                close.repeat(count)
+            ))
+        };
+        assert_eq!(branches(MAX_BRANCHES), Ok(()));
+        assert!(branches(MAX_BRANCHES + 1).is_err());
         let long = vec!["true"; 400].join(" && ");
         assert_eq!(compiles(&long), Ok(()));
     }

@@ -119,7 +119,8 @@ async fn read_tiles(
 ) -> Result<HashMap<(u8, u64), HexTile>, Error> {
     let mut tiles = HashMap::new();
     for level in 0..8_u8 {
-        let on_path = index >> (8 * (u32::from(level) + 1));
+        // The tile of the highest level is the only one of it.
+        let on_path = index.checked_shr(8 * (u32::from(level) + 1)).unwrap_or(0);
         let last = TileId::last_partial(level, size).map(|id| id.index());
         for number in std::iter::once(on_path).chain(last) {
             if TileId::in_tree(level, number, size).is_none() {

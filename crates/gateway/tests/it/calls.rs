@@ -287,7 +287,7 @@ async fn mcp_06_ambiguous_json_is_refused_and_what_passes_is_written_anew() {
     ask.body = r#"{ "params" : {"arguments":{"b":2 , "\u0061":1},"name":"add"},"method":"tools/call","id":7, "jsonrpc":"2.0"}"#.to_owned();
     assert_eq!(world.send(ask).await.status, StatusCode::OK);
     let text = &upstream.calls()[0].text;
-    assert!(text.contains(r#""arguments":{"a":1,"b":2}"#), "{text}");
+    assert!(text.contains(r#""arguments":{"b":2,"a":1}"#), "{text}");
 }
 
 #[tokio::test]

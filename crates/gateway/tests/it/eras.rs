@@ -137,7 +137,6 @@ async fn methods_that_are_not_judged_do_not_exist() {
         "subscriptions/listen",
         "tasks/get",
         "Tools/call",
-        "tools/call ",
     ];
     for method in methods {
         for (client, status) in [

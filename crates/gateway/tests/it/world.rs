@@ -411,9 +411,11 @@ impl World {
         if let Some(known) = known {
             return known;
         }
-        let answer = self
-            .send(self.bare(&json!({"jsonrpc": "2.0", "id": 1, "method": "ping"})))
-            .await;
+        let mut ask = self.bare(&json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}));
+        if !self.current.load().servers.contains_key(ask.server) {
+            ask.server = "process";
+        }
+        let answer = self.send(ask).await;
         let nonce = answer.headers["dpop-nonce"]
             .to_str()
             .expect("text")

@@ -5,7 +5,6 @@ mod authzen;
 mod calls;
 mod compiling;
 mod differential;
-mod probe;
 mod shipped;
 mod vectors;
 
