@@ -9,6 +9,8 @@ use chancery_model::digest::Digest;
 pub struct Config {
     /// Our issuer identifier: an origin without a trailing slash, such as `https://id.example`.
     pub issuer: String,
+    /// The names and ports under which we answer, as `Host` has them.
+    pub hosts: Vec<String>,
     /// The hash of the local administrator's secret.
     pub local_administrator: Digest,
     /// The hash of the secret of a console login that was printed at the start, until this process ends.

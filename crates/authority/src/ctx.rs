@@ -56,7 +56,10 @@ impl Caller {
             Self::LocalAdministrator => ActorKind::LocalAdministrator,
             Self::Human(_) => ActorKind::Human,
         };
-        Actor { id: self.name(), kind }
+        Actor {
+            id: self.name(),
+            kind,
+        }
     }
 }
 
@@ -73,7 +76,11 @@ pub struct About<'a> {
 
 impl<'a> From<Target<'a>> for About<'a> {
     fn from(target: Target<'a>) -> Self {
-        Self { target, widens: false, proposed_by: None }
+        Self {
+            target,
+            widens: false,
+            proposed_by: None,
+        }
     }
 }
 
@@ -82,30 +89,40 @@ impl Ctx {
     pub fn authenticate(authority: Arc<Authority>, headers: &HeaderMap) -> Result<Self, Error> {
         let now = authority.clock.now();
         let caller = authenticate(&authority, headers, now)?;
-        let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
-        let traceparent = traceparent.filter(|text| text.len() <= 64).map(str::to_owned);
-        Ok(Self { authority, now, caller, traceparent })
+        let traceparent = headers
+            .get("traceparent")
+            .and_then(|value| value.to_str().ok());
+        let traceparent = traceparent
+            .filter(|text| text.len() <= 64)
+            .map(str::to_owned);
+        Ok(Self {
+            authority,
+            now,
+            caller,
+            traceparent,
+        })
     }
 
     /// Asks the decision point whether the caller may do exactly this; the permit is what [`Ctx::commit`] takes.
-    pub async fn authorize<'a>(
+    pub fn authorize<'a>(
         &self,
         action: Action,
         about: impl Into<About<'a>>,
     ) -> Result<Permit, Error> {
-        let about = about.into();
-        let decision = self.decide(action, &about);
-        match decision.into_permit() {
-            Ok(permit) => Ok(permit),
-            Err(denied) => {
+        self.decide(action, &about.into())
+            .into_permit()
+            .map_err(|denied| {
                 let mut event = self.event(EventKind::RequestRefused);
                 event.outcome = "access_denied".to_owned();
                 event.decision = Some(DecisionFacts::from(&denied));
-                event.facts.insert("action".to_owned(), action.name().to_owned());
-                self.authority.journal.append(event).await?;
-                Err(Error::Denied(denied.reason))
-            }
-        }
+                event
+                    .facts
+                    .insert("action".to_owned(), action.name().to_owned());
+                Error::Denied {
+                    reason: denied.reason,
+                    event: Some(Box::new(event)),
+                }
+            })
     }
 
     /// Whether the caller may, without refusing: for acts that have a gentler second way.
@@ -119,16 +136,26 @@ impl Ctx {
             Caller::LocalAdministrator => AdminFacts::LocalAdministrator,
             Caller::Human(login) => {
                 roles = login.roles.iter().map(String::as_str).collect();
-                AdminFacts::Human { id: &login.owner_id, handle: &login.handle, roles: &roles }
+                AdminFacts::Human {
+                    id: &login.owner_id,
+                    handle: &login.handle,
+                    roles: &roles,
+                }
             }
         };
         let target = TargetFacts {
             target: about.target,
             widens: about.widens,
-            second_person: about.proposed_by.is_some_and(|name| name != self.caller.name()),
+            second_person: about
+                .proposed_by
+                .is_some_and(|name| name != self.caller.name()),
             now: self.now,
         };
-        let question = Question::Administer { actor: &actor, action, target };
+        let question = Question::Administer {
+            actor: &actor,
+            action,
+            target,
+        };
         let id = self.authority.decision_id(self.now);
         self.authority.current.load().policy.decide(id, &question)
     }
@@ -184,14 +211,26 @@ fn authenticate(
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(Error::Unauthenticated);
     };
-    let secret = value.to_str().ok().and_then(|text| text.strip_prefix("Bearer "));
-    let secret = secret.filter(|text| (16..=256).contains(&text.len())).ok_or(Error::Unauthenticated)?;
+    let secret = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.strip_prefix("Bearer "));
+    let secret = secret
+        .filter(|text| (16..=256).contains(&text.len()))
+        .ok_or(Error::Unauthenticated)?;
     // The secret is random and long, so looking its hash up leaks nothing that helps to guess it.
     let hash = hash::sha256(secret.as_bytes());
-    if hash::equal(hash.as_bytes(), authority.config.local_administrator.as_bytes()) {
+    if hash::equal(
+        hash.as_bytes(),
+        authority.config.local_administrator.as_bytes(),
+    ) {
         return Ok(Caller::LocalAdministrator);
     }
-    if authority.config.console_login.is_some_and(|known| hash::equal(hash.as_bytes(), known.as_bytes())) {
+    if authority
+        .config
+        .console_login
+        .is_some_and(|known| hash::equal(hash.as_bytes(), known.as_bytes()))
+    {
         return Ok(Caller::LocalAdministrator);
     }
     let directory = authority.directory.load();
@@ -208,42 +247,6 @@ impl FromRequestParts<Arc<Authority>> for Ctx {
         parts: &mut Parts,
         authority: &Arc<Authority>,
     ) -> Result<Self, Error> {
-        match Self::authenticate(Arc::clone(authority), &parts.headers) {
-            Ok(ctx) => Ok(ctx),
-            Err(error) => {
-                record_stranger(authority, parts, error.code()).await?;
-                Err(error)
-            }
-        }
+        Self::authenticate(Arc::clone(authority), &parts.headers)
     }
-}
-
-/// Records that a stranger was refused, as far as the gate lets it.
-async fn record_stranger(authority: &Authority, parts: &Parts, code: &str) -> Result<(), Error> {
-    let now = authority.clock.now();
-    let Some(suppressed) = authority.refusals.admit(now) else { return Ok(()) };
-    let path: String = parts.uri.path().chars().take(200).collect();
-    let mut facts = BTreeMap::from([
-        ("method".to_owned(), parts.method.as_str().to_owned()),
-        ("path".to_owned(), path),
-    ]);
-    if suppressed > 0 {
-        facts.insert("not_recorded_before".to_owned(), suppressed.to_string());
-    }
-    let event = Event {
-        actor: Actor { id: String::new(), kind: ActorKind::Unknown },
-        agent: None,
-        at: now,
-        call: None,
-        decision: None,
-        facts,
-        id: EventId::generate(now, &*authority.entropy),
-        kind: EventKind::RequestRefused,
-        outcome: code.to_owned(),
-        reason: None,
-        subject: None,
-        token: None,
-        traceparent: None,
-    };
-    Ok(authority.journal.append(event).await?)
 }

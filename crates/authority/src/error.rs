@@ -3,6 +3,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chancery_api::problem::Problem;
+use chancery_model::event::Event;
 use chancery_store::error::StoreError;
 use chancery_store::journal::AppendError;
 
@@ -15,9 +16,14 @@ pub enum Error {
     /// No credential, or one that nobody knows.
     #[error("this needs a login")]
     Unauthenticated,
-    /// The decision point refused the act.
-    #[error("{0}")]
-    Denied(String),
+    /// The decision point refused the act; the event goes to the record before the answer leaves.
+    #[error("{reason}")]
+    Denied {
+        /// Why, for people.
+        reason: String,
+        /// The refusal, for the record.
+        event: Option<Box<Event>>,
+    },
     /// The thing does not exist, or is not the caller's to know.
     #[error("there is no such {0}")]
     NotFound(&'static str),
@@ -49,6 +55,12 @@ pub enum Error {
     Broken,
 }
 
+/// Travels with an answer to the one place that records refusals.
+///
+/// A handler may be inside a transaction when it refuses, and the record has to wait for its end.
+#[derive(Debug, Clone)]
+pub(crate) struct ToRecord(pub(crate) Box<Event>);
+
 /// Marks an answer whose unit of work may be run again as a whole.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RunAgain;
@@ -58,7 +70,7 @@ impl Error {
         match self {
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::Denied(_) => StatusCode::FORBIDDEN,
+            Self::Denied { .. } => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
@@ -74,7 +86,7 @@ impl Error {
         match self {
             Self::Invalid(_) => "invalid_request",
             Self::Unauthenticated => "unauthenticated",
-            Self::Denied(_) => "access_denied",
+            Self::Denied { .. } => "access_denied",
             Self::NotFound(_) => "not_found",
             Self::Conflict(_) => "conflict",
             Self::PreconditionFailed => "precondition_failed",
@@ -88,13 +100,16 @@ impl Error {
 
     fn fix(&self) -> Option<String> {
         match self {
-            Self::Unauthenticated => {
-                Some("use `--data DIR` on the authority's machine, or set CHANCERY_TOKEN to a login".to_owned())
+            Self::Unauthenticated => Some(
+                "use `--data DIR` on the authority's machine, or set CHANCERY_TOKEN to a login"
+                    .to_owned(),
+            ),
+            Self::PreconditionFailed => {
+                Some("read the agent again and repeat the change".to_owned())
             }
-            Self::PreconditionFailed => Some("read the agent again and repeat the change".to_owned()),
             Self::Unacceptable { problems, .. } => Some(problems.join("; ")),
             Self::Invalid(_)
-            | Self::Denied(_)
+            | Self::Denied { .. }
             | Self::NotFound(_)
             | Self::Conflict(_)
             | Self::PreconditionRequired
@@ -109,13 +124,23 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Conflict => Self::Busy,
-            StoreError::Constraint => Self::Conflict("that exists already, or refers to something that does not".to_owned()),
+            StoreError::Constraint => Self::Conflict(
+                "that exists already, or refers to something that does not".to_owned(),
+            ),
             StoreError::Unavailable { .. } => {
-                tracing::error!(error = &error as &dyn std::error::Error, "the database is unavailable");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the database is unavailable"
+                );
                 Self::Unavailable
             }
-            StoreError::Corrupt { .. } | StoreError::NewerSchema { .. } | StoreError::UnknownUrl => {
-                tracing::error!(error = &error as &dyn std::error::Error, "the store is broken");
+            StoreError::Corrupt { .. }
+            | StoreError::NewerSchema { .. }
+            | StoreError::UnknownUrl => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the store is broken"
+                );
                 Self::Broken
             }
         }
@@ -143,7 +168,10 @@ impl IntoResponse for Error {
         };
         let mut response = (status, axum::Json(problem)).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         match self {
             Self::Unauthenticated => {
@@ -156,7 +184,19 @@ impl IntoResponse for Error {
             Self::Unavailable => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
-            _ => {}
+            Self::Denied {
+                event: Some(event), ..
+            } => {
+                response.extensions_mut().insert(ToRecord(event));
+            }
+            Self::Denied { event: None, .. }
+            | Self::Invalid(_)
+            | Self::NotFound(_)
+            | Self::Conflict(_)
+            | Self::PreconditionFailed
+            | Self::PreconditionRequired
+            | Self::Unacceptable { .. }
+            | Self::Broken => {}
         }
         response
     }

@@ -22,12 +22,16 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             .and_then(|text| text.split(';').next())
             .is_some_and(|text| text.trim().eq_ignore_ascii_case("application/json"));
         if !is_json {
-            return Err(Error::Invalid("the body must be `application/json`".to_owned()));
+            return Err(Error::Invalid(
+                "the body must be `application/json`".to_owned(),
+            ));
         }
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(|_| Error::Invalid("the body is larger than 256 KiB or was cut off".to_owned()))?;
-        json::parse_as(&bytes, json::BODY).map(Self).map_err(|error| Error::Invalid(explain(&error)))
+        let bytes = Bytes::from_request(request, state).await.map_err(|_| {
+            Error::Invalid("the body is larger than 256 KiB or was cut off".to_owned())
+        })?;
+        json::parse_as(&bytes, json::BODY)
+            .map(Self)
+            .map_err(|error| Error::Invalid(explain(&error)))
     }
 }
 
@@ -45,6 +49,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         let parsed = axum::extract::Query::<T>::try_from_uri(&parts.uri);
         parsed
             .map(|axum::extract::Query(query)| Self(query))
-            .map_err(|_| Error::Invalid("the query has an unknown, repeated or malformed parameter".to_owned()))
+            .map_err(|_| {
+                Error::Invalid(
+                    "the query has an unknown, repeated or malformed parameter".to_owned(),
+                )
+            })
     }
 }

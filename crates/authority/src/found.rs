@@ -27,6 +27,7 @@ use crate::enforcement::watch::keep_current;
 use crate::error::Error;
 use crate::keyring::{KeyRing, Purpose};
 use crate::keys::create;
+use crate::pressure::Pressure;
 use crate::refresh;
 use crate::state::{Authority, RefusalGate, Sealing};
 
@@ -101,7 +102,11 @@ pub async fn open(store: Store, config: Config, world: World) -> Result<Arc<Auth
         keys: ArcSwap::from_pointee(ring),
         master: world.master,
         nonces: NonceKey::new(&nonce_secret, "token endpoint"),
-        sealing: Sealing { bell: Notify::new(), sealed: watch::Sender::new(0) },
+        sealing: Sealing {
+            bell: Notify::new(),
+            sealed: watch::Sender::new(0),
+        },
+        pressure: Pressure::measure(),
         refusals: RefusalGate::new(),
         verified: moka::sync::Cache::new(VERIFIED_TOKENS),
         reach: world.reach,
@@ -126,7 +131,9 @@ async fn found(
     let Some(issuer) = meta::fetch(&mut tx, ISSUER).await? else {
         return found_anew(tx, config, world, now).await;
     };
-    let origin = meta::fetch(&mut tx, LOG_ORIGIN).await?.ok_or(OpenError::Broken(Error::Broken))?;
+    let origin = meta::fetch(&mut tx, LOG_ORIGIN)
+        .await?
+        .ok_or(OpenError::Broken(Error::Broken))?;
     let rows = signing_keys::list(&mut tx, now).await?;
     let ring = KeyRing::load(&rows, &origin, &world.master, None)?;
     if issuer != config.issuer {
@@ -146,9 +153,10 @@ async fn found(
 /// Whether an issuer names this machine alone.
 fn is_loopback(issuer: &str) -> bool {
     let host = issuer.strip_prefix("http://").unwrap_or("");
-    ["127.0.0.1", "localhost", "[::1]"]
-        .iter()
-        .any(|name| host.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(':')))
+    ["127.0.0.1", "localhost", "[::1]"].iter().any(|name| {
+        host.strip_prefix(name)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+    })
 }
 
 async fn found_anew(
@@ -157,15 +165,17 @@ async fn found_anew(
     world: &World,
     now: Timestamp,
 ) -> Result<(KeyRing, String), OpenError> {
-    let host = config.issuer.split_once("://").map_or(config.issuer.as_str(), |(_, host)| host);
+    let host = config
+        .issuer
+        .split_once("://")
+        .map_or(config.issuer.as_str(), |(_, host)| host);
     let origin = format!("{host}/log");
     meta::set(&mut tx, ISSUER, &config.issuer).await?;
     meta::set(&mut tx, LOG_ORIGIN, &origin).await?;
     let entropy = &*world.entropy;
     let mut more = Vec::new();
     for purpose in [Purpose::AccessToken, Purpose::Document] {
-        let (_, row) =
-            create::signing_key(purpose, Algorithm::Es256, &world.master, entropy, now)?;
+        let (_, row) = create::signing_key(purpose, Algorithm::Es256, &world.master, entropy, now)?;
         signing_keys::insert(&mut tx, &row).await?;
         more.push(created(purpose, &row.kid, world, now));
     }
@@ -183,14 +193,19 @@ async fn found_anew(
 
 fn created(purpose: Purpose, kid: &str, world: &World, now: Timestamp) -> Event {
     let mut event = event(EventKind::KeyCreated, world, now);
-    event.facts.insert("purpose".to_owned(), purpose.name().to_owned());
+    event
+        .facts
+        .insert("purpose".to_owned(), purpose.name().to_owned());
     event.facts.insert("kid".to_owned(), kid.to_owned());
     event
 }
 
 fn event(kind: EventKind, world: &World, now: Timestamp) -> Event {
     Event {
-        actor: Actor { id: String::new(), kind: ActorKind::Authority },
+        actor: Actor {
+            id: String::new(),
+            kind: ActorKind::Authority,
+        },
         agent: None,
         at: now,
         call: None,

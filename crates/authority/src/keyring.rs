@@ -59,7 +59,9 @@ impl Purpose {
 
     /// The purpose of this name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::AccessToken, Self::Document, Self::Log].into_iter().find(|known| known.name() == name)
+        [Self::AccessToken, Self::Document, Self::Log]
+            .into_iter()
+            .find(|known| known.name() == name)
     }
 }
 
@@ -73,7 +75,9 @@ impl KeyRing {
     ) -> Result<Self, Error> {
         let active = |purpose: Purpose| {
             let mut signing = rows.iter().filter(|row| row.verifies_until.is_none());
-            signing.find(|row| row.purpose == purpose.name()).ok_or(Error::Broken)
+            signing
+                .find(|row| row.purpose == purpose.name())
+                .ok_or(Error::Broken)
         };
         let signer = |purpose: Purpose, held: Option<&Arc<PrivateKey>>| {
             let row = active(purpose)?;
@@ -82,7 +86,9 @@ impl KeyRing {
                 None => {
                     let private = open(row, master)?;
                     let algorithm = Algorithm::from_name(&row.alg).ok_or(Error::Broken)?;
-                    PrivateKey::from_pkcs8(algorithm, private.expose()).map(Arc::new).map_err(|_| Error::Broken)
+                    PrivateKey::from_pkcs8(algorithm, private.expose())
+                        .map(Arc::new)
+                        .map_err(|_| Error::Broken)
                 }
             }
         };
@@ -90,12 +96,19 @@ impl KeyRing {
             Some(ring) => Arc::clone(&ring.log),
             None => {
                 let seed = open(active(Purpose::Log)?, master)?;
-                let seed = seed.expose().as_slice().try_into().map_err(|_| Error::Broken)?;
+                let seed = seed
+                    .expose()
+                    .as_slice()
+                    .try_into()
+                    .map_err(|_| Error::Broken)?;
                 Arc::new(NoteSigner::from_seed(log_origin, seed).map_err(|_| Error::Broken)?)
             }
         };
         Ok(Self {
-            access_token: signer(Purpose::AccessToken, previous.map(|ring| &ring.access_token))?,
+            access_token: signer(
+                Purpose::AccessToken,
+                previous.map(|ring| &ring.access_token),
+            )?,
             document: signer(Purpose::Document, previous.map(|ring| &ring.document))?,
             log,
             verifying: rows.iter().map(verifying_key).collect::<Result<_, _>>()?,

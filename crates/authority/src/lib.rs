@@ -11,19 +11,20 @@ pub mod directory;
 pub mod error;
 pub mod extract;
 pub mod keyring;
+pub mod pressure;
 mod refresh;
 pub mod state;
 mod text;
 
 // rooms
-pub mod audit;
-pub mod keys;
 pub mod accounts;
 pub mod agents;
+pub mod audit;
+pub mod enforcement;
+pub mod keys;
 pub mod policies;
 pub mod resources;
 pub mod tokens;
-pub mod enforcement;
 
 // roof of the rooms
 pub mod found;

@@ -13,7 +13,8 @@ use chancery_policy::{AgentEntity, PolicySource, Snapshot as PolicySnapshot, Too
 use chancery_store::agents::StoredAgent;
 use chancery_store::tx::{Committed, Tx};
 use chancery_store::{
-    agents, logins, mcp_servers, owners, policy_texts, resources, revocations, signing_keys, versions,
+    agents, logins, mcp_servers, owners, policy_texts, resources, revocations, signing_keys,
+    versions,
 };
 use chancery_wire::jwk::KeySet;
 use chancery_wire::{document, json};
@@ -59,7 +60,10 @@ pub(crate) async fn everything(authority: &Authority) -> Result<(), Error> {
         token_keys: keys_for(&ring.verifying, Purpose::AccessToken),
         agents: read_agents(&mut tx, &people, &document_keys).await?,
         servers: read_servers(&mut tx, &authority.config.issuer, &current).await?,
-        revoked: revocations::list(&mut tx, now).await?.into_iter().collect::<HashSet<_>>(),
+        revoked: revocations::list(&mut tx, now)
+            .await?
+            .into_iter()
+            .collect::<HashSet<_>>(),
         policy: Arc::new(policy),
     };
     let directory = read_directory(&mut tx, &people, now).await?;
@@ -81,16 +85,22 @@ pub(crate) async fn compile_policy(tx: &mut Tx, number: u64) -> Result<PolicySna
     let mut schemas = Vec::new();
     for server in &servers {
         for pin in &server.tools {
-            let definition = json::parse(pin.definition.as_bytes(), json::BODY).map_err(|_| Error::Broken)?;
+            let definition =
+                json::parse(pin.definition.as_bytes(), json::BODY).map_err(|_| Error::Broken)?;
             let schema = definition.get("inputSchema").cloned().unwrap_or_default();
             schemas.push((server.name.as_str(), pin.name.as_str(), schema));
         }
     }
     let tools: Vec<ToolDefinition<'_>> = schemas
         .iter()
-        .map(|(server, tool, input_schema)| ToolDefinition { server, tool, input_schema })
+        .map(|(server, tool, input_schema)| ToolDefinition {
+            server,
+            tool,
+            input_schema,
+        })
         .collect();
-    let source = |text: &policy_texts::PolicyText| (text.is_schema, text.name.clone(), text.text.clone());
+    let source =
+        |text: &policy_texts::PolicyText| (text.is_schema, text.name.clone(), text.text.clone());
     let owned: Vec<(bool, String, String)> = texts.iter().map(source).collect();
     let of_kind = |wanted: bool| {
         owned
@@ -98,17 +108,24 @@ pub(crate) async fn compile_policy(tx: &mut Tx, number: u64) -> Result<PolicySna
             .filter(move |(is_schema, ..)| *is_schema == wanted)
             .map(|(_, name, text)| PolicySource { name, text })
     };
-    let policies: Vec<PolicySource<'_>> =
-        std::iter::once(chancery_policy::DEFAULT).chain(of_kind(false)).collect();
+    let policies: Vec<PolicySource<'_>> = std::iter::once(chancery_policy::DEFAULT)
+        .chain(of_kind(false))
+        .collect();
     let fragments: Vec<PolicySource<'_>> = of_kind(true).collect();
-    PolicySnapshot::compile(number, &policies, &fragments, &tools).map_err(|error| Error::Unacceptable {
-        title: "the policies would not compile".to_owned(),
-        problems: error.diagnostics.iter().map(ToString::to_string).collect(),
+    PolicySnapshot::compile(number, &policies, &fragments, &tools).map_err(|error| {
+        Error::Unacceptable {
+            title: "the policies would not compile".to_owned(),
+            problems: error.diagnostics.iter().map(ToString::to_string).collect(),
+        }
     })
 }
 
 fn keys_for(verifying: &[VerifyingKey], purpose: Purpose) -> Vec<chancery_wire::jwk::PublicKey> {
-    verifying.iter().filter(|known| known.purpose == purpose).map(|known| known.key.clone()).collect()
+    verifying
+        .iter()
+        .filter(|known| known.purpose == purpose)
+        .map(|known| known.key.clone())
+        .collect()
 }
 
 async fn read_owners(tx: &mut Tx) -> Result<HashMap<OwnerId, Owner>, Error> {
@@ -116,7 +133,9 @@ async fn read_owners(tx: &mut Tx) -> Result<HashMap<OwnerId, Owner>, Error> {
     let mut after = String::new();
     loop {
         let page = owners::list(tx, &after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(all) };
+        let Some(last) = page.last() else {
+            return Ok(all);
+        };
         after = last.id.to_string();
         all.extend(page.into_iter().map(|owner| (owner.id, owner)));
     }
@@ -128,9 +147,9 @@ pub(crate) fn is_live(owner: &Owner, people: &HashMap<OwnerId, Owner>) -> bool {
     present(owner)
         && match &owner.kind {
             OwnerKind::Person => true,
-            OwnerKind::Team { members } => {
-                members.iter().any(|member| people.get(member).is_some_and(present))
-            }
+            OwnerKind::Team { members } => members
+                .iter()
+                .any(|member| people.get(member).is_some_and(present)),
         }
 }
 
@@ -152,12 +171,17 @@ async fn read_agents(
     for stored in living {
         let id = stored.agent.id;
         let version = current.remove(&id);
-        match version.as_ref().and_then(|version| know(stored, version, people, document_keys)) {
+        match version
+            .as_ref()
+            .and_then(|version| know(stored, version, people, document_keys))
+        {
             Some(agent) => {
                 known.insert(id, Arc::new(agent));
             }
             // A document that does not verify is not served as valid, and its agent cannot act (IDR-01).
-            None => tracing::error!(agent.id = %id, "the agent's version does not verify; it is left out"),
+            None => {
+                tracing::error!(agent.id = %id, "the agent's version does not verify; it is left out")
+            }
         }
     }
     Ok(known)
@@ -171,7 +195,10 @@ fn know(
 ) -> Option<KnownAgent> {
     let StoredAgent { agent, stopped_at } = stored;
     document::verify_version(version, document_keys).ok()?;
-    if agent.version.is_some_and(|in_force| in_force != (version.number, version.digest)) {
+    if agent
+        .version
+        .is_some_and(|in_force| in_force != (version.number, version.digest))
+    {
         return None;
     }
     let keys = match &agent.jwks {
@@ -181,12 +208,18 @@ fn know(
         }
         None => None,
     };
-    let model = version.document.model.as_ref().map(|model| match &model.version {
-        Some(version) => format!("{} {version}", model.name),
-        None => model.name.clone(),
-    });
+    let model = version
+        .document
+        .model
+        .as_ref()
+        .map(|model| match &model.version {
+            Some(version) => format!("{} {version}", model.name),
+            None => model.name.clone(),
+        });
     Some(KnownAgent {
-        owner_is_live: people.get(&agent.owner_id).is_some_and(|owner| is_live(owner, people)),
+        owner_is_live: people
+            .get(&agent.owner_id)
+            .is_some_and(|owner| is_live(owner, people)),
         keys,
         facts: AgentEntity::of(&agent, &version.document),
         recorded: AgentFacts {
@@ -210,12 +243,19 @@ async fn read_servers(
     for server in mcp_servers::list(tx, "", PAGE).await? {
         let name = server.name.clone();
         // What has not changed keeps its compiled form.
-        if let Some(same) = before.servers.get(&name).filter(|known| known.server == server) {
+        if let Some(same) = before
+            .servers
+            .get(&name)
+            .filter(|known| known.server == server)
+        {
             known.insert(name, Arc::clone(same));
             continue;
         }
         let built = KnownServer::build(server, issuer).map_err(|error| {
-            tracing::error!(error = &error as &dyn std::error::Error, "an accepted tool no longer compiles");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "an accepted tool no longer compiles"
+            );
             Error::Broken
         })?;
         known.insert(name, Arc::new(built));
@@ -230,7 +270,10 @@ async fn read_directory(
 ) -> Result<Directory, Error> {
     let mut directory = Directory::default();
     for login in logins::list_live(tx, now).await? {
-        let Some(owner) = people.get(&login.owner_id).filter(|owner| is_live(owner, people)) else {
+        let Some(owner) = people
+            .get(&login.owner_id)
+            .filter(|owner| is_live(owner, people))
+        else {
             continue;
         };
         let known = KnownLogin {
@@ -244,18 +287,23 @@ async fn read_directory(
     let mut after = String::new();
     loop {
         let page = resources::list(tx, &after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(directory) };
+        let Some(last) = page.last() else {
+            return Ok(directory);
+        };
         after = last.id.to_string();
         for resource in page {
             let keys = match &resource.jwks {
                 Some(text) => {
-                    let jwks = json::parse(text.as_bytes(), json::BODY).map_err(|_| Error::Broken)?;
+                    let jwks =
+                        json::parse(text.as_bytes(), json::BODY).map_err(|_| Error::Broken)?;
                     Some(KeySet::parse(&jwks).map_err(|_| Error::Broken)?)
                 }
                 None => None,
             };
             let known = Arc::new(KnownResource { resource, keys });
-            directory.by_url.insert(known.resource.url.clone(), Arc::clone(&known));
+            directory
+                .by_url
+                .insert(known.resource.url.clone(), Arc::clone(&known));
             directory.resources.insert(known.resource.id, known);
         }
     }

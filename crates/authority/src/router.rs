@@ -1,5 +1,6 @@
 //! The routes: which verb answers where, and what stands in front of all of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,13 +12,16 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use chancery_api::openapi;
 use chancery_model::document::Document;
+use chancery_model::event::{Actor, ActorKind, Event, EventKind};
+use chancery_model::id::EventId;
+use chancery_model::time::Timestamp;
 use chancery_wire::json;
 
 use crate::accounts;
 use crate::agents;
 use crate::audit::{find, prove, serve};
 use crate::enforcement::authzen;
-use crate::error::{Error, RunAgain};
+use crate::error::{Error, RunAgain, ToRecord};
 use crate::keys;
 use crate::policies;
 use crate::resources;
@@ -36,10 +40,22 @@ pub fn router(authority: Arc<Authority>) -> Router {
         .route("/oauth/revoke", post(tokens::revoke::revoke))
         .route("/oauth/authorize", get(tokens::metadata::authorize))
         .route("/oauth/jwks", get(keys::publish::access_token_keys))
-        .route("/.well-known/oauth-authorization-server", get(tokens::metadata::authorization_server))
-        .route("/.well-known/openid-configuration", get(tokens::metadata::authorization_server))
-        .route("/.well-known/chancery/document-keys", get(keys::publish::document_keys))
-        .route("/.well-known/authzen-configuration", get(authzen::configuration))
+        .route(
+            "/.well-known/oauth-authorization-server",
+            get(tokens::metadata::authorization_server),
+        )
+        .route(
+            "/.well-known/openid-configuration",
+            get(tokens::metadata::authorization_server),
+        )
+        .route(
+            "/.well-known/chancery/document-keys",
+            get(keys::publish::document_keys),
+        )
+        .route(
+            "/.well-known/authzen-configuration",
+            get(authzen::configuration),
+        )
         .route("/access/v1/evaluation", post(authzen::evaluation))
         .route("/access/v1/evaluations", post(authzen::evaluations))
         .route("/log/key", get(prove::key))
@@ -59,27 +75,60 @@ pub fn router(authority: Arc<Authority>) -> Router {
 fn v1() -> Router<Arc<Authority>> {
     Router::new()
         .route("/v1/whoami", get(accounts::whoami::whoami))
-        .route("/v1/agents", post(agents::register::register).get(agents::list::list))
-        .route("/v1/agents/{agent}", get(agents::show::show).put(agents::update::update))
+        .route(
+            "/v1/agents",
+            post(agents::register::register).get(agents::list::list),
+        )
+        .route(
+            "/v1/agents/{agent}",
+            get(agents::show::show).put(agents::update::update),
+        )
         .route("/v1/agents/{agent}/keys", put(agents::keys::replace))
         .route("/v1/agents/{agent}/versions", get(agents::versions::list))
-        .route("/v1/agents/{agent}/versions/{number}/accept", post(agents::accept::accept))
-        .route("/v1/agents/{agent}/versions/{number}/reject", post(agents::reject::reject))
-        .route("/v1/agents/{agent}/activate", post(agents::activate::activate))
+        .route(
+            "/v1/agents/{agent}/versions/{number}/accept",
+            post(agents::accept::accept),
+        )
+        .route(
+            "/v1/agents/{agent}/versions/{number}/reject",
+            post(agents::reject::reject),
+        )
+        .route(
+            "/v1/agents/{agent}/activate",
+            post(agents::activate::activate),
+        )
         .route("/v1/agents/{agent}/suspend", post(agents::stop::suspend))
         .route("/v1/agents/{agent}/resume", post(agents::resume::resume))
         .route("/v1/agents/{agent}/retire", post(agents::stop::retire))
-        .route("/v1/agents/{agent}/transfer", post(agents::transfer::transfer))
-        .route("/v1/owners", post(accounts::add::add).get(accounts::list::list))
-        .route("/v1/owners/{owner}/disable", post(accounts::disable::disable))
+        .route(
+            "/v1/agents/{agent}/transfer",
+            post(agents::transfer::transfer),
+        )
+        .route(
+            "/v1/owners",
+            post(accounts::add::add).get(accounts::list::list),
+        )
+        .route(
+            "/v1/owners/{owner}/disable",
+            post(accounts::disable::disable),
+        )
         .route("/v1/owners/{owner}/logins", post(accounts::login::issue))
-        .route("/v1/resources", post(resources::register::register).get(resources::list::list))
-        .route("/v1/mcp", post(resources::add_mcp::add).get(resources::show_mcp::list))
+        .route(
+            "/v1/resources",
+            post(resources::register::register).get(resources::list::list),
+        )
+        .route(
+            "/v1/mcp",
+            post(resources::add_mcp::add).get(resources::show_mcp::list),
+        )
         .route(
             "/v1/mcp/{server}",
             get(resources::show_mcp::show).delete(resources::remove_mcp::remove),
         )
-        .route("/v1/mcp/{server}/accept", post(resources::accept_tools::accept))
+        .route(
+            "/v1/mcp/{server}/accept",
+            post(resources::accept_tools::accept),
+        )
         .route("/v1/policies", get(policies::list::list))
         .route("/v1/policies/check", post(policies::check::check))
         .route("/v1/policies/explain", post(policies::explain::explain))
@@ -99,7 +148,8 @@ fn v1() -> Router<Arc<Authority>> {
 async fn run_again(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(bytes) = to_bytes(body, json::BODY.bytes).await else {
-        return Error::Invalid("the body is larger than 256 KiB or was cut off".to_owned()).into_response();
+        return Error::Invalid("the body is larger than 256 KiB or was cut off".to_owned())
+            .into_response();
     };
     let mut attempt = 1;
     loop {
@@ -112,30 +162,148 @@ async fn run_again(request: Request, next: Next) -> Response {
     }
 }
 
-/// Refuses requests that a web page of another origin could have caused, and sets what every answer carries.
-async fn guard(
-    State(authority): State<Arc<Authority>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let origin = request.headers().get(header::ORIGIN);
-    let is_foreign = origin.is_some_and(|origin| origin.as_bytes() != authority.config.issuer.as_bytes());
-    let mut response = if is_foreign {
-        Error::Denied("requests from web pages of other origins are refused".to_owned()).into_response()
-    } else {
-        next.run(request).await
+/// Stands in front of everything: strangers' pages and names are refused, load is shed, refusals are recorded,
+/// and what every answer carries is set.
+async fn guard(State(authority): State<Arc<Authority>>, request: Request, next: Next) -> Response {
+    let asked = Asked::of(&request);
+    let refused = check_origin(&authority, &request).or_else(|| check_load(&authority, &request));
+    let response = match refused {
+        Some(error) => error.into_response(),
+        None => next.run(request).await,
     };
+    let mut response = record_refusal(&authority, asked, response).await;
     let headers = response.headers_mut();
     let fixed = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
     ];
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// Refuses what a web page of another origin caused, or reached us under a name that is not ours (MCP-07).
+fn check_origin(authority: &Authority, request: &Request) -> Option<Error> {
+    let refuse = |reason: &str| {
+        Some(Error::Denied {
+            reason: reason.to_owned(),
+            event: None,
+        })
+    };
+    let origin = request.headers().get(header::ORIGIN);
+    if origin.is_some_and(|origin| origin.as_bytes() != authority.config.issuer.as_bytes()) {
+        return refuse("requests from web pages of other origins are refused");
+    }
+    let host = match request.uri().authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => request
+            .headers()
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok()),
+    };
+    let is_ours = host.is_some_and(|host| {
+        authority
+            .config
+            .hosts
+            .iter()
+            .any(|own| own.eq_ignore_ascii_case(host))
+    });
+    if is_ours {
+        None
+    } else {
+        refuse("the authority does not answer under that name")
+    }
+}
+
+/// Sends work away early while more waits than is done; stops and everything under `/v1` keep their lane.
+fn check_load(authority: &Authority, request: &Request) -> Option<Error> {
+    let path = request.uri().path();
+    let can_wait = ["/oauth/token", "/oauth/introspect", "/access/"]
+        .iter()
+        .any(|lane| path.starts_with(lane));
+    (can_wait && authority.pressure.is_high()).then_some(Error::Unavailable)
+}
+
+/// What was asked, as far as a refusal records it.
+struct Asked {
+    method: String,
+    path: String,
+}
+
+impl Asked {
+    fn of(request: &Request) -> Self {
+        let path = request.uri().path().chars().take(200).collect();
+        Self {
+            method: request.method().as_str().to_owned(),
+            path,
+        }
+    }
+}
+
+/// Records a refusal before it is answered: who it was when that is known, else only as far as the gate lets it.
+async fn record_refusal(authority: &Authority, asked: Asked, mut response: Response) -> Response {
+    let now = authority.clock.now();
+    let known = response
+        .extensions_mut()
+        .remove::<ToRecord>()
+        .map(|ToRecord(event)| *event);
+    let is_stranger = response.status() == StatusCode::UNAUTHORIZED
+        || (response.status() == StatusCode::FORBIDDEN && known.is_none());
+    let mut event = match known {
+        Some(event) => event,
+        None if is_stranger && asked.path.starts_with("/v1") => {
+            let Some(suppressed) = authority.refusals.admit(now) else {
+                return response;
+            };
+            stranger(authority, response.status(), suppressed, now)
+        }
+        None => return response,
+    };
+    event.facts.insert("method".to_owned(), asked.method);
+    event.facts.insert("path".to_owned(), asked.path);
+    match authority.journal.append(event).await {
+        Ok(()) => response,
+        Err(error) => Error::from(error).into_response(),
+    }
+}
+
+fn stranger(authority: &Authority, status: StatusCode, suppressed: u64, now: Timestamp) -> Event {
+    let is_unauthenticated = status == StatusCode::UNAUTHORIZED;
+    let mut facts = BTreeMap::new();
+    if suppressed > 0 {
+        facts.insert("not_recorded_before".to_owned(), suppressed.to_string());
+    }
+    Event {
+        actor: Actor {
+            id: String::new(),
+            kind: ActorKind::Unknown,
+        },
+        agent: None,
+        at: now,
+        call: None,
+        decision: None,
+        facts,
+        id: EventId::generate(now, &*authority.entropy),
+        kind: EventKind::RequestRefused,
+        outcome: if is_unauthenticated {
+            "unauthenticated"
+        } else {
+            "foreign_origin"
+        }
+        .to_owned(),
+        reason: None,
+        subject: None,
+        token: None,
+        traceparent: None,
+    }
 }
 
 async fn schema() -> axum::Json<serde_json::Value> {
@@ -149,6 +317,9 @@ async fn description() -> axum::Json<serde_json::Value> {
 /// Ready while the database was followed recently.
 async fn ready(State(authority): State<Arc<Authority>>) -> Result<&'static str, Error> {
     let is_stale = authority.freshness.is_stale(authority.clock.now());
-    if is_stale { Err(Error::Unavailable) } else { Ok("ready\n") }
+    if is_stale {
+        Err(Error::Unavailable)
+    } else {
+        Ok("ready\n")
+    }
 }
-

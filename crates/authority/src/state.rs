@@ -19,6 +19,7 @@ use tokio::sync::{Mutex, Notify, watch};
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::keyring::KeyRing;
+use crate::pressure::Pressure;
 
 /// What the rooms of one process share.
 pub struct Authority {
@@ -48,6 +49,8 @@ pub struct Authority {
     pub nonces: NonceKey,
     /// The sequencer's bell and its progress.
     pub sealing: Sealing,
+    /// How far behind the process is.
+    pub pressure: Arc<Pressure>,
     /// Keeps refusals from flooding the record.
     pub refusals: RefusalGate,
     /// Access tokens that were verified since the last refresh, by their exact text.
@@ -88,7 +91,11 @@ const REFUSALS_PER_SECOND: u64 = 100;
 impl RefusalGate {
     /// A gate that has let nothing through yet.
     pub fn new() -> Self {
-        Self { second: AtomicU64::new(0), in_second: AtomicU64::new(0), suppressed: AtomicU64::new(0) }
+        Self {
+            second: AtomicU64::new(0),
+            in_second: AtomicU64::new(0),
+            suppressed: AtomicU64::new(0),
+        }
     }
 
     /// Whether a refusal at `now` is to be recorded, and how many were not since the last one that was.

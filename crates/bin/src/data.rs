@@ -24,9 +24,15 @@ impl DataFolder {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         fs::create_dir_all(path)
             .with_context(|| format!("the data folder `{}` cannot be made", path.display()))?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700))
-            .with_context(|| format!("the data folder `{}` is not ours to protect", path.display()))?;
-        let path = path.canonicalize().context("the data folder cannot be found")?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).with_context(|| {
+            format!(
+                "the data folder `{}` is not ours to protect",
+                path.display()
+            )
+        })?;
+        let path = path
+            .canonicalize()
+            .context("the data folder cannot be found")?;
         Ok(Self { path })
     }
 
@@ -42,9 +48,12 @@ impl DataFolder {
             entropy.fill(key.expose_mut());
             base64url::encode(key.expose())
         })?;
-        let bytes = Secret::new(base64url::decode(text.expose()).context("`master.key` is damaged")?);
+        let bytes =
+            Secret::new(base64url::decode(text.expose()).context("`master.key` is damaged")?);
         let key = bytes.expose().as_slice().try_into();
-        Ok(Secret::new(key.ok().context("`master.key` is damaged: it must hold 32 bytes")?))
+        Ok(Secret::new(key.ok().context(
+            "`master.key` is damaged: it must hold 32 bytes",
+        )?))
     }
 
     /// The local administrator's credential; made the first time.
@@ -55,25 +64,38 @@ impl DataFolder {
     /// Reads a secret that only its owner can read, or makes it.
     fn secret(&self, name: &str, make: impl FnOnce() -> String) -> Result<Secret<String>> {
         let path = self.path.join(name);
-        let new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let new = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path);
         if let Ok(mut file) = new {
             let secret = Secret::new(make());
             // A half-written key would lose everything that it wraps, so it is flushed before it is used.
             file.write_all(secret.expose().as_bytes())?;
-            file.sync_all().with_context(|| format!("`{name}` cannot be written"))?;
+            file.sync_all()
+                .with_context(|| format!("`{name}` cannot be written"))?;
             File::open(&self.path)?.sync_all()?;
             return Ok(secret);
         }
-        let mut file = File::open(&path).with_context(|| format!("`{}` cannot be read", path.display()))?;
+        let mut file =
+            File::open(&path).with_context(|| format!("`{}` cannot be read", path.display()))?;
         let mode = file.metadata()?.permissions().mode();
         if mode & 0o077 != 0 {
-            bail!("`{0}` can be read by others; run `chmod 600 {0}`", path.display());
+            bail!(
+                "`{0}` can be read by others; run `chmod 600 {0}`",
+                path.display()
+            );
         }
         let mut text = String::new();
-        file.read_to_string(&mut text).with_context(|| format!("`{name}` cannot be read"))?;
+        file.read_to_string(&mut text)
+            .with_context(|| format!("`{name}` cannot be read"))?;
         let secret = Secret::new(text.trim().to_owned());
         if secret.expose().is_empty() {
-            bail!("`{}` is empty; it was cut off when it was made, so remove it", path.display());
+            bail!(
+                "`{}` is empty; it was cut off when it was made, so remove it",
+                path.display()
+            );
         }
         Ok(secret)
     }
@@ -81,10 +103,15 @@ impl DataFolder {
     /// Writes a file that tools on this machine read, whole or not at all.
     pub(crate) fn publish(&self, name: &str, content: &str) -> Result<()> {
         let partial = self.path.join(format!(".{name}.new"));
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&partial)?;
         file.write_all(content.as_bytes())?;
-        fs::rename(&partial, self.path.join(name)).with_context(|| format!("`{name}` cannot be written"))
+        fs::rename(&partial, self.path.join(name))
+            .with_context(|| format!("`{name}` cannot be written"))
     }
 
     /// Removes a published file.

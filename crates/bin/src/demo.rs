@@ -27,16 +27,25 @@ pub(crate) async fn run(args: DemoArgs) -> ExitCode {
 }
 
 async fn try_run(args: &DemoArgs) -> Result<bool> {
-    let temporary = tempfile::Builder::new().prefix("chancery-demo-").tempdir()?;
+    let temporary = tempfile::Builder::new()
+        .prefix("chancery-demo-")
+        .tempdir()?;
     let data: PathBuf = match &args.keep {
         Some(folder) if folder.exists() => {
-            bail!("`{}` exists already; name a folder that does not", folder.display())
+            bail!(
+                "`{}` exists already; name a folder that does not",
+                folder.display()
+            )
         }
         Some(folder) => folder.clone(),
         None => temporary.path().to_owned(),
     };
-    let place =
-        Place { data, listen: ([127, 0, 0, 1], 0).into(), issuer: None, database: None };
+    let place = Place {
+        data,
+        listen: ([127, 0, 0, 1], 0).into(),
+        issuer: None,
+        database: None,
+    };
     let running = role::start(&place).await?;
     let stage = Stage {
         url: running.url.clone(),

@@ -10,7 +10,9 @@ use tokio::net::TcpListener;
 
 /// `chancery desk`.
 pub(crate) async fn run(args: DeskArgs) -> Result<()> {
-    let Some(address) = args.listen else { return stdio::serve_stdio().await };
+    let Some(address) = args.listen else {
+        return stdio::serve_stdio().await;
+    };
     let listener = TcpListener::bind(address).await?;
     let mut out = std::io::stdout();
     writeln!(out, "{}", Ready::at(listener.local_addr()?).to_line())?;

@@ -43,7 +43,9 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
     let graceful = GracefulShutdown::new();
     tokio::pin!(stop);
     loop {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+            return;
+        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = &mut stop => break,
@@ -52,7 +54,10 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
             Ok((stream, _)) => stream,
             Err(error) => {
                 // Out of descriptors: let some go before asking again.
-                tracing::warn!(error = &error as &dyn std::error::Error, "a connection was not accepted");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a connection was not accepted"
+                );
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
@@ -61,9 +66,18 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
         let router = router.clone();
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let mut router = router.clone();
-            async move { Ok::<_, Infallible>(router.call(request.map(Body::new)).await.unwrap_or_else(|never| match never {})) }
+            async move {
+                Ok::<_, Infallible>(
+                    router
+                        .call(request.map(Body::new))
+                        .await
+                        .unwrap_or_else(|never| match never {}),
+                )
+            }
         });
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = builder
+            .serve_connection(TokioIo::new(stream), service)
+            .into_owned();
         let watched = graceful.watch(connection);
         tokio::spawn(async move {
             // A client that breaks off or sends garbage is its own affair.

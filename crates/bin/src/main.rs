@@ -1,6 +1,10 @@
 //! The roof: the only place that opens the world. It reads configuration, clock, entropy, keys, files and
 //! sockets, hands them down as values, and runs a role.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the roof opens the world")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the roof opens the world"
+)]
 
 mod data;
 mod demo;
@@ -24,7 +28,9 @@ fn main() -> ExitCode {
         Ok(invocation) => invocation,
         Err(code) => return code,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -15,6 +15,7 @@ use chancery_cli::roles::{LogFormat, Place, ServeArgs, UpArgs};
 use chancery_gateway::gateway::{Config as GatewayConfig, Gateway};
 use chancery_gateway::upstream::Reach;
 use chancery_model::entropy::Entropy;
+use chancery_model::id::RequestId;
 use chancery_model::time::Clock;
 use chancery_store::connect::{DatabaseUrl, Store};
 use chancery_wire::hash;
@@ -63,15 +64,18 @@ pub(crate) async fn start(place: &Place) -> Result<Running> {
         Some(issuer) => checked_issuer(issuer)?,
         None => url.clone(),
     };
-    let store = Store::open(&database(place, &folder)?).await.context("the database cannot be opened")?;
+    let store = Store::open(&database(place, &folder)?)
+        .await
+        .context("the database cannot be opened")?;
     let console_login = new_login(&*entropy);
     let config = Config {
+        hosts: hosts(&issuer, listener.local_addr()?),
         issuer,
         local_administrator: hash::sha256(admin.expose().as_bytes()),
         console_login: Some(hash::sha256(console_login.as_bytes())),
         access_token_lifetime: ACCESS_TOKEN_LIFETIME,
         key_overlap: KEY_OVERLAP,
-        node: new_login(&*entropy),
+        node: RequestId::generate(clock.now(), &*entropy).to_string(),
     };
     let reach = Reach::new(environment());
     let world = World {
@@ -82,7 +86,10 @@ pub(crate) async fn start(place: &Place) -> Result<Running> {
     };
     let authority = found::open(store, config, world).await?;
     let gateway = Gateway::new(
-        GatewayConfig { reach, in_flight: IN_FLIGHT },
+        GatewayConfig {
+            reach,
+            in_flight: IN_FLIGHT,
+        },
         Arc::clone(&authority.current),
         Arc::new(JournalRecorder(Arc::clone(&authority))),
         clock,
@@ -93,7 +100,14 @@ pub(crate) async fn start(place: &Place) -> Result<Running> {
     folder.publish("log.key", &format!("{log_key}\n"))?;
     let whereabouts = serde_json::json!({"url": url, "pid": std::process::id()});
     folder.publish("server.json", &format!("{whereabouts}\n"))?;
-    Ok(Running { url, authority, folder, console_login, listener, router })
+    Ok(Running {
+        url,
+        authority,
+        folder,
+        console_login,
+        listener,
+        router,
+    })
 }
 
 impl Running {
@@ -114,19 +128,39 @@ fn checked_issuer(issuer: &str) -> Result<String> {
     let is_plain = |rest: &str| !rest.is_empty() && !rest.contains(['/', '?', '#', '@', ' ']);
     let is_https = issuer.strip_prefix("https://").is_some_and(is_plain);
     let is_local = issuer.strip_prefix("http://").is_some_and(|rest| {
-        is_plain(rest) && ["127.0.0.1", "localhost", "[::1]"].iter().any(|host| rest.starts_with(host))
+        is_plain(rest)
+            && ["127.0.0.1", "localhost", "[::1]"]
+                .iter()
+                .any(|host| rest.starts_with(host))
     });
     if !(is_https || is_local) {
-        bail!("the issuer `{issuer}` must be an origin such as `https://id.example.com`, without a path");
+        bail!(
+            "the issuer `{issuer}` must be an origin such as `https://id.example.com`, without a path"
+        );
     }
     Ok(issuer.to_owned())
+}
+
+/// The names under which we answer: the public one, and where we listen.
+fn hosts(issuer: &str, address: SocketAddr) -> Vec<String> {
+    let public = issuer
+        .split_once("://")
+        .map_or(issuer, |(_, host)| host)
+        .to_owned();
+    vec![
+        public,
+        address.to_string(),
+        format!("localhost:{}", address.port()),
+    ]
 }
 
 /// The database that is meant: a URL, a path, or `chancery.db` in the data folder.
 pub(crate) fn database(place: &Place, folder: &DataFolder) -> Result<DatabaseUrl> {
     match &place.database {
         None => Ok(DatabaseUrl::Sqlite(folder.path().join("chancery.db"))),
-        Some(text) if text.contains("://") || text.starts_with("sqlite:") => Ok(DatabaseUrl::parse(text)?),
+        Some(text) if text.contains("://") || text.starts_with("sqlite:") => {
+            Ok(DatabaseUrl::parse(text)?)
+        }
         Some(path) => Ok(DatabaseUrl::Sqlite(PathBuf::from(path))),
     }
 }
@@ -135,7 +169,11 @@ pub(crate) fn database(place: &Place, folder: &DataFolder) -> Result<DatabaseUrl
 fn environment() -> Vec<(String, String)> {
     ["PATH", "HOME", "LANG"]
         .into_iter()
-        .filter_map(|name| std::env::var(name).ok().map(|value| (name.to_owned(), value)))
+        .filter_map(|name| {
+            std::env::var(name)
+                .ok()
+                .map(|value| (name.to_owned(), value))
+        })
         .collect()
 }
 
@@ -148,7 +186,10 @@ pub(crate) async fn up(args: UpArgs) -> Result<()> {
     } else {
         let folder = running.folder.path().display();
         println!("Chancery is up: {}", running.url);
-        println!("  console   {}/console/#login={}", running.url, running.console_login);
+        println!(
+            "  console   {}/console/#login={}",
+            running.url, running.console_login
+        );
         println!("  command   chancery --data {folder} agent list");
         println!("  data      {folder} (readable by you alone)");
         println!("Ctrl-C stops it.");
@@ -164,7 +205,11 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
     if args.json {
         println!("{}", serde_json::json!({"ready": true, "url": running.url}));
     }
-    tracing::info!(url = running.url, issuer = running.authority.config.issuer, "the authority is ready");
+    tracing::info!(
+        url = running.url,
+        issuer = running.authority.config.issuer,
+        "the authority is ready"
+    );
     running.serve(told_to_stop()?).await;
     Ok(())
 }
@@ -183,7 +228,9 @@ fn told_to_stop() -> Result<impl Future<Output = ()>> {
 
 fn log_lines(filter: &str, format: LogFormat) -> Result<()> {
     let filter = EnvFilter::try_new(filter).context("the log filter is not one")?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let set = match format {
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().try_init(),

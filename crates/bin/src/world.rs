@@ -14,13 +14,17 @@ pub(crate) struct SystemClock {
 
 impl SystemClock {
     pub(crate) fn new() -> Self {
-        Self { highest: AtomicI64::new(0) }
+        Self {
+            highest: AtomicI64::new(0),
+        }
     }
 }
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let micros = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
         let highest = self.highest.fetch_max(micros, Ordering::Relaxed);
         Timestamp::from_micros(micros.max(highest))

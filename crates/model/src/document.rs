@@ -317,7 +317,11 @@ impl std::fmt::Display for DateTime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // A moment outside the calendar is shown as its nearest end.
         let secs = self.0.as_secs();
-        let end = if secs < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+        let end = if secs < 0 {
+            jiff::Timestamp::MIN
+        } else {
+            jiff::Timestamp::MAX
+        };
         let moment = jiff::Timestamp::from_second(secs).unwrap_or(end);
         write!(f, "{moment:.0}")
     }

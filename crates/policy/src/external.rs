@@ -106,10 +106,7 @@ impl External {
             Some(&self.schema),
         )
         .map_err(misfit)?;
-        let entities = Entities::empty()
-            .add_entities([principal, thing], Some(&self.schema))
-            .and_then(|entities| entities.add_entities([act.entity.clone()], None))
-            .map_err(|_| Refusal::invalid("the entities do not fit the schema"))?;
+        let entities = self.store([principal, thing], act)?;
         let alone = |uid| Place {
             uid,
             ancestors: &[],
@@ -119,6 +116,15 @@ impl External {
             request,
             entities,
         })
+    }
+
+    /// The two entities, which must fit the schema, and the action.
+    fn store(&self, described: [Entity; 2], act: &Act) -> Result<Entities, Refusal> {
+        Entities::empty()
+            .add_entities(described, Some(&self.schema))
+            .map_err(|_| Refusal::invalid("the entities do not fit the schema"))?
+            .add_entities([act.entity.clone()], None)
+            .map_err(|_| inexpressible())
     }
 
     /// Whether what is asked fits the schema that the policies were checked against.

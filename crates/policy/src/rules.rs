@@ -20,6 +20,9 @@ use crate::index::{Index, SliceKey};
 /// not those of what they refer to, because only the two of them are given to the engine.
 const DEPTH: u32 = 1;
 
+/// What a policy is told that goes further than [`DEPTH`].
+pub(crate) const TOO_FAR: &str = "a condition reads attributes of something other than the principal, the resource and the context";
+
 /// The compiled policies.
 #[derive(Debug)]
 pub(crate) struct Rules {
@@ -170,6 +173,11 @@ impl Rules {
             diagnostic.policy = Some(id.to_owned());
             if diagnostic.line == 0 {
                 (diagnostic.line, diagnostic.column) = (summary.line, summary.column);
+            }
+            if diagnostic.message.contains("requires level")
+                || diagnostic.message.contains("cannot be dereferenced")
+            {
+                diagnostic.message = TOO_FAR.to_owned();
             }
             let prefix = format!("for policy `{id}`, ");
             if let Some(rest) = diagnostic.message.strip_prefix(&prefix) {

@@ -70,6 +70,9 @@ pub(crate) enum Undeclared {
     Ignored,
 }
 
+/// The members of a record as the engine takes them.
+pub(crate) type Record = Vec<(String, RestrictedExpression)>;
+
 /// A value that does not fit its shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Misfit {
@@ -146,7 +149,7 @@ impl Fields {
     pub(crate) fn express(
         &self,
         map: &Map<String, Value>,
-    ) -> Result<(Vec<(String, RestrictedExpression)>, Vec<String>), Misfit> {
+    ) -> Result<(Record, Vec<String>), Misfit> {
         let root = Path {
             parent: None,
             name: "",
@@ -161,7 +164,7 @@ impl Fields {
         map: &Map<String, Value>,
         parent: &Path<'_>,
         untyped: &mut Vec<String>,
-    ) -> Result<Vec<(String, RestrictedExpression)>, Misfit> {
+    ) -> Result<Record, Misfit> {
         let mut record = Vec::with_capacity(map.len());
         for (name, value) in map {
             let path = Path {

@@ -77,7 +77,9 @@ impl Store {
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         match &self.database {
             Database::Sqlite { writer, .. } => begin_sqlite(writer, "BEGIN IMMEDIATE").await,
-            Database::Postgres(pool) => begin_postgres(pool).await,
+            Database::Postgres(pool) => {
+                begin_postgres(pool, "BEGIN ISOLATION LEVEL SERIALIZABLE").await
+            }
         }
     }
 
@@ -85,7 +87,9 @@ impl Store {
     pub async fn read(&self) -> Result<Tx, StoreError> {
         match &self.database {
             Database::Sqlite { reader, .. } => begin_sqlite(reader, "BEGIN DEFERRED").await,
-            Database::Postgres(pool) => begin_postgres(pool).await,
+            Database::Postgres(pool) => {
+                begin_postgres(pool, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+            }
         }
     }
 }
@@ -134,13 +138,13 @@ async fn begin_sqlite(
     Ok(Tx::new(Session::Sqlite(guard)))
 }
 
-async fn begin_postgres(pool: &Pool) -> Result<Tx, StoreError> {
+async fn begin_postgres(pool: &Pool, begin: &'static str) -> Result<Tx, StoreError> {
     let object = pool
         .get()
         .await
         .map_err(|error| StoreError::unavailable("connecting to PostgreSQL")(error.into()))?;
     object
-        .batch_execute("BEGIN ISOLATION LEVEL SERIALIZABLE")
+        .batch_execute(begin)
         .await
         .map_err(postgres_error("beginning a transaction"))?;
     Ok(Tx::new(Session::Postgres(object)))

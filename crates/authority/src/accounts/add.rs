@@ -21,7 +21,7 @@ pub async fn add(ctx: Ctx, Body(body): Body<AddOwner>) -> Result<Json<OwnerView>
     if !handle.names_team() && !body.members.is_empty() {
         return Err(Error::Invalid("only a team has members".to_owned()));
     }
-    let permit = ctx.authorize(Action::OwnerManage, Target::Authority).await?;
+    let permit = ctx.authorize(Action::OwnerManage, Target::Authority)?;
     let mut tx = ctx.begin().await?;
     let members = require_people(&mut tx, &body.members).await?;
     if let Some(mut owner) = owners::fetch_by_handle(&mut tx, &handle).await? {
@@ -31,13 +31,19 @@ pub async fn add(ctx: Ctx, Body(body): Body<AddOwner>) -> Result<Json<OwnerView>
         owners::replace_members(&mut tx, owner.id, &members).await?;
         let mut event = ctx.event(EventKind::OwnerMembersChanged);
         event.facts.insert("owner".to_owned(), owner.id.to_string());
-        event.facts.insert("members".to_owned(), body.members.join(" "));
+        event
+            .facts
+            .insert("members".to_owned(), body.members.join(" "));
         owner.kind = OwnerKind::Team { members };
         let view = list::view(&mut tx, owner).await?;
         ctx.commit(permit, tx, event, Vec::new()).await?;
         return Ok(Json(view));
     }
-    let kind = if handle.names_team() { OwnerKind::Team { members } } else { OwnerKind::Person };
+    let kind = if handle.names_team() {
+        OwnerKind::Team { members }
+    } else {
+        OwnerKind::Person
+    };
     let owner = Owner {
         id: OwnerId::generate(ctx.now, &*ctx.authority.entropy),
         kind,
@@ -61,9 +67,16 @@ async fn require_people(tx: &mut Tx, handles: &[String]) -> Result<Vec<OwnerId>,
     for handle in handles {
         let person = owners::fetch_by_handle(tx, &parse(handle)?).await?;
         match person {
-            Some(Owner { id, kind: OwnerKind::Person, disabled_at: None, .. }) => people.push(id),
+            Some(Owner {
+                id,
+                kind: OwnerKind::Person,
+                disabled_at: None,
+                ..
+            }) => people.push(id),
             Some(_) | None => {
-                return Err(Error::Invalid("every member must be a person who is known and has not left".to_owned()));
+                return Err(Error::Invalid(
+                    "every member must be a person who is known and has not left".to_owned(),
+                ));
             }
         }
     }

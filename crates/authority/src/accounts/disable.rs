@@ -23,9 +23,11 @@ pub async fn disable(
 ) -> Result<Json<OwnerView>, Error> {
     let reason = Reason::parse(&body.reason).map_err(|error| Error::Invalid(error.to_string()))?;
     let handle = add::parse(&handle)?;
-    let permit = ctx.authorize(Action::OwnerManage, Target::Owner(handle.as_str())).await?;
+    let permit = ctx.authorize(Action::OwnerManage, Target::Owner(handle.as_str()))?;
     let mut tx = ctx.begin().await?;
-    let mut owner = owners::fetch_by_handle(&mut tx, &handle).await?.ok_or(Error::NotFound("owner"))?;
+    let mut owner = owners::fetch_by_handle(&mut tx, &handle)
+        .await?
+        .ok_or(Error::NotFound("owner"))?;
     if !owners::disable(&mut tx, owner.id, ctx.now).await? {
         return Err(Error::Conflict("that owner has left already".to_owned()));
     }
@@ -34,8 +36,12 @@ pub async fn disable(
     let mut event = ctx.event(EventKind::OwnerDisabled);
     event.reason = Some(reason.as_str().to_owned());
     event.facts.insert("owner".to_owned(), owner.id.to_string());
-    event.facts.insert("handle".to_owned(), owner.handle.as_str().to_owned());
-    event.facts.insert("logins_ended".to_owned(), ended.to_string());
+    event
+        .facts
+        .insert("handle".to_owned(), owner.handle.as_str().to_owned());
+    event
+        .facts
+        .insert("logins_ended".to_owned(), ended.to_string());
     let view = list::view(&mut tx, owner).await?;
     ctx.commit(permit, tx, event, Vec::new()).await?;
     Ok(Json(view))

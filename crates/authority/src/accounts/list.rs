@@ -19,11 +19,14 @@ pub async fn list(
     ctx: Ctx,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<OwnerView>>, Error> {
-    ctx.authorize(Action::OwnerRead, Target::Authority).await?;
+    ctx.authorize(Action::OwnerRead, Target::Authority)?;
     let limit = query.limit.unwrap_or(100).clamp(1, MAX_LIMIT);
     let mut tx = ctx.read().await?;
     let found = owners::list(&mut tx, query.after.as_deref().unwrap_or(""), limit.into()).await?;
-    let next = found.last().filter(|_| found.len() == limit as usize).map(|last| last.id.to_string());
+    let next = found
+        .last()
+        .filter(|_| found.len() == limit as usize)
+        .map(|last| last.id.to_string());
     let mut items = Vec::with_capacity(found.len());
     for owner in found {
         items.push(view(&mut tx, owner).await?);
@@ -49,7 +52,12 @@ pub(crate) async fn view(tx: &mut Tx, owner: Owner) -> Result<OwnerView, Error> 
         handle: owner.handle.as_str().to_owned(),
         kind: kind.to_owned(),
         members,
-        status: if owner.disabled_at.is_none() { "active" } else { "disabled" }.to_owned(),
+        status: if owner.disabled_at.is_none() {
+            "active"
+        } else {
+            "disabled"
+        }
+        .to_owned(),
         created_at: rfc3339(owner.created_at),
     })
 }

@@ -29,18 +29,27 @@ pub async fn issue(
     Body(body): Body<IssueLogin>,
 ) -> Result<Json<Login>, Error> {
     if body.roles.is_empty() || !body.roles.iter().all(|role| ROLES.contains(&role.as_str())) {
-        return Err(Error::Invalid(format!("`roles` is one or more of {}", ROLES.join(", "))));
+        return Err(Error::Invalid(format!(
+            "`roles` is one or more of {}",
+            ROLES.join(", ")
+        )));
     }
     let lifetime = body.lifetime.unwrap_or(30 * DAY);
     if !(60..=90 * DAY).contains(&lifetime) {
-        return Err(Error::Invalid("`lifetime` is 60 seconds to 90 days".to_owned()));
+        return Err(Error::Invalid(
+            "`lifetime` is 60 seconds to 90 days".to_owned(),
+        ));
     }
     let handle = add::parse(&handle)?;
-    let permit = ctx.authorize(Action::OwnerManage, Target::Owner(handle.as_str())).await?;
+    let permit = ctx.authorize(Action::OwnerManage, Target::Owner(handle.as_str()))?;
     let mut tx = ctx.begin().await?;
-    let owner = owners::fetch_by_handle(&mut tx, &handle).await?.ok_or(Error::NotFound("owner"))?;
+    let owner = owners::fetch_by_handle(&mut tx, &handle)
+        .await?
+        .ok_or(Error::NotFound("owner"))?;
     if owner.disabled_at.is_some() || owner.kind != OwnerKind::Person {
-        return Err(Error::Conflict("only a person who has not left can have a login".to_owned()));
+        return Err(Error::Conflict(
+            "only a person who has not left can have a login".to_owned(),
+        ));
     }
     let mut random = [0; 32];
     ctx.authority.entropy.fill(&mut random);
@@ -55,7 +64,9 @@ pub async fn issue(
     logins::insert(&mut tx, &login).await?;
     let mut event = ctx.event(EventKind::LoginIssued);
     event.facts.insert("owner".to_owned(), owner.id.to_string());
-    event.facts.insert("handle".to_owned(), owner.handle.as_str().to_owned());
+    event
+        .facts
+        .insert("handle".to_owned(), owner.handle.as_str().to_owned());
     event.facts.insert("roles".to_owned(), body.roles.join(" "));
     ctx.commit(permit, tx, event, Vec::new()).await?;
     Ok(Json(Login {

@@ -24,7 +24,9 @@ pub(crate) async fn resolve(
         return if answers(tx, &owner).await? {
             Ok((owner, None))
         } else {
-            Err(Error::Conflict("the owner has left, so nobody would answer for the agent".to_owned()))
+            Err(Error::Conflict(
+                "the owner has left, so nobody would answer for the agent".to_owned(),
+            ))
         };
     }
     if handle.names_team() {
@@ -33,7 +35,9 @@ pub(crate) async fn resolve(
         ));
     }
     if ctx.permit(Action::OwnerManage, Target::Authority).is_none() {
-        return Err(Error::Invalid("the owner is not known, and the caller may not add people".to_owned()));
+        return Err(Error::Invalid(
+            "the owner is not known, and the caller may not add people".to_owned(),
+        ));
     }
     let owner = Owner {
         id: OwnerId::generate(ctx.now, &*ctx.authority.entropy),
@@ -51,7 +55,9 @@ pub(crate) async fn resolve(
 pub(crate) fn added(ctx: &Ctx, owner: &Owner) -> Event {
     let mut event = ctx.event(EventKind::OwnerAdded);
     event.facts.insert("owner".to_owned(), owner.id.to_string());
-    event.facts.insert("handle".to_owned(), owner.handle.as_str().to_owned());
+    event
+        .facts
+        .insert("handle".to_owned(), owner.handle.as_str().to_owned());
     event
 }
 
@@ -60,9 +66,14 @@ async fn answers(tx: &mut Tx, owner: &Owner) -> Result<bool, Error> {
     if owner.disabled_at.is_some() {
         return Ok(false);
     }
-    let OwnerKind::Team { members } = &owner.kind else { return Ok(true) };
+    let OwnerKind::Team { members } = &owner.kind else {
+        return Ok(true);
+    };
     for member in members {
-        if owners::fetch(tx, *member).await?.is_some_and(|member| member.disabled_at.is_none()) {
+        if owners::fetch(tx, *member)
+            .await?
+            .is_some_and(|member| member.disabled_at.is_none())
+        {
             return Ok(true);
         }
     }

@@ -11,5 +11,9 @@ pub async fn whoami(ctx: Ctx) -> Json<WhoAmI> {
         Caller::LocalAdministrator => ("local_administrator", Vec::new()),
         Caller::Human(login) => ("human", login.roles.clone()),
     };
-    Json(WhoAmI { kind: kind.to_owned(), id: ctx.caller.name(), roles })
+    Json(WhoAmI {
+        kind: kind.to_owned(),
+        id: ctx.caller.name(),
+        roles,
+    })
 }

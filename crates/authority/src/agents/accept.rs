@@ -25,7 +25,9 @@ pub async fn accept(
     let loaded = load::require(&mut tx, &agent).await?;
     let proposed = require_pending(&mut tx, &loaded, number).await?;
     if loaded.agent.state == AgentState::Draft {
-        return Err(Error::Conflict("a draft is put into force by activating the agent".to_owned()));
+        return Err(Error::Conflict(
+            "a draft is put into force by activating the agent".to_owned(),
+        ));
     }
     let entity = AgentEntity::of(&loaded.agent, &proposed.document);
     let about = About {
@@ -33,9 +35,14 @@ pub async fn accept(
         widens: !widenings(&loaded.version.document, &proposed.document).is_empty(),
         proposed_by: Some(&proposed.proposed_by),
     };
-    let permit = ctx.authorize(Action::AgentAccept, about).await?;
+    let permit = ctx.authorize(Action::AgentAccept, about)?;
     let loaded = put_into_force(&ctx, &mut tx, loaded, proposed).await?;
-    let event = load::event(&ctx, EventKind::AgentVersionAccepted, &loaded.agent, &loaded.version);
+    let event = load::event(
+        &ctx,
+        EventKind::AgentVersionAccepted,
+        &loaded.agent,
+        &loaded.version,
+    );
     let view = view::of(&mut tx, &loaded).await?;
     ctx.commit(permit, tx, event, Vec::new()).await?;
     Ok(Json(view))
@@ -50,7 +57,9 @@ pub(crate) async fn require_pending(
     let version = versions::fetch(tx, loaded.agent.id, number).await?;
     let version = version.ok_or(Error::NotFound("version"))?;
     if version.state != VersionState::Pending {
-        return Err(Error::Conflict("that version does not wait for review".to_owned()));
+        return Err(Error::Conflict(
+            "that version does not wait for review".to_owned(),
+        ));
     }
     Ok(version)
 }
@@ -62,14 +71,21 @@ pub(crate) async fn put_into_force(
     loaded: Loaded,
     mut proposed: Version,
 ) -> Result<Loaded, Error> {
-    let Loaded { mut agent, mut version, .. } = loaded;
+    let Loaded {
+        mut agent,
+        mut version,
+        ..
+    } = loaded;
     if agent.version.is_some() {
         version.state = VersionState::Superseded { at: ctx.now };
         if !versions::update_state(tx, &version, "in_force").await? {
             return Err(Error::PreconditionFailed);
         }
     }
-    proposed.state = VersionState::InForce { since: ctx.now, accepted_by: ctx.caller.name() };
+    proposed.state = VersionState::InForce {
+        since: ctx.now,
+        accepted_by: ctx.caller.name(),
+    };
     if !versions::update_state(tx, &proposed, "pending").await? {
         return Err(Error::PreconditionFailed);
     }
@@ -81,5 +97,9 @@ pub(crate) async fn put_into_force(
     }
     agent.revision += 1;
     let entity = AgentEntity::of(&agent, &proposed.document);
-    Ok(Loaded { agent, version: proposed, entity })
+    Ok(Loaded {
+        agent,
+        version: proposed,
+        entity,
+    })
 }

@@ -16,17 +16,38 @@ use crate::error::Error;
 /// `POST /v1/agents/{agent}/activate`.
 pub async fn activate(ctx: Ctx, Path(agent): Path<String>) -> Result<Json<AgentView>, Error> {
     let mut tx = ctx.begin().await?;
-    let Loaded { agent, version, entity } = load::require(&mut tx, &agent).await?;
+    let Loaded {
+        agent,
+        version,
+        entity,
+    } = load::require(&mut tx, &agent).await?;
     let about = About {
         target: Target::Agent(&entity),
         widens: true,
         proposed_by: Some(&agent.registered_by),
     };
-    let permit = ctx.authorize(Action::AgentActivate, about).await?;
-    let agent = agent.activate(ctx.now).map_err(|error| Error::Conflict(error.to_string()))?;
+    let permit = ctx.authorize(Action::AgentActivate, about)?;
+    let agent = agent
+        .activate(ctx.now)
+        .map_err(|error| Error::Conflict(error.to_string()))?;
     let proposed = version.clone();
-    let loaded = put_into_force(&ctx, &mut tx, Loaded { agent, version, entity }, proposed).await?;
-    let event = load::event(&ctx, EventKind::AgentActivated, &loaded.agent, &loaded.version);
+    let loaded = put_into_force(
+        &ctx,
+        &mut tx,
+        Loaded {
+            agent,
+            version,
+            entity,
+        },
+        proposed,
+    )
+    .await?;
+    let event = load::event(
+        &ctx,
+        EventKind::AgentActivated,
+        &loaded.agent,
+        &loaded.version,
+    );
     let view = view::of(&mut tx, &loaded).await?;
     ctx.commit(permit, tx, event, Vec::new()).await?;
     Ok(Json(view))

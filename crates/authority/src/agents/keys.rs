@@ -22,8 +22,12 @@ pub async fn replace(
 ) -> Result<Json<AgentView>, Error> {
     let jwks = register::parse_keys(&body.jwks)?;
     let mut tx = ctx.begin().await?;
-    let Loaded { mut agent, version, entity } = load::require(&mut tx, &agent).await?;
-    let permit = ctx.authorize(Action::AgentUpdate, Target::Agent(&entity)).await?;
+    let Loaded {
+        mut agent,
+        version,
+        entity,
+    } = load::require(&mut tx, &agent).await?;
+    let permit = ctx.authorize(Action::AgentUpdate, Target::Agent(&entity))?;
     agent.jwks = Some(jwks);
     agent.updated_at = ctx.now;
     if !agents::update(&mut tx, &agent, Some(ctx.now)).await? {
@@ -31,8 +35,15 @@ pub async fn replace(
     }
     agent.revision += 1;
     let mut event = load::event(&ctx, EventKind::AgentKeysChanged, &agent, &version);
-    event.facts.insert("keys".to_owned(), view::thumbprints(agent.jwks.as_deref())?.join(" "));
-    let loaded = Loaded { agent, version, entity };
+    event.facts.insert(
+        "keys".to_owned(),
+        view::thumbprints(agent.jwks.as_deref())?.join(" "),
+    );
+    let loaded = Loaded {
+        agent,
+        version,
+        entity,
+    };
     let view = view::of(&mut tx, &loaded).await?;
     ctx.commit(permit, tx, event, Vec::new()).await?;
     Ok(Json(view))

@@ -17,15 +17,22 @@ pub async fn list(
     ctx: Ctx,
     Query(query): Query<AgentQuery>,
 ) -> Result<Json<Page<AgentView>>, Error> {
-    ctx.authorize(Action::AgentRead, Target::Authority).await?;
+    ctx.authorize(Action::AgentRead, Target::Authority)?;
     let status = query.status.as_deref().unwrap_or("");
     if !["", "draft", "active", "suspended", "retired"].contains(&status) {
-        return Err(Error::Invalid("`status` is draft, active, suspended or retired".to_owned()));
+        return Err(Error::Invalid(
+            "`status` is draft, active, suspended or retired".to_owned(),
+        ));
     }
     let limit = query.limit.unwrap_or(100).clamp(1, MAX_LIMIT);
     let mut tx = ctx.read().await?;
-    let found =
-        agents::list(&mut tx, status, query.after.as_deref().unwrap_or(""), limit.into()).await?;
+    let found = agents::list(
+        &mut tx,
+        status,
+        query.after.as_deref().unwrap_or(""),
+        limit.into(),
+    )
+    .await?;
     let last = found.last().filter(|_| found.len() == limit as usize);
     let next = last.map(|last| last.agent.id.to_string());
     let mut items = Vec::with_capacity(found.len());

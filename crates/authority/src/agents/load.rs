@@ -32,13 +32,21 @@ pub(crate) async fn require(tx: &mut Tx, text: &str) -> Result<Loaded, Error> {
     };
     let version = version.ok_or(Error::Broken)?;
     let entity = AgentEntity::of(&agent, &version.document);
-    Ok(Loaded { agent, version, entity })
+    Ok(Loaded {
+        agent,
+        version,
+        entity,
+    })
 }
 
 /// An event about an agent as it is after the change.
 pub(crate) fn event(ctx: &Ctx, kind: EventKind, agent: &Agent, version: &Version) -> Event {
     let mut event = ctx.event(kind);
-    let model = version.document.model.as_ref().map(|model| model.name.clone());
+    let model = version
+        .document
+        .model
+        .as_ref()
+        .map(|model| model.name.clone());
     event.agent = Some(AgentFacts {
         id: agent.id,
         model,

@@ -44,38 +44,65 @@ pub async fn register(ctx: Ctx, Body(body): Body<RegisterAgent>) -> Result<Json<
     let mut version = sign_version(&ctx, agent.id, 1, None, document);
     let entity = AgentEntity::of(&agent, &version.document);
     let target = Target::Agent(&entity);
-    let permit = ctx.authorize(Action::AgentRegister, target).await?;
-    let about = About { target, widens: true, proposed_by: Some(&caller) };
+    let permit = ctx.authorize(Action::AgentRegister, target)?;
+    let about = About {
+        target,
+        widens: true,
+        proposed_by: Some(&caller),
+    };
     if ctx.permit(Action::AgentActivate, about).is_some() {
-        agent = agent.activate(ctx.now).map_err(|error| Error::Conflict(error.to_string()))?;
+        agent = agent
+            .activate(ctx.now)
+            .map_err(|error| Error::Conflict(error.to_string()))?;
         agent.version = Some((version.number, version.digest));
-        version.state = VersionState::InForce { since: ctx.now, accepted_by: caller };
+        version.state = VersionState::InForce {
+            since: ctx.now,
+            accepted_by: caller,
+        };
     }
     match agents::insert(&mut tx, &agent).await {
         Err(StoreError::Constraint) => {
-            return Err(Error::Conflict(format!("the name `{}` is in use", agent.name)));
+            return Err(Error::Conflict(format!(
+                "the name `{}` is in use",
+                agent.name
+            )));
         }
         inserted => inserted?,
     }
     versions::insert(&mut tx, &version).await?;
     let mut event = load::event(&ctx, EventKind::AgentRegistered, &agent, &version);
-    event.facts.insert("status".to_owned(), agent.state.name().to_owned());
-    event.facts.insert("version".to_owned(), version.digest.to_string());
-    event.facts.insert("keys".to_owned(), view::thumbprints(agent.jwks.as_deref())?.join(" "));
-    let loaded = Loaded { agent, version, entity };
+    event
+        .facts
+        .insert("status".to_owned(), agent.state.name().to_owned());
+    event
+        .facts
+        .insert("version".to_owned(), version.digest.to_string());
+    event.facts.insert(
+        "keys".to_owned(),
+        view::thumbprints(agent.jwks.as_deref())?.join(" "),
+    );
+    let loaded = Loaded {
+        agent,
+        version,
+        entity,
+    };
     let view = view::of(&mut tx, &loaded).await?;
-    ctx.commit(permit, tx, event, owner_added.into_iter().collect()).await?;
+    ctx.commit(permit, tx, event, owner_added.into_iter().collect())
+        .await?;
     Ok(Json(view))
 }
 
 /// The document's own rules, as a refusal that names the member.
 pub(crate) fn check(ctx: &Ctx, document: &Document) -> Result<(), Error> {
-    document.check(ctx.now).map_err(|error| Error::Invalid(error.to_string()))
+    document
+        .check(ctx.now)
+        .map_err(|error| Error::Invalid(error.to_string()))
 }
 
 /// A key set that clients may authenticate with, in canonical form (JWKS-01, JWKS-02).
 pub(crate) fn parse_keys(jwks: &serde_json::Value) -> Result<String, Error> {
-    let keys = KeySet::parse(jwks).map_err(|error| Error::Invalid(format!("`jwks` is not acceptable: {error}")))?;
+    let keys = KeySet::parse(jwks)
+        .map_err(|error| Error::Invalid(format!("`jwks` is not acceptable: {error}")))?;
     Ok(keys.to_canonical_json())
 }
 
@@ -88,7 +115,12 @@ pub(crate) fn sign_version(
     document: Document,
 ) -> Version {
     let digest = document::digest_of(&document);
-    let statement = Statement { agent: agent_id, digest, number, previous };
+    let statement = Statement {
+        agent: agent_id,
+        digest,
+        number,
+        previous,
+    };
     let signature = document::sign_version(&statement, &ctx.authority.keys.load().document);
     Version {
         agent_id,

@@ -32,15 +32,27 @@ pub async fn reject(
         widens: false,
         proposed_by: Some(&version.proposed_by),
     };
-    let permit = ctx.authorize(Action::AgentAccept, about).await?;
-    version.state = VersionState::Rejected { at: ctx.now, by: ctx.caller.name() };
+    let permit = ctx.authorize(Action::AgentAccept, about)?;
+    version.state = VersionState::Rejected {
+        at: ctx.now,
+        by: ctx.caller.name(),
+    };
     if !versions::update_state(&mut tx, &version, "pending").await? {
         return Err(Error::PreconditionFailed);
     }
-    let mut event = load::event(&ctx, EventKind::AgentVersionRejected, &loaded.agent, &loaded.version);
+    let mut event = load::event(
+        &ctx,
+        EventKind::AgentVersionRejected,
+        &loaded.agent,
+        &loaded.version,
+    );
     event.reason = Some(reason.as_str().to_owned());
-    event.facts.insert("version".to_owned(), version.digest.to_string());
-    event.facts.insert("number".to_owned(), version.number.to_string());
+    event
+        .facts
+        .insert("version".to_owned(), version.digest.to_string());
+    event
+        .facts
+        .insert("number".to_owned(), version.number.to_string());
     let view = view::of(&mut tx, &loaded).await?;
     ctx.commit(permit, tx, event, Vec::new()).await?;
     Ok(Json(view))

@@ -16,15 +16,25 @@ use crate::error::Error;
 /// `POST /v1/agents/{agent}/resume`.
 pub async fn resume(ctx: Ctx, Path(agent): Path<String>) -> Result<Json<AgentView>, Error> {
     let mut tx = ctx.begin().await?;
-    let Loaded { agent, version, entity } = load::require(&mut tx, &agent).await?;
-    let permit = ctx.authorize(Action::AgentResume, Target::Agent(&entity)).await?;
-    let mut agent = agent.resume(ctx.now).map_err(|error| Error::Conflict(error.to_string()))?;
+    let Loaded {
+        agent,
+        version,
+        entity,
+    } = load::require(&mut tx, &agent).await?;
+    let permit = ctx.authorize(Action::AgentResume, Target::Agent(&entity))?;
+    let mut agent = agent
+        .resume(ctx.now)
+        .map_err(|error| Error::Conflict(error.to_string()))?;
     if !agents::update(&mut tx, &agent, None).await? {
         return Err(Error::PreconditionFailed);
     }
     agent.revision += 1;
     let event = load::event(&ctx, EventKind::AgentResumed, &agent, &version);
-    let loaded = Loaded { agent, version, entity };
+    let loaded = Loaded {
+        agent,
+        version,
+        entity,
+    };
     let view = view::of(&mut tx, &loaded).await?;
     ctx.commit(permit, tx, event, Vec::new()).await?;
     Ok(Json(view))

@@ -15,7 +15,7 @@ use crate::error::Error;
 pub async fn show(ctx: Ctx, Path(agent): Path<String>) -> Result<Response, Error> {
     let mut tx = ctx.read().await?;
     let loaded = load::require(&mut tx, &agent).await?;
-    ctx.authorize(Action::AgentRead, Target::Agent(&loaded.entity)).await?;
+    ctx.authorize(Action::AgentRead, Target::Agent(&loaded.entity))?;
     let view = view::of(&mut tx, &loaded).await?;
     let etag = format!("\"{}\"", view.revision);
     Ok(([(header::ETAG, etag)], Json(view)).into_response())

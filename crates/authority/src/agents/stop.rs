@@ -43,12 +43,16 @@ enum Stop {
 async fn stop(ctx: Ctx, agent: &str, reason: &str, stop: Stop) -> Result<Json<Stopped>, Error> {
     let reason = Reason::parse(reason).map_err(|error| Error::Invalid(error.to_string()))?;
     let mut tx = ctx.begin().await?;
-    let Loaded { agent, version, entity } = load::require(&mut tx, agent).await?;
+    let Loaded {
+        agent,
+        version,
+        entity,
+    } = load::require(&mut tx, agent).await?;
     let (action, kind) = match stop {
         Stop::Suspend => (Action::AgentSuspend, EventKind::AgentSuspended),
         Stop::Retire => (Action::AgentRetire, EventKind::AgentRetired),
     };
-    let permit = ctx.authorize(action, Target::Agent(&entity)).await?;
+    let permit = ctx.authorize(action, Target::Agent(&entity))?;
     let moved = match stop {
         Stop::Suspend => agent.suspend(ctx.now, reason.clone()),
         Stop::Retire => agent.retire(ctx.now, reason.clone()),
@@ -82,7 +86,7 @@ pub(crate) fn may_still_run(ctx: &Ctx) -> Vec<StillRunning> {
     let tokens_end = ctx.now.after(ctx.authority.config.access_token_lifetime);
     vec![
         StillRunning {
-            what: "a call that was forwarded before the stop; its stream is closed within".to_owned(),
+            what: "a call that was forwarded before the stop; its stream is closed".to_owned(),
             until: rfc3339(ctx.now.after(std::time::Duration::from_secs(5))),
         },
         StillRunning {

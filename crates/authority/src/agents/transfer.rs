@@ -25,32 +25,68 @@ pub async fn transfer(
 ) -> Result<Json<AgentView>, Error> {
     let handle = add::parse(&body.owner)?;
     let mut tx = ctx.begin().await?;
-    let Loaded { agent, version, entity } = load::require(&mut tx, &agent).await?;
-    let permit = ctx.authorize(Action::AgentTransfer, Target::Agent(&entity)).await?;
+    let Loaded {
+        agent,
+        version,
+        entity,
+    } = load::require(&mut tx, &agent).await?;
+    let permit = ctx.authorize(Action::AgentTransfer, Target::Agent(&entity))?;
     if agent.version.is_none() {
-        return Err(Error::Conflict("a draft has not yet been accepted; register it anew".to_owned()));
+        return Err(Error::Conflict(
+            "a draft has not yet been accepted; register it anew".to_owned(),
+        ));
     }
-    let latest = versions::fetch_latest(&mut tx, agent.id).await?.ok_or(Error::Broken)?;
+    let latest = versions::fetch_latest(&mut tx, agent.id)
+        .await?
+        .ok_or(Error::Broken)?;
     if latest.state == VersionState::Pending {
-        return Err(Error::Conflict("a version waits for review; accept or reject it first".to_owned()));
+        return Err(Error::Conflict(
+            "a version waits for review; accept or reject it first".to_owned(),
+        ));
     }
     let (owner, owner_added) = resolve::resolve(&ctx, &mut tx, &handle).await?;
     if owner.id == agent.owner_id {
-        return Err(Error::Conflict("that owner has the agent already".to_owned()));
+        return Err(Error::Conflict(
+            "that owner has the agent already".to_owned(),
+        ));
     }
-    let agent =
-        agent.transfer(ctx.now, owner.id).map_err(|error| Error::Conflict(error.to_string()))?;
+    let agent = agent
+        .transfer(ctx.now, owner.id)
+        .map_err(|error| Error::Conflict(error.to_string()))?;
     let mut document = version.document.clone();
     document.owner = handle;
-    let proposed =
-        register::sign_version(&ctx, agent.id, latest.number + 1, Some(latest.digest), document);
+    let proposed = register::sign_version(
+        &ctx,
+        agent.id,
+        latest.number + 1,
+        Some(latest.digest),
+        document,
+    );
     versions::insert(&mut tx, &proposed).await?;
     let before = version.document.owner.as_str().to_owned();
-    let loaded = put_into_force(&ctx, &mut tx, Loaded { agent, version, entity }, proposed).await?;
-    let mut event = load::event(&ctx, EventKind::AgentTransferred, &loaded.agent, &loaded.version);
+    let loaded = put_into_force(
+        &ctx,
+        &mut tx,
+        Loaded {
+            agent,
+            version,
+            entity,
+        },
+        proposed,
+    )
+    .await?;
+    let mut event = load::event(
+        &ctx,
+        EventKind::AgentTransferred,
+        &loaded.agent,
+        &loaded.version,
+    );
     event.facts.insert("from".to_owned(), before);
-    event.facts.insert("to".to_owned(), owner.handle.as_str().to_owned());
+    event
+        .facts
+        .insert("to".to_owned(), owner.handle.as_str().to_owned());
     let view = view::of(&mut tx, &loaded).await?;
-    ctx.commit(permit, tx, event, owner_added.into_iter().collect()).await?;
+    ctx.commit(permit, tx, event, owner_added.into_iter().collect())
+        .await?;
     Ok(Json(view))
 }

@@ -29,22 +29,34 @@ pub async fn update(
     register::check(&ctx, &body.document)?;
     let seen = if_match(&headers)?;
     let mut tx = ctx.begin().await?;
-    let Loaded { agent, version, entity } = load::require(&mut tx, &agent).await?;
-    let permit = ctx.authorize(Action::AgentUpdate, Target::Agent(&entity)).await?;
+    let Loaded {
+        agent,
+        version,
+        entity,
+    } = load::require(&mut tx, &agent).await?;
+    let permit = ctx.authorize(Action::AgentUpdate, Target::Agent(&entity))?;
     if agent.revision != seen {
         return Err(Error::PreconditionFailed);
     }
     if matches!(agent.state, AgentState::Retired { .. }) {
-        return Err(Error::Conflict("an agent that is retired cannot be changed".to_owned()));
+        return Err(Error::Conflict(
+            "an agent that is retired cannot be changed".to_owned(),
+        ));
     }
     if body.document.name != agent.name {
-        return Err(Error::Invalid("`name` cannot be changed; register another agent".to_owned()));
+        return Err(Error::Invalid(
+            "`name` cannot be changed; register another agent".to_owned(),
+        ));
     }
     if body.document.owner != version.document.owner {
-        return Err(Error::Invalid("`owner` is changed by a transfer".to_owned()));
+        return Err(Error::Invalid(
+            "`owner` is changed by a transfer".to_owned(),
+        ));
     }
     let (_, owner_added) = resolve::resolve(&ctx, &mut tx, &body.document.owner).await?;
-    let latest = versions::fetch_latest(&mut tx, agent.id).await?.ok_or(Error::Broken)?;
+    let latest = versions::fetch_latest(&mut tx, agent.id)
+        .await?
+        .ok_or(Error::Broken)?;
     if latest.state == VersionState::Pending {
         return Err(Error::Conflict(format!(
             "version {} waits for review; accept or reject it first",
@@ -52,28 +64,49 @@ pub async fn update(
         )));
     }
     let number = latest.number + 1;
-    let proposed = register::sign_version(&ctx, agent.id, number, Some(latest.digest), body.document);
+    let proposed =
+        register::sign_version(&ctx, agent.id, number, Some(latest.digest), body.document);
     if proposed.digest == version.digest {
-        return Err(Error::Conflict("the document is the one in force".to_owned()));
+        return Err(Error::Conflict(
+            "the document is the one in force".to_owned(),
+        ));
     }
     let widens = widenings(&version.document, &proposed.document);
     let entity = AgentEntity::of(&agent, &proposed.document);
     let caller = ctx.caller.name();
-    let about =
-        About { target: Target::Agent(&entity), widens: !widens.is_empty(), proposed_by: Some(&caller) };
+    let about = About {
+        target: Target::Agent(&entity),
+        widens: !widens.is_empty(),
+        proposed_by: Some(&caller),
+    };
     let accepted = ctx.permit(Action::AgentAccept, about).is_some();
     versions::insert(&mut tx, &proposed).await?;
-    let mut loaded = Loaded { agent, version, entity };
-    let mut event = load::event(&ctx, EventKind::AgentVersionProposed, &loaded.agent, &proposed);
-    event.facts.insert("version".to_owned(), proposed.digest.to_string());
+    let mut loaded = Loaded {
+        agent,
+        version,
+        entity,
+    };
+    let mut event = load::event(
+        &ctx,
+        EventKind::AgentVersionProposed,
+        &loaded.agent,
+        &proposed,
+    );
+    event
+        .facts
+        .insert("version".to_owned(), proposed.digest.to_string());
     event.facts.insert("number".to_owned(), number.to_string());
     let words: Vec<String> = widens.iter().map(ToString::to_string).collect();
     event.facts.insert("widens".to_owned(), words.join("; "));
     let mut more: Vec<_> = owner_added.into_iter().collect();
     if accepted {
         loaded = put_into_force(&ctx, &mut tx, loaded, proposed).await?;
-        let accepted =
-            load::event(&ctx, EventKind::AgentVersionAccepted, &loaded.agent, &loaded.version);
+        let accepted = load::event(
+            &ctx,
+            EventKind::AgentVersionAccepted,
+            &loaded.agent,
+            &loaded.version,
+        );
         more.push(accepted);
     } else {
         // The pending version changes no right, but whoever read the agent before must look again.
@@ -88,7 +121,11 @@ pub async fn update(
 }
 
 fn if_match(headers: &HeaderMap) -> Result<i64, Error> {
-    let value = headers.get(header::IF_MATCH).ok_or(Error::PreconditionRequired)?;
+    let value = headers
+        .get(header::IF_MATCH)
+        .ok_or(Error::PreconditionRequired)?;
     let text = value.to_str().map_err(|_| Error::PreconditionFailed)?;
-    text.trim_matches('"').parse().map_err(|_| Error::PreconditionFailed)
+    text.trim_matches('"')
+        .parse()
+        .map_err(|_| Error::PreconditionFailed)
 }

@@ -20,13 +20,17 @@ pub async fn list(
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<VersionView>>, Error> {
     let after = query.after.as_deref().unwrap_or("0").parse::<i64>();
-    let after = after.map_err(|_| Error::Invalid("`after` is the number of a version".to_owned()))?;
+    let after =
+        after.map_err(|_| Error::Invalid("`after` is the number of a version".to_owned()))?;
     let limit = query.limit.unwrap_or(100).clamp(1, MAX_LIMIT);
     let mut tx = ctx.read().await?;
     let loaded = load::require(&mut tx, &agent).await?;
-    ctx.authorize(Action::AgentRead, Target::Agent(&loaded.entity)).await?;
+    ctx.authorize(Action::AgentRead, Target::Agent(&loaded.entity))?;
     let found = versions::list(&mut tx, loaded.agent.id, after, limit.into()).await?;
-    let next = found.last().filter(|_| found.len() == limit as usize).map(|last| last.number.to_string());
+    let next = found
+        .last()
+        .filter(|_| found.len() == limit as usize)
+        .map(|last| last.number.to_string());
     let mut before = match found.first() {
         Some(first) if first.number > 1 => {
             versions::fetch(&mut tx, loaded.agent.id, first.number - 1).await?

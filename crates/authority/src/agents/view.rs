@@ -51,7 +51,9 @@ pub(crate) async fn of(tx: &mut Tx, loaded: &Loaded) -> Result<AgentView, Error>
 
 /// The thumbprints of a stored key set.
 pub(crate) fn thumbprints(jwks: Option<&str>) -> Result<Vec<String>, Error> {
-    let Some(jwks) = jwks else { return Ok(Vec::new()) };
+    let Some(jwks) = jwks else {
+        return Ok(Vec::new());
+    };
     let jwks = json::parse(jwks.as_bytes(), json::BODY).map_err(|_| Error::Broken)?;
     let keys = KeySet::parse(&jwks).map_err(|_| Error::Broken)?;
     Ok(keys.keys().map(|key| key.thumbprint().to_owned()).collect())
@@ -71,7 +73,11 @@ pub(crate) fn version(version: Version, before: Option<&Version>) -> VersionView
         digest: version.digest,
         previous: version.previous,
         state: state.to_owned(),
-        widens: widens.unwrap_or_default().iter().map(ToString::to_string).collect(),
+        widens: widens
+            .unwrap_or_default()
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         proposed_at: rfc3339(version.proposed_at),
         document: version.document,
         signature: version.signature,

@@ -21,13 +21,21 @@ pub async fn find(
     ctx: Ctx,
     Query(query): Query<EventQuery>,
 ) -> Result<Json<Page<LoggedEvent>>, Error> {
-    ctx.authorize(Action::LogRead, Target::Authority).await?;
+    ctx.authorize(Action::LogRead, Target::Authority)?;
     let limit = query.limit.unwrap_or(100).clamp(1, MAX_LIMIT) as usize;
-    let is_plain = |text: &String| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._".contains(&byte));
+    let is_plain = |text: &String| {
+        text.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._".contains(&byte))
+    };
     if !query.kind.iter().chain(&query.agent).all(is_plain) {
-        return Err(Error::Invalid("`kind` and `agent` are names such as `call.denied` and `agt_…`".to_owned()));
+        return Err(Error::Invalid(
+            "`kind` and `agent` are names such as `call.denied` and `agt_…`".to_owned(),
+        ));
     }
-    let search = Search { kind: query.kind.clone(), agent: query.agent.clone() };
+    let search = Search {
+        kind: query.kind.clone(),
+        agent: query.agent.clone(),
+    };
     let mut tx = ctx.read().await?;
     let first = match (query.after, query.newest) {
         (Some(after), false) => after.saturating_add(1),
@@ -36,7 +44,10 @@ pub async fn find(
         (None, true) => i64::MAX as u64,
     };
     if query.newest && query.after == Some(0) {
-        return Ok(Json(Page { items: Vec::new(), next: None }));
+        return Ok(Json(Page {
+            items: Vec::new(),
+            next: None,
+        }));
     }
     let from = (first / BUNDLE) as i64;
     let numbers = if query.newest {
@@ -47,20 +58,29 @@ pub async fn find(
     let mut items = Vec::new();
     let mut looked_at = None;
     for number in &numbers {
-        let Some(bundle) = log::fetch_bundle(&mut tx, *number).await? else { continue };
+        let Some(bundle) = log::fetch_bundle(&mut tx, *number).await? else {
+            continue;
+        };
         let base = number.unsigned_abs() * BUNDLE;
         let mut within: Vec<(u64, &str)> = (base..).zip(bundle.entries.lines()).collect();
         if query.newest {
             within.reverse();
         }
         for (index, entry) in within {
-            let is_past = if query.newest { index > first } else { index < first };
+            let is_past = if query.newest {
+                index > first
+            } else {
+                index < first
+            };
             if is_past {
                 continue;
             }
             let event: Event = serde_json::from_str(entry).map_err(|_| Error::Broken)?;
             if items.len() == limit {
-                return Ok(Json(Page { next: looked_at.map(|at: u64| at.to_string()), items }));
+                return Ok(Json(Page {
+                    next: looked_at.map(|at: u64| at.to_string()),
+                    items,
+                }));
             }
             looked_at = Some(index);
             if matches(&query, &event) {
@@ -78,7 +98,10 @@ fn matches(query: &EventQuery, event: &Event) -> bool {
         serde_json::to_value(event.kind).is_ok_and(|kind| kind.as_str() == Some(wanted))
     });
     let agent_matches = query.agent.as_ref().is_none_or(|wanted| {
-        event.agent.as_ref().is_some_and(|agent| agent.id.to_string() == *wanted)
+        event
+            .agent
+            .as_ref()
+            .is_some_and(|agent| agent.id.to_string() == *wanted)
     });
     kind_matches && agent_matches
 }

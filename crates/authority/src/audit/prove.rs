@@ -29,15 +29,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// `GET /v1/receipts/{event}`.
 pub async fn show(ctx: Ctx, Path(event): Path<String>) -> Result<Json<Receipt>, Error> {
-    ctx.authorize(Action::LogRead, Target::Authority).await?;
+    ctx.authorize(Action::LogRead, Target::Authority)?;
     let event: EventId = event.parse().map_err(|_| Error::NotFound("event"))?;
     let mut tx = ctx.read().await?;
-    find(&ctx.authority, &mut tx, event).await?.map(Json).ok_or(Error::NotFound("event"))
+    find(&ctx.authority, &mut tx, event)
+        .await?
+        .map(Json)
+        .ok_or(Error::NotFound("event"))
 }
 
 /// `GET /v1/log`.
 pub async fn state(ctx: Ctx) -> Result<Json<LogView>, Error> {
-    ctx.authorize(Action::LogRead, Target::Authority).await?;
+    ctx.authorize(Action::LogRead, Target::Authority)?;
     let pending = outbox::count(&ctx.authority.store).await?.unsigned_abs();
     let mut tx = ctx.read().await?;
     let head = log::fetch_head(&mut tx).await?.filter(|head| head.size > 0);
@@ -52,7 +55,9 @@ pub async fn state(ctx: Ctx) -> Result<Json<LogView>, Error> {
     Ok(Json(LogView {
         origin: ctx.authority.log_origin.clone(),
         size: checkpoint.as_ref().map_or(0, Checkpoint::size),
-        root: checkpoint.map_or_else(|| chancery_ledger::hash::empty_root(), |it| it.root()).to_base64(),
+        root: checkpoint
+            .map_or_else(|| chancery_ledger::hash::empty_root(), |it| it.root())
+            .to_base64(),
         log_key: verifier.vkey(),
         pending,
     }))
@@ -74,7 +79,9 @@ pub(crate) async fn receipt(authority: &Arc<Authority>, event: EventId) -> Resul
             let _heard = tokio::time::timeout(Duration::from_millis(50), sealed.changed()).await;
         }
     };
-    tokio::time::timeout(PATIENCE, search).await.unwrap_or(Err(Error::Unavailable))
+    tokio::time::timeout(PATIENCE, search)
+        .await
+        .unwrap_or(Err(Error::Unavailable))
 }
 
 async fn find(
@@ -91,10 +98,13 @@ async fn find(
     let mut bundles = log::list_bundles_at(tx, made_at).await?;
     bundles.extend(log::list_bundles_at(tx, made_at.after(Duration::from_micros(999))).await?);
     let place = bundles.iter().find_map(|bundle| locate(bundle, &mark));
-    let Some((index, entry)) = place else { return Ok(None) };
+    let Some((index, entry)) = place else {
+        return Ok(None);
+    };
     let tiles = read_tiles(tx, index, head.size.unsigned_abs()).await?;
     let read = |id: TileId| tiles.get(&(id.level(), id.index())).cloned().ok_or(());
-    let hashes = proof::inclusion(index, head.size.unsigned_abs(), read).map_err(|_| Error::Broken)?;
+    let hashes =
+        proof::inclusion(index, head.size.unsigned_abs(), read).map_err(|_| Error::Broken)?;
     let proven = Proven {
         entry: entry.clone().into_bytes(),
         index,
@@ -103,12 +113,24 @@ async fn find(
         extra: None,
     };
     let log_key = authority.keys.load().log.verifier().vkey();
-    Ok(Some(Receipt { entry, index, proof: proven.to_tlog_proof(), log_key }))
+    Ok(Some(Receipt {
+        entry,
+        index,
+        proof: proven.to_tlog_proof(),
+        log_key,
+    }))
 }
 
 fn locate(bundle: &BundleRow, mark: &str) -> Option<(u64, String)> {
-    let (within, entry) = bundle.entries.lines().enumerate().find(|(_, entry)| entry.contains(mark))?;
-    Some((bundle.number.unsigned_abs() * BUNDLE + within as u64, entry.to_owned()))
+    let (within, entry) = bundle
+        .entries
+        .lines()
+        .enumerate()
+        .find(|(_, entry)| entry.contains(mark))?;
+    Some((
+        bundle.number.unsigned_abs() * BUNDLE + within as u64,
+        entry.to_owned(),
+    ))
 }
 
 /// The tiles on the path from `index` and along the right edge: all that an inclusion proof reads.
@@ -127,7 +149,13 @@ async fn read_tiles(
                 continue;
             }
             if let Some(row) = log::fetch_tile(tx, level.into(), number as i64).await? {
-                tiles.insert((level, number), HexTile { hashes: row.hashes, mids: row.mids });
+                tiles.insert(
+                    (level, number),
+                    HexTile {
+                        hashes: row.hashes,
+                        mids: row.mids,
+                    },
+                );
             }
         }
     }

@@ -22,8 +22,8 @@ use crate::state::Authority;
 
 /// Entries in one bundle.
 pub const BUNDLE: u64 = 256;
-/// Batches that one sealing takes.
-const BATCHES: i64 = 64;
+/// Batches that one sealing takes; together at most some ten thousand entries.
+const BATCHES: i64 = 8;
 /// How often the sequencer looks without being rung.
 const PERIOD: Duration = Duration::from_millis(200);
 /// How long a lease lasts unless renewed; each sealing renews it.
@@ -67,7 +67,10 @@ struct Bundle {
 impl Sequencer {
     /// A sequencer that has not yet taken the lease.
     pub fn new(authority: Arc<Authority>) -> Self {
-        Self { authority, edge: None }
+        Self {
+            authority,
+            edge: None,
+        }
     }
 
     /// Seals as events come, until the process ends.
@@ -81,7 +84,10 @@ impl Sequencer {
                     self.edge = None;
                     // Losing the lease or a race is ordinary; the rest is told.
                     if !matches!(&error, SequenceError::Store(store) if store.is_retryable()) {
-                        tracing::error!(error = &error as &dyn std::error::Error, "the log cannot be sealed");
+                        tracing::error!(
+                            error = &error as &dyn std::error::Error,
+                            "the log cannot be sealed"
+                        );
                         tokio::time::sleep(PERIOD).await;
                     }
                     false
@@ -99,7 +105,9 @@ impl Sequencer {
         if batches.is_empty() {
             return Ok(false);
         }
-        let Some(mut edge) = self.take_edge().await? else { return Ok(false) };
+        let Some(mut edge) = self.take_edge().await? else {
+            return Ok(false);
+        };
         let more = batches.len() as i64 == BATCHES;
         let signer = &authority.keys.load().log;
         let sealing = edge.grow(&batches, signer, &authority.log_origin)?;
@@ -113,7 +121,11 @@ impl Sequencer {
     /// The right edge, with a lease that lasts; `None` while another process seals.
     async fn take_edge(&mut self) -> Result<Option<Edge>, SequenceError> {
         let now = self.authority.clock.now();
-        if let Some(edge) = self.edge.take().filter(|edge| edge.head.lease_until > now.after(LEASE / 2)) {
+        if let Some(edge) = self
+            .edge
+            .take()
+            .filter(|edge| edge.head.lease_until > now.after(LEASE / 2))
+        {
             return Ok(Some(edge));
         }
         let node = &self.authority.config.node;
@@ -132,11 +144,19 @@ async fn restore(tx: &mut Tx, head: Head, authority: &Authority) -> Result<Edge,
     for id in chancery_ledger::path::TileId::right_edge(size) {
         let (level, number) = (i64::from(id.level()), id.index() as i64);
         if let Some(row) = log::fetch_tile(tx, level, number).await? {
-            rows.insert((level, number), HexTile { hashes: row.hashes, mids: row.mids });
+            rows.insert(
+                (level, number),
+                HexTile {
+                    hashes: row.hashes,
+                    mids: row.mids,
+                },
+            );
         }
     }
     let read = |id: chancery_ledger::path::TileId| {
-        rows.get(&(i64::from(id.level()), id.index() as i64)).cloned().ok_or(())
+        rows.get(&(i64::from(id.level()), id.index() as i64))
+            .cloned()
+            .ok_or(())
     };
     let appender = if size == 0 {
         Appender::new()
@@ -155,16 +175,27 @@ async fn restore(tx: &mut Tx, head: Head, authority: &Authority) -> Result<Edge,
     let bundle = match size % BUNDLE {
         0 => Bundle::default(),
         _ => {
-            let row = log::fetch_bundle(tx, (size / BUNDLE) as i64).await?.ok_or(inconsistent)?;
+            let row = log::fetch_bundle(tx, (size / BUNDLE) as i64)
+                .await?
+                .ok_or(inconsistent)?;
             Bundle {
-                kinds: row.kinds.split(',').filter(|kind| !kind.is_empty()).map(str::to_owned).collect(),
+                kinds: row
+                    .kinds
+                    .split(',')
+                    .filter(|kind| !kind.is_empty())
+                    .map(str::to_owned)
+                    .collect(),
                 entries: row.entries,
                 first_at: row.first_at.as_micros(),
                 last_at: row.last_at.as_micros(),
             }
         }
     };
-    Ok(Edge { head, appender, bundle })
+    Ok(Edge {
+        head,
+        appender,
+        bundle,
+    })
 }
 
 /// The few members of an event that the index needs; reading only these keeps sealing cheap.
@@ -215,7 +246,12 @@ impl Edge {
             .iter()
             .map(|(id, tile)| {
                 let HexTile { hashes, mids } = tile.row();
-                TileRow { level: id.level().into(), number: id.index() as i64, hashes, mids }
+                TileRow {
+                    level: id.level().into(),
+                    number: id.index() as i64,
+                    hashes,
+                    mids,
+                }
             })
             .collect();
         let checkpoint = Checkpoint::new(origin, size, self.appender.root())

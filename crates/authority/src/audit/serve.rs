@@ -29,27 +29,47 @@ pub async fn serve(
     let path: LogPath = path.parse().map_err(|_| ABSENT)?;
     if let LogPath::Entries(_) = path {
         let ctx = Ctx::authenticate(Arc::clone(&authority), &headers)?;
-        ctx.authorize(Action::LogRead, Target::Authority).await?;
+        ctx.authorize(Action::LogRead, Target::Authority)?;
     }
     let mut tx = authority.store.read().await?;
-    let head = log::fetch_head(&mut tx).await?.filter(|head| head.size > 0).ok_or(ABSENT)?;
+    let head = log::fetch_head(&mut tx)
+        .await?
+        .filter(|head| head.size > 0)
+        .ok_or(ABSENT)?;
     match path {
-        LogPath::Checkpoint => Ok(answer("text/plain; charset=utf-8", "no-cache", head.checkpoint)),
+        LogPath::Checkpoint => Ok(answer(
+            "text/plain; charset=utf-8",
+            "no-cache",
+            head.checkpoint,
+        )),
         LogPath::Tile(id) => {
             let row = log::fetch_tile(&mut tx, id.level().into(), id.index() as i64).await?;
             let row = row.ok_or(ABSENT)?;
-            let tile = HexTile { hashes: row.hashes, mids: row.mids };
+            let tile = HexTile {
+                hashes: row.hashes,
+                mids: row.mids,
+            };
             let bytes = tile.bytes(id.width()).map_err(|_| ABSENT)?;
-            Ok(answer("application/octet-stream", "public, max-age=31536000, immutable", bytes))
+            Ok(answer(
+                "application/octet-stream",
+                "public, max-age=31536000, immutable",
+                bytes,
+            ))
         }
         LogPath::Entries(id) => {
-            let row = log::fetch_bundle(&mut tx, id.index() as i64).await?.ok_or(ABSENT)?;
+            let row = log::fetch_bundle(&mut tx, id.index() as i64)
+                .await?
+                .ok_or(ABSENT)?;
             let entries: Vec<&str> = row.entries.lines().take(id.width().into()).collect();
             if entries.len() != usize::from(id.width()) {
                 return Err(ABSENT);
             }
             let bytes = bundle::encode(&entries).map_err(|_| Error::Broken)?;
-            Ok(answer("application/octet-stream", "private, max-age=31536000, immutable", bytes))
+            Ok(answer(
+                "application/octet-stream",
+                "private, max-age=31536000, immutable",
+                bytes,
+            ))
         }
     }
 }

@@ -49,11 +49,7 @@ pub async fn evaluations(
     answer(&headers, many(&authority, &headers, &body).await)
 }
 
-async fn one(
-    authority: &Arc<Authority>,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<Value, Error> {
+async fn one(authority: &Arc<Authority>, headers: &HeaderMap, body: &[u8]) -> Result<Value, Error> {
     let (asker, now) = authenticate(authority, headers).await?;
     let request = parse(headers, body)?;
     let question = authzen::parse_evaluation(&request).map_err(invalid)?;
@@ -85,7 +81,10 @@ async fn many(
             break;
         }
     }
-    serde_json::to_value(Answers { evaluations: answers }).map_err(|_| Error::Broken)
+    serde_json::to_value(Answers {
+        evaluations: answers,
+    })
+    .map_err(|_| Error::Broken)
 }
 
 fn shape(answer: Answer) -> Value {
@@ -97,10 +96,16 @@ fn invalid(error: InvalidEvaluation) -> Error {
 }
 
 fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Value, Error> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = content_type.and_then(|text| text.split(';').next()).unwrap_or("");
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = content_type
+        .and_then(|text| text.split(';').next())
+        .unwrap_or("");
     if !essence.trim().eq_ignore_ascii_case("application/json") {
-        return Err(Error::Invalid("the body must be `application/json`".to_owned()));
+        return Err(Error::Invalid(
+            "the body must be `application/json`".to_owned(),
+        ));
     }
     json::parse(body, json::BODY).map_err(|error| Error::Invalid(error.to_string()))
 }
@@ -116,11 +121,14 @@ async fn authenticate(
         return Err(Error::Unavailable);
     }
     if let Ok(known) = introspect::by_token(authority, &snapshot, headers, now) {
-        let actor = Actor { id: known.resource.id.to_string(), kind: ActorKind::Resource };
+        let actor = Actor {
+            id: known.resource.id.to_string(),
+            kind: ActorKind::Resource,
+        };
         return Ok((actor, now));
     }
     let ctx = Ctx::authenticate(Arc::clone(authority), headers)?;
-    ctx.authorize(Action::PolicyRead, Target::Authority).await?;
+    ctx.authorize(Action::PolicyRead, Target::Authority)?;
     Ok((ctx.caller.actor(), ctx.now))
 }
 
@@ -140,8 +148,14 @@ async fn decide(
         "snapshot": decision.snapshot,
     });
     let permits = decision.effect == Effect::Permit;
-    authority.journal.append(made(authority, &snapshot, asker, question, &decision, now)).await?;
-    Ok(Answer { decision: permits, context: Some(reason) })
+    authority
+        .journal
+        .append(made(authority, &snapshot, asker, question, &decision, now))
+        .await?;
+    Ok(Answer {
+        decision: permits,
+        context: Some(reason),
+    })
 }
 
 fn judge(
@@ -151,23 +165,44 @@ fn judge(
     now: Timestamp,
 ) -> Decision {
     let id = authority.decision_id(now);
-    let known = (question.subject.kind == "agent").then(|| find(snapshot, question)).flatten();
+    let known = (question.subject.kind == "agent")
+        .then(|| find(snapshot, question))
+        .flatten();
     let tool = question.resource.id.split_once('/');
-    if let (Some(known), "tool", Some((server, tool))) = (known, question.resource.kind.as_str(), tool)
+    if let (Some(known), "tool", Some((server, tool))) =
+        (known, question.resource.kind.as_str(), tool)
         && question.action.name == "call_tool"
         && known.live(now).is_ok()
     {
         let nothing = Map::new();
-        let args = question.context.get("args").and_then(Value::as_object).unwrap_or(&nothing);
+        let args = question
+            .context
+            .get("args")
+            .and_then(Value::as_object)
+            .unwrap_or(&nothing);
         // An asker cannot vouch for how the agent reached it, nor for a second person.
-        let context = CallContext { now, sender_constrained: false, second_person: false };
-        let asked = Question::ToolCall { agent: &known.facts, server, tool, args, context: &context };
+        let context = CallContext {
+            now,
+            sender_constrained: false,
+            second_person: false,
+        };
+        let asked = Question::ToolCall {
+            agent: &known.facts,
+            server,
+            tool,
+            args,
+            context: &context,
+        };
         return snapshot.policy.decide(id, &asked);
     }
     let subject = &question.subject;
     let resource = &question.resource;
     let asked = Question::External {
-        subject: EntityRef { kind: &subject.kind, id: &subject.id, properties: &subject.properties },
+        subject: EntityRef {
+            kind: &subject.kind,
+            id: &subject.id,
+            properties: &subject.properties,
+        },
         action: ExternalAction {
             name: &question.action.name,
             properties: &question.action.properties,
@@ -210,16 +245,29 @@ fn made(
         call: Some(CallFacts {
             action: short(&question.action.name),
             args_digest,
-            resource: format!("{}/{}", short(&question.resource.kind), short(&question.resource.id)),
+            resource: format!(
+                "{}/{}",
+                short(&question.resource.kind),
+                short(&question.resource.id)
+            ),
             tool: None,
         }),
         decision: Some(DecisionFacts::from(decision)),
         facts: BTreeMap::new(),
         id: EventId::generate(now, &*authority.entropy),
         kind: EventKind::DecisionMade,
-        outcome: if decision.effect == Effect::Permit { "permit" } else { "deny" }.to_owned(),
+        outcome: if decision.effect == Effect::Permit {
+            "permit"
+        } else {
+            "deny"
+        }
+        .to_owned(),
         reason: None,
-        subject: Some(format!("{}/{}", short(&question.subject.kind), short(&question.subject.id))),
+        subject: Some(format!(
+            "{}/{}",
+            short(&question.subject.kind),
+            short(&question.subject.id)
+        )),
         token: None,
         traceparent: None,
     }
@@ -234,6 +282,8 @@ fn answer(headers: &HeaderMap, answered: Result<Value, Error>) -> Response {
     if let Some(id) = headers.get("x-request-id").filter(|id| id.len() <= 256) {
         response.headers_mut().insert("x-request-id", id.clone());
     }
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

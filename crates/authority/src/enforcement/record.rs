@@ -18,7 +18,11 @@ impl Recorder for JournalRecorder {
         event: Event,
     ) -> Pin<Box<dyn Future<Output = Result<Recorded, RecordUnavailable>> + Send + '_>> {
         Box::pin(async move {
-            self.0.journal.append(event).await.map_err(|_| RecordUnavailable)?;
+            self.0
+                .journal
+                .append(event)
+                .await
+                .map_err(|_| RecordUnavailable)?;
             Ok(Recorded::after_durable_write())
         })
     }

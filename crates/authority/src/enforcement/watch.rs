@@ -21,7 +21,10 @@ pub(crate) async fn keep_current(authority: Arc<Authority>) {
         round += 1;
         let is_due = round % ROUNDS_PER_REFRESH == 0;
         if let Err(error) = look(&authority, is_due).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the database cannot be followed");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the database cannot be followed"
+            );
         }
     }
 }

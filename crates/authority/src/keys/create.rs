@@ -21,7 +21,14 @@ pub fn signing_key(
 ) -> Result<(PrivateKey, SigningKey), Error> {
     let key = PrivateKey::generate(algorithm).map_err(|_| Error::Broken)?;
     let private = key.to_pkcs8();
-    let row = row(purpose, key.public(), private.expose(), master, entropy, now)?;
+    let row = row(
+        purpose,
+        key.public(),
+        private.expose(),
+        master,
+        entropy,
+        now,
+    )?;
     Ok((key, row))
 }
 

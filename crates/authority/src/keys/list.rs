@@ -13,8 +13,15 @@ use crate::text::rfc3339;
 
 /// `GET /v1/keys`.
 pub async fn list(ctx: Ctx) -> Result<Json<Page<KeyView>>, Error> {
-    ctx.authorize(Action::LogRead, Target::Authority).await?;
-    let items = ctx.authority.keys.load().verifying.iter().map(view).collect();
+    ctx.authorize(Action::LogRead, Target::Authority)?;
+    let items = ctx
+        .authority
+        .keys
+        .load()
+        .verifying
+        .iter()
+        .map(view)
+        .collect();
     Ok(Json(Page { items, next: None }))
 }
 
@@ -23,7 +30,12 @@ pub(crate) fn view(known: &VerifyingKey) -> KeyView {
         kid: known.key.thumbprint().to_owned(),
         purpose: known.purpose.name().to_owned(),
         alg: known.key.algorithm().name().to_owned(),
-        status: if known.verifies_until.is_none() { "active" } else { "verifying" }.to_owned(),
+        status: if known.verifies_until.is_none() {
+            "active"
+        } else {
+            "verifying"
+        }
+        .to_owned(),
         created_at: rfc3339(known.created_at),
         verifies_until: known.verifies_until.map(rfc3339),
     }

@@ -24,7 +24,10 @@ pub async fn document_keys(State(authority): State<Arc<Authority>>) -> Response 
 fn publish(authority: &Authority, purpose: Purpose) -> Response {
     let now = authority.clock.now();
     let ring = authority.keys.load();
-    let keys: Vec<Value> = ring.verifying(purpose, now).map(|key| key.to_jwk()).collect();
+    let keys: Vec<Value> = ring
+        .verifying(purpose, now)
+        .map(|key| key.to_jwk())
+        .collect();
     let mut response = Json(json!({"keys": keys})).into_response();
     // A withdrawn key is out of use everywhere within this time (JWKS-04).
     let cache = HeaderValue::from_static("public, max-age=300");

@@ -18,35 +18,49 @@ pub async fn rotate(ctx: Ctx, Body(body): Body<RotateKey>) -> Result<Json<KeyVie
     let purpose = match Purpose::from_name(&body.purpose) {
         Some(purpose @ (Purpose::AccessToken | Purpose::Document)) => purpose,
         Some(Purpose::Log) | None => {
-            return Err(Error::Invalid("`purpose` is `access_token` or `document`".to_owned()));
+            return Err(Error::Invalid(
+                "`purpose` is `access_token` or `document`".to_owned(),
+            ));
         }
     };
-    let permit = ctx.authorize(Action::KeyRotate, Target::Authority).await?;
+    let permit = ctx.authorize(Action::KeyRotate, Target::Authority)?;
     let authority = &ctx.authority;
     let ring = authority.keys.load_full();
     let algorithm = match purpose {
         Purpose::AccessToken => ring.access_token.public().algorithm(),
         Purpose::Document | Purpose::Log => ring.document.public().algorithm(),
     };
-    let (_key, row) =
-        create::signing_key(purpose, algorithm, &authority.master, &*authority.entropy, ctx.now)?;
+    let (_key, row) = create::signing_key(
+        purpose,
+        algorithm,
+        &authority.master,
+        &*authority.entropy,
+        ctx.now,
+    )?;
     let mut tx = ctx.begin().await?;
     // Documents are verified for as long as they are kept; tokens only until the last one has ended.
     let until = match purpose {
         Purpose::AccessToken => ctx.now.after(authority.config.key_overlap),
-        Purpose::Document | Purpose::Log => ctx.now.after(std::time::Duration::from_secs(100 * 365 * 86_400)),
+        Purpose::Document | Purpose::Log => ctx
+            .now
+            .after(std::time::Duration::from_secs(100 * 365 * 86_400)),
     };
     if !signing_keys::retire(&mut tx, purpose.name(), until).await? {
         return Err(Error::Broken);
     }
     signing_keys::insert(&mut tx, &row).await?;
     let mut event = ctx.event(EventKind::KeyRotated);
-    event.facts.insert("purpose".to_owned(), purpose.name().to_owned());
+    event
+        .facts
+        .insert("purpose".to_owned(), purpose.name().to_owned());
     event.facts.insert("kid".to_owned(), row.kid.clone());
     ctx.commit(permit, tx, event, Vec::new()).await?;
 
     // The refresh of the commit has opened the new key and put it to use.
     let ring = authority.keys.load();
-    let made = ring.verifying.iter().find(|known| known.key.thumbprint() == row.kid);
+    let made = ring
+        .verifying
+        .iter()
+        .find(|known| known.key.thumbprint() == row.kid);
     made.map(list::view).map(Json).ok_or(Error::Broken)
 }

@@ -32,9 +32,11 @@ pub async fn put(
         ));
     }
     if body.text.len() > LONGEST {
-        return Err(Error::Invalid("a policy text has at most 128 KiB".to_owned()));
+        return Err(Error::Invalid(
+            "a policy text has at most 128 KiB".to_owned(),
+        ));
     }
-    let permit = ctx.authorize(Action::PolicyManage, Target::Policy(&name)).await?;
+    let permit = ctx.authorize(Action::PolicyManage, Target::Policy(&name))?;
     let mut tx = ctx.begin().await?;
     let replaced = policy_texts::remove(&mut tx, &name, ctx.now).await?;
     let policy = PolicyText {
@@ -49,9 +51,16 @@ pub async fn put(
     refresh::compile_policy(&mut tx, 0).await?;
     let mut event = ctx.event(EventKind::PolicyAdded);
     event.facts.insert("policy".to_owned(), policy.name.clone());
-    event.facts.insert("policy_id".to_owned(), policy.id.to_string());
-    event.facts.insert("digest".to_owned(), hash::sha256(policy.text.as_bytes()).to_string());
-    event.facts.insert("replaced".to_owned(), replaced.to_string());
+    event
+        .facts
+        .insert("policy_id".to_owned(), policy.id.to_string());
+    event.facts.insert(
+        "digest".to_owned(),
+        hash::sha256(policy.text.as_bytes()).to_string(),
+    );
+    event
+        .facts
+        .insert("replaced".to_owned(), replaced.to_string());
     ctx.commit(permit, tx, event, Vec::new()).await?;
     Ok(Json(list::view(policy)))
 }

@@ -14,7 +14,7 @@ use crate::refresh;
 
 /// `POST /v1/policies/check`: compiles inside a transaction that is never committed.
 pub async fn check(ctx: Ctx, Body(body): Body<Proposed>) -> Result<Json<CheckReport>, Error> {
-    ctx.authorize(Action::PolicyRead, Target::Authority).await?;
+    ctx.authorize(Action::PolicyRead, Target::Authority)?;
     let mut tx = ctx.begin().await?;
     let policy = PolicyText {
         id: PolicyId::generate(ctx.now, &*ctx.authority.entropy),
@@ -26,8 +26,14 @@ pub async fn check(ctx: Ctx, Body(body): Body<Proposed>) -> Result<Json<CheckRep
     policy_texts::remove(&mut tx, &policy.name, ctx.now).await?;
     policy_texts::insert(&mut tx, &policy).await?;
     let report = match refresh::compile_policy(&mut tx, 0).await {
-        Ok(_) => CheckReport { ok: true, problems: Vec::new() },
-        Err(Error::Unacceptable { problems, .. }) => CheckReport { ok: false, problems },
+        Ok(_) => CheckReport {
+            ok: true,
+            problems: Vec::new(),
+        },
+        Err(Error::Unacceptable { problems, .. }) => CheckReport {
+            ok: false,
+            problems,
+        },
         Err(error) => return Err(error),
     };
     Ok(Json(report))

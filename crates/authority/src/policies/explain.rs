@@ -12,7 +12,7 @@ use crate::extract::Body;
 
 /// `POST /v1/policies/explain`.
 pub async fn explain(ctx: Ctx, Body(body): Body<ExplainCall>) -> Result<Json<Explanation>, Error> {
-    ctx.authorize(Action::PolicyRead, Target::Authority).await?;
+    ctx.authorize(Action::PolicyRead, Target::Authority)?;
     let mut tx = ctx.read().await?;
     let loaded = load::require(&mut tx, &body.agent).await?;
     let context = CallContext {
@@ -28,5 +28,7 @@ pub async fn explain(ctx: Ctx, Body(body): Body<ExplainCall>) -> Result<Json<Exp
         context: &context,
     };
     let id = ctx.authority.decision_id(ctx.now);
-    Ok(Json(ctx.authority.current.load().policy.explain(id, &question)))
+    Ok(Json(
+        ctx.authority.current.load().policy.explain(id, &question),
+    ))
 }

@@ -13,16 +13,23 @@ use crate::text::rfc3339;
 
 /// `GET /v1/policies`.
 pub async fn list(ctx: Ctx) -> Result<Json<Page<PolicyView>>, Error> {
-    ctx.authorize(Action::PolicyRead, Target::Authority).await?;
+    ctx.authorize(Action::PolicyRead, Target::Authority)?;
     let mut tx = ctx.read().await?;
     let texts = policy_texts::list(&mut tx).await?;
-    Ok(Json(Page { items: texts.into_iter().map(view).collect(), next: None }))
+    Ok(Json(Page {
+        items: texts.into_iter().map(view).collect(),
+        next: None,
+    }))
 }
 
 pub(crate) fn view(policy: PolicyText) -> PolicyView {
     PolicyView {
         id: policy.id,
-        kind: if policy.is_schema { PolicyKind::Schema } else { PolicyKind::Policies },
+        kind: if policy.is_schema {
+            PolicyKind::Schema
+        } else {
+            PolicyKind::Policies
+        },
         name: policy.name,
         text: policy.text,
         shipped: false,

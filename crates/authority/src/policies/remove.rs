@@ -15,10 +15,13 @@ use crate::refresh;
 
 /// `DELETE /v1/policies/{policy}`.
 pub async fn remove(ctx: Ctx, Path(name): Path<String>) -> Result<Json<PolicyView>, Error> {
-    let permit = ctx.authorize(Action::PolicyManage, Target::Policy(&name)).await?;
+    let permit = ctx.authorize(Action::PolicyManage, Target::Policy(&name))?;
     let mut tx = ctx.begin().await?;
     let texts = policy_texts::list(&mut tx).await?;
-    let policy = texts.into_iter().find(|text| text.name == name).ok_or(Error::NotFound("policy"))?;
+    let policy = texts
+        .into_iter()
+        .find(|text| text.name == name)
+        .ok_or(Error::NotFound("policy"))?;
     if !policy_texts::remove(&mut tx, &name, ctx.now).await? {
         return Err(Error::NotFound("policy"));
     }
@@ -26,7 +29,9 @@ pub async fn remove(ctx: Ctx, Path(name): Path<String>) -> Result<Json<PolicyVie
     refresh::compile_policy(&mut tx, 0).await?;
     let mut event = ctx.event(EventKind::PolicyRemoved);
     event.facts.insert("policy".to_owned(), policy.name.clone());
-    event.facts.insert("policy_id".to_owned(), policy.id.to_string());
+    event
+        .facts
+        .insert("policy_id".to_owned(), policy.id.to_string());
     ctx.commit(permit, tx, event, Vec::new()).await?;
     Ok(Json(list::view(policy)))
 }

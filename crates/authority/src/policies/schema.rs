@@ -10,7 +10,7 @@ use crate::error::Error;
 
 /// `GET /v1/policies/schema`: Cedar schema text, for editors.
 pub async fn schema(ctx: Ctx) -> Result<Json<Value>, Error> {
-    ctx.authorize(Action::PolicyRead, Target::Authority).await?;
+    ctx.authorize(Action::PolicyRead, Target::Authority)?;
     let snapshot = ctx.authority.current.load();
     Ok(Json(json!({"text": snapshot.policy.schema_text()})))
 }

@@ -15,7 +15,7 @@ use crate::resources::{add_mcp, show_mcp};
 
 /// `POST /v1/mcp/{server}/accept`.
 pub async fn accept(ctx: Ctx, Path(name): Path<String>) -> Result<Json<McpServerView>, Error> {
-    let permit = ctx.authorize(Action::McpManage, Target::Server(&name)).await?;
+    let permit = ctx.authorize(Action::McpManage, Target::Server(&name))?;
     let mut tx = ctx.read().await?;
     let server = mcp_servers::fetch_by_name(&mut tx, &name).await?;
     let mut server = server.ok_or(Error::NotFound("MCP server"))?;
@@ -27,14 +27,18 @@ pub async fn accept(ctx: Ctx, Path(name): Path<String>) -> Result<Json<McpServer
     let mut server = add_mcp::compiles(&ctx, server)?;
     let mut tx = ctx.begin().await?;
     if !mcp_servers::accept(&mut tx, server.id, server.revision, &server.tools).await? {
-        return Err(Error::Conflict("the server was changed meanwhile; look again".to_owned()));
+        return Err(Error::Conflict(
+            "the server was changed meanwhile; look again".to_owned(),
+        ));
     }
     server.revision += 1;
     refresh::compile_policy(&mut tx, 0).await?;
     let mut event = ctx.event(EventKind::McpToolsAccepted);
     event.facts.insert("server".to_owned(), server.name.clone());
     event.facts.insert("before".to_owned(), before);
-    event.facts.insert("tools".to_owned(), add_mcp::digests(&server.tools));
+    event
+        .facts
+        .insert("tools".to_owned(), add_mcp::digests(&server.tools));
     let view = show_mcp::view(&ctx, &server, findings);
     ctx.commit(permit, tx, event, Vec::new()).await?;
     Ok(Json(view))

@@ -17,8 +17,8 @@ use chancery_wire::json;
 use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::extract::Body;
-use crate::resources::{register, show_mcp};
 use crate::refresh;
+use crate::resources::{register, show_mcp};
 use crate::text::rfc3339;
 
 /// The most tools of one server.
@@ -28,12 +28,19 @@ const MOST_TOOLS: usize = 500;
 pub async fn add(ctx: Ctx, Body(body): Body<AddMcpServer>) -> Result<Json<McpServerView>, Error> {
     if !is_legal_name(&body.name) || body.name == "chancery" {
         return Err(Error::Invalid(
-            "a server's name has 1 to 64 of `a-z`, `0-9`, `.`, `_`, `-`, and is not `chancery`".to_owned(),
+            "a server's name has 1 to 64 of `a-z`, `0-9`, `.`, `_`, `-`, and is not `chancery`"
+                .to_owned(),
         ));
     }
     let bearer_until = register::bearer_until(&ctx, body.allow_bearer)?;
-    let permit = ctx.authorize(Action::McpManage, Target::Server(&body.name)).await?;
-    if ctx.authority.current.load().servers.contains_key(&body.name) {
+    let permit = ctx.authorize(Action::McpManage, Target::Server(&body.name))?;
+    if ctx
+        .authority
+        .current
+        .load()
+        .servers
+        .contains_key(&body.name)
+    {
         return Err(in_use(&body.name));
     }
     let probed = look_at(&ctx, &body.upstream).await?;
@@ -58,11 +65,19 @@ pub async fn add(ctx: Ctx, Body(body): Body<AddMcpServer>) -> Result<Json<McpSer
     refresh::compile_policy(&mut tx, 0).await?;
     let mut event = ctx.event(EventKind::McpAdded);
     event.facts.insert("server".to_owned(), server.name.clone());
-    event.facts.insert("server_id".to_owned(), server.id.to_string());
-    event.facts.insert("upstream".to_owned(), described(&server.upstream));
-    event.facts.insert("tools".to_owned(), digests(&server.tools));
+    event
+        .facts
+        .insert("server_id".to_owned(), server.id.to_string());
+    event
+        .facts
+        .insert("upstream".to_owned(), described(&server.upstream));
+    event
+        .facts
+        .insert("tools".to_owned(), digests(&server.tools));
     if let Some(until) = bearer_until {
-        event.facts.insert("bearer_until".to_owned(), rfc3339(until));
+        event
+            .facts
+            .insert("bearer_until".to_owned(), rfc3339(until));
     }
     let view = show_mcp::view(&ctx, &server, findings);
     ctx.commit(permit, tx, event, Vec::new()).await?;
@@ -75,23 +90,28 @@ fn in_use(name: &str) -> Error {
 
 /// What the server says about itself today.
 pub(crate) async fn look_at(ctx: &Ctx, upstream: &Upstream) -> Result<Probed, Error> {
-    probe::probe(&ctx.authority.reach, upstream).await.map_err(|error| Error::Unacceptable {
-        title: "the server could not be looked at".to_owned(),
-        problems: vec![error.to_string()],
-    })
+    probe::probe(&ctx.authority.reach, upstream)
+        .await
+        .map_err(|error| Error::Unacceptable {
+            title: "the server could not be looked at".to_owned(),
+            problems: vec![error.to_string()],
+        })
 }
 
 /// What a person should look at; refused when it is grave and nobody said that it was looked at (MCP-04).
 pub(crate) fn findings(probed: &Probed, accepted: bool) -> Result<Vec<String>, Error> {
     let warnings: Vec<_> = probed.tools.iter().flat_map(review_definition).collect();
-    let is_grave = warnings.iter().any(|warning| warning.severity == Severity::High);
+    let is_grave = warnings
+        .iter()
+        .any(|warning| warning.severity == Severity::High);
     let words: Vec<String> = warnings
         .iter()
         .map(|warning| format!("{} at {}: {}", warning.rule, warning.at, warning.excerpt))
         .collect();
     if is_grave && !accepted {
         return Err(Error::Unacceptable {
-            title: "the definitions of the server's tools carry what a person should look at".to_owned(),
+            title: "the definitions of the server's tools carry what a person should look at"
+                .to_owned(),
             problems: words,
         });
     }
@@ -101,14 +121,19 @@ pub(crate) fn findings(probed: &Probed, accepted: bool) -> Result<Vec<String>, E
 /// The definitions as they are now, by digest.
 pub(crate) fn pins(ctx: &Ctx, probed: &Probed) -> Result<Vec<ToolPin>, Error> {
     if probed.tools.len() > MOST_TOOLS {
-        return Err(Error::Invalid(format!("a server may have at most {MOST_TOOLS} tools")));
+        return Err(Error::Invalid(format!(
+            "a server may have at most {MOST_TOOLS} tools"
+        )));
     }
     let unusable = || Error::Unacceptable {
         title: "a tool of the server has a definition that cannot be used".to_owned(),
         problems: Vec::new(),
     };
     let pin = |tool: &serde_json::Value| {
-        let name = tool.get("name").and_then(serde_json::Value::as_str).ok_or_else(unusable)?;
+        let name = tool
+            .get("name")
+            .and_then(serde_json::Value::as_str)
+            .ok_or_else(unusable)?;
         Ok(ToolPin {
             name: name.to_owned(),
             digest: json::digest(tool).map_err(|_| unusable())?,
@@ -121,16 +146,19 @@ pub(crate) fn pins(ctx: &Ctx, probed: &Probed) -> Result<Vec<ToolPin>, Error> {
 
 /// The server, if every tool of it can be checked at the gateway.
 pub(crate) fn compiles(ctx: &Ctx, server: McpServer) -> Result<McpServer, Error> {
-    KnownServer::build(server, &ctx.authority.config.issuer).map(|known| known.server).map_err(|error| {
-        Error::Unacceptable {
+    KnownServer::build(server, &ctx.authority.config.issuer)
+        .map(|known| known.server)
+        .map_err(|error| Error::Unacceptable {
             title: "a tool of the server cannot be checked".to_owned(),
             problems: vec![error.to_string()],
-        }
-    })
+        })
 }
 
 pub(crate) fn digests(tools: &[ToolPin]) -> String {
-    let each: Vec<String> = tools.iter().map(|pin| format!("{}={}", pin.name, pin.digest)).collect();
+    let each: Vec<String> = tools
+        .iter()
+        .map(|pin| format!("{}={}", pin.name, pin.digest))
+        .collect();
     each.join(" ")
 }
 

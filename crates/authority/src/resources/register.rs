@@ -27,13 +27,16 @@ pub async fn register(
     ctx: Ctx,
     Body(body): Body<RegisterResource>,
 ) -> Result<Json<ResourceView>, Error> {
-    let url = metadata::resource_uri(&body.url).map_err(|error| Error::Invalid(error.to_string()))?;
-    if url == ctx.authority.config.issuer || url.starts_with(&format!("{}/mcp/", ctx.authority.config.issuer)) {
+    let url =
+        metadata::resource_uri(&body.url).map_err(|error| Error::Invalid(error.to_string()))?;
+    if url == ctx.authority.config.issuer
+        || url.starts_with(&format!("{}/mcp/", ctx.authority.config.issuer))
+    {
         return Err(Error::Invalid("that URL is the authority's own".to_owned()));
     }
     let jwks = body.jwks.as_ref().map(register::parse_keys).transpose()?;
     let bearer_until = bearer_until(&ctx, body.allow_bearer)?;
-    let permit = ctx.authorize(Action::ResourceManage, Target::Authority).await?;
+    let permit = ctx.authorize(Action::ResourceManage, Target::Authority)?;
     let resource = Resource {
         id: ResourceId::generate(ctx.now, &*ctx.authority.entropy),
         url: url.to_owned(),
@@ -44,15 +47,21 @@ pub async fn register(
     let mut tx = ctx.begin().await?;
     match resources::insert(&mut tx, &resource).await {
         Err(StoreError::Constraint) => {
-            return Err(Error::Conflict("that resource is registered already".to_owned()));
+            return Err(Error::Conflict(
+                "that resource is registered already".to_owned(),
+            ));
         }
         inserted => inserted?,
     }
     let mut event = ctx.event(EventKind::ResourceRegistered);
-    event.facts.insert("resource".to_owned(), resource.id.to_string());
+    event
+        .facts
+        .insert("resource".to_owned(), resource.id.to_string());
     event.facts.insert("url".to_owned(), resource.url.clone());
     if let Some(until) = bearer_until {
-        event.facts.insert("bearer_until".to_owned(), rfc3339(until));
+        event
+            .facts
+            .insert("bearer_until".to_owned(), rfc3339(until));
     }
     let shown = view(&resource)?;
     ctx.commit(permit, tx, event, Vec::new()).await?;
@@ -66,7 +75,9 @@ pub(crate) fn bearer_until(ctx: &Ctx, seconds: Option<u64>) -> Result<Option<Tim
         Some(seconds @ 1..=LONGEST_EXCEPTION) => {
             Ok(Some(ctx.now.after(Duration::from_secs(seconds))))
         }
-        Some(_) => Err(Error::Invalid("`allow_bearer` is 1 second to 90 days".to_owned())),
+        Some(_) => Err(Error::Invalid(
+            "`allow_bearer` is 1 second to 90 days".to_owned(),
+        )),
     }
 }
 

@@ -15,9 +15,11 @@ use crate::resources::show_mcp;
 
 /// `DELETE /v1/mcp/{server}`.
 pub async fn remove(ctx: Ctx, Path(name): Path<String>) -> Result<Json<McpServerView>, Error> {
-    let permit = ctx.authorize(Action::McpManage, Target::Server(&name)).await?;
+    let permit = ctx.authorize(Action::McpManage, Target::Server(&name))?;
     let mut tx = ctx.begin().await?;
-    let server = mcp_servers::fetch_by_name(&mut tx, &name).await?.ok_or(Error::NotFound("MCP server"))?;
+    let server = mcp_servers::fetch_by_name(&mut tx, &name)
+        .await?
+        .ok_or(Error::NotFound("MCP server"))?;
     if !mcp_servers::remove(&mut tx, server.id, ctx.now).await? {
         return Err(Error::NotFound("MCP server"));
     }
@@ -25,7 +27,9 @@ pub async fn remove(ctx: Ctx, Path(name): Path<String>) -> Result<Json<McpServer
     refresh::compile_policy(&mut tx, 0).await?;
     let mut event = ctx.event(EventKind::McpRemoved);
     event.facts.insert("server".to_owned(), server.name.clone());
-    event.facts.insert("server_id".to_owned(), server.id.to_string());
+    event
+        .facts
+        .insert("server_id".to_owned(), server.id.to_string());
     let view = show_mcp::view(&ctx, &server, Vec::new());
     ctx.commit(permit, tx, event, Vec::new()).await?;
     Ok(Json(view))

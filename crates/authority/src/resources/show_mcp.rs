@@ -17,10 +17,14 @@ use crate::text::rfc3339;
 
 /// `GET /v1/mcp/{server}`.
 pub async fn show(ctx: Ctx, Path(name): Path<String>) -> Result<Json<McpServerView>, Error> {
-    ctx.authorize(Action::McpRead, Target::Server(&name)).await?;
+    ctx.authorize(Action::McpRead, Target::Server(&name))?;
     let mut tx = ctx.read().await?;
     let server = mcp_servers::fetch_by_name(&mut tx, &name).await?;
-    Ok(Json(view(&ctx, &server.ok_or(Error::NotFound("MCP server"))?, Vec::new())))
+    Ok(Json(view(
+        &ctx,
+        &server.ok_or(Error::NotFound("MCP server"))?,
+        Vec::new(),
+    )))
 }
 
 /// `GET /v1/mcp`.
@@ -28,13 +32,19 @@ pub async fn list(
     ctx: Ctx,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<McpServerView>>, Error> {
-    ctx.authorize(Action::McpRead, Target::Authority).await?;
+    ctx.authorize(Action::McpRead, Target::Authority)?;
     let limit = query.limit.unwrap_or(100).clamp(1, MAX_LIMIT);
     let mut tx = ctx.read().await?;
     let found =
         mcp_servers::list(&mut tx, query.after.as_deref().unwrap_or(""), limit.into()).await?;
-    let next = found.last().filter(|_| found.len() == limit as usize).map(|last| last.id.to_string());
-    let items = found.iter().map(|server| view(&ctx, server, Vec::new())).collect();
+    let next = found
+        .last()
+        .filter(|_| found.len() == limit as usize)
+        .map(|last| last.id.to_string());
+    let items = found
+        .iter()
+        .map(|server| view(&ctx, server, Vec::new()))
+        .collect();
     Ok(Json(Page { items, next }))
 }
 
@@ -58,5 +68,9 @@ fn tool(pin: &ToolPin) -> ToolView {
         .and_then(|definition| definition.get("description"))
         .and_then(|description| description.as_str())
         .map(str::to_owned);
-    ToolView { name: pin.name.clone(), description, digest: pin.digest }
+    ToolView {
+        name: pin.name.clone(),
+        description,
+        digest: pin.digest,
+    }
 }

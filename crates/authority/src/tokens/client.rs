@@ -41,8 +41,9 @@ impl Who {
     }
 }
 
-/// One answer for an unknown client, one without keys and one with the wrong key (SEC-04).
-const FAILED: &str = "client authentication failed";
+/// One answer for an unknown client, one without keys, one with the wrong key and one that is not active
+/// (SEC-04, TOK-10).
+pub(crate) const FAILED: &str = "client authentication failed";
 
 /// Authenticates the client of a form; exactly one method, the one that is registered (TOK-08, TOK-09).
 pub(crate) fn authenticate(
@@ -59,10 +60,15 @@ pub(crate) fn authenticate(
     if form.fetch("client_assertion_type") != Some(ASSERTION_TYPE) {
         return Err(refuse("no_client_authentication"));
     }
-    let assertion = form.fetch("client_assertion").ok_or_else(|| refuse("no_client_authentication"))?;
+    let assertion = form
+        .fetch("client_assertion")
+        .ok_or_else(|| refuse("no_client_authentication"))?;
     let assertion = UnverifiedAssertion::parse(assertion).map_err(|error| refuse(error.code()))?;
     let claimed = assertion.claimed_client_id();
-    if form.fetch("client_id").is_some_and(|id| id != claimed.to_string()) {
+    if form
+        .fetch("client_id")
+        .is_some_and(|id| id != claimed.to_string())
+    {
         return Err(refuse("client_id_mismatch").by(claimed));
     }
     let directory = authority.directory.load();
@@ -76,9 +82,17 @@ pub(crate) fn authenticate(
         Who::Resource(known) => known.keys.as_ref(),
     };
     let keys = keys.ok_or_else(|| refuse("client_without_keys").by(claimed))?;
-    let expect = client_assertion::Expect { issuer: &snapshot.issuer, now };
-    let verified = assertion.verify(keys, &expect).map_err(|error| refuse(error.code()).by(claimed))?;
-    Ok(Client { who, assertion: once(verified.jti_hash(), verified.expires_at()) })
+    let expect = client_assertion::Expect {
+        issuer: &snapshot.issuer,
+        now,
+    };
+    let verified = assertion
+        .verify(keys, &expect)
+        .map_err(|error| refuse(error.code()).by(claimed))?;
+    Ok(Client {
+        who,
+        assertion: once(verified.jti_hash(), verified.expires_at()),
+    })
 }
 
 /// Something that may be used once, until it ends anyway.

@@ -60,7 +60,10 @@ async fn try_introspect(
             ));
         };
         let event = used(authority, &known, now);
-        authority.journal.append_once(event, vec![client.assertion]).await?;
+        authority
+            .journal
+            .append_once(event, vec![client.assertion])
+            .await?;
         known
     };
     let token = form.require("token", "`token` is missing")?;
@@ -83,7 +86,13 @@ pub(crate) fn by_token(
     headers: &HeaderMap,
     now: Timestamp,
 ) -> Result<Arc<KnownResource>, Refusal> {
-    let refuse = |code| Refusal::new(ErrorCode::InvalidToken, "a token for the issuer is needed", code);
+    let refuse = |code| {
+        Refusal::new(
+            ErrorCode::InvalidToken,
+            "a token for the issuer is needed",
+            code,
+        )
+    };
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(refuse("several_credentials"));
@@ -94,14 +103,21 @@ pub(crate) fn by_token(
     };
     let verified = verify(authority, snapshot, token, now).map_err(|error| refuse(error.code()))?;
     let claims = verified.claims();
-    let is_ours = claims.aud == snapshot.issuer && claims.scope.as_deref() == Some(issue::INTROSPECT);
+    let is_ours =
+        claims.aud == snapshot.issuer && claims.scope.as_deref() == Some(issue::INTROSPECT);
     if !is_ours || verified.bound_jkt().is_some() || snapshot.revoked.contains(&claims.jti) {
         return Err(refuse("wrong_audience"));
     }
     let Ok(ClientId::Resource(id)) = claims.client_id.parse() else {
         return Err(refuse("not_a_resource"));
     };
-    authority.directory.load().resources.get(&id).cloned().ok_or_else(|| refuse("unknown_client"))
+    authority
+        .directory
+        .load()
+        .resources
+        .get(&id)
+        .cloned()
+        .ok_or_else(|| refuse("unknown_client"))
 }
 
 /// Verifies a token, or finds that its exact text was verified before; its time is checked either way.
@@ -112,18 +128,31 @@ fn verify(
     now: Timestamp,
 ) -> Result<Arc<VerifiedAccessToken>, TokenError> {
     if let Some(known) = authority.verified.get(token) {
-        return if known.expires_at() > now { Ok(known) } else { Err(TokenError::Expired) };
+        return if known.expires_at() > now {
+            Ok(known)
+        } else {
+            Err(TokenError::Expired)
+        };
     }
-    let expect = Expect { issuer: &snapshot.issuer, audience: None, now };
+    let expect = Expect {
+        issuer: &snapshot.issuer,
+        audience: None,
+        now,
+    };
     let verified = Arc::new(access_token::verify(token, &snapshot.token_keys, &expect)?);
-    authority.verified.insert(token.to_owned(), Arc::clone(&verified));
+    authority
+        .verified
+        .insert(token.to_owned(), Arc::clone(&verified));
     Ok(verified)
 }
 
 /// An assertion was used to introspect; recorded because it is used up.
 fn used(authority: &Authority, known: &KnownResource, now: Timestamp) -> Event {
     Event {
-        actor: Actor { id: known.resource.id.to_string(), kind: ActorKind::Resource },
+        actor: Actor {
+            id: known.resource.id.to_string(),
+            kind: ActorKind::Resource,
+        },
         agent: None,
         at: now,
         call: None,

@@ -18,7 +18,7 @@ use chancery_wire::metadata;
 use chancery_wire::oauth::{ErrorCode, Form, TokenResponse, TokenType};
 
 use crate::state::Authority;
-use crate::tokens::client::{self, Who};
+use crate::tokens::client::{self, FAILED, Who};
 use crate::tokens::mint::{Grant, Holder, Minted, mint};
 use crate::tokens::refusal::{self, Refusal};
 
@@ -71,19 +71,32 @@ async fn try_issue(
         "say with `resource` whom the token is for",
         "no_resource",
     ));
-    let resource = metadata::resource_uri(resource.map_err(|refused| refused.by(id))?).map_err(|_| {
-        Refusal::new(ErrorCode::InvalidTarget, "`resource` is not a resource identifier", "bad_resource").by(id)
-    })?;
+    let resource =
+        metadata::resource_uri(resource.map_err(|refused| refused.by(id))?).map_err(|_| {
+            Refusal::new(
+                ErrorCode::InvalidTarget,
+                "`resource` is not a resource identifier",
+                "bad_resource",
+            )
+            .by(id)
+        })?;
     let scope = form.fetch("scope");
     let jkt = proof.as_ref().map(VerifiedProof::jkt);
     let expires_at = now.after(authority.config.access_token_lifetime);
 
     let (minted, permit) = match &client.who {
         Who::Agent(known) => {
-            require_binding(authority, &snapshot, resource, jkt, now).map_err(|refused| refused.by(id))?;
+            require_binding(authority, &snapshot, resource, jkt, now)
+                .map_err(|refused| refused.by(id))?;
             let permit = decide(authority, &snapshot, known, resource, scope, now)
                 .map_err(|refused| refused.by(id))?;
-            let grant = Grant { holder: Holder::Agent(known), audience: resource, scope, jkt, expires_at };
+            let grant = Grant {
+                holder: Holder::Agent(known),
+                audience: resource,
+                scope,
+                jkt,
+                expires_at,
+            };
             let key = &authority.keys.load().access_token;
             let minted = mint(&snapshot, key, &grant, &*authority.entropy, now);
             (minted.map_err(|refused| refused.by(id))?, Some(permit))
@@ -100,16 +113,33 @@ async fn try_issue(
             }
             let holder = Holder::Resource(known.resource.id);
             let scope = Some(INTROSPECT);
-            let grant = Grant { holder, audience: resource, scope, jkt, expires_at };
+            let grant = Grant {
+                holder,
+                audience: resource,
+                scope,
+                jkt,
+                expires_at,
+            };
             let key = &authority.keys.load().access_token;
-            (mint(&snapshot, key, &grant, &*authority.entropy, now)?, None)
+            (
+                mint(&snapshot, key, &grant, &*authority.entropy, now)?,
+                None,
+            )
         }
     };
 
     let mut uses = vec![client.assertion];
-    uses.extend(proof.as_ref().map(|proof| client::once(proof.jti_hash(), proof.expires_at())));
+    uses.extend(
+        proof
+            .as_ref()
+            .map(|proof| client::once(proof.jti_hash(), proof.expires_at())),
+    );
     let event = issued(authority, &client.who, &minted, permit.as_ref(), now);
-    authority.journal.append_once(event, uses).await.map_err(|error| Refusal::from(error).by(id))?;
+    authority
+        .journal
+        .append_once(event, uses)
+        .await
+        .map_err(|error| Refusal::from(error).by(id))?;
     authority.sealing.bell.notify_one();
     // A stop that was committed while we wrote wins: what was made is void and does not leave (SI-12).
     if let Who::Agent(known) = &client.who {
@@ -119,12 +149,16 @@ async fn try_issue(
             known.live(now).is_ok() && minted.claims.jti.made_at() > known.not_before
         });
         if !is_live {
-            return Err(Refusal::new(ErrorCode::InvalidClient, "the client is not active", "stopped").by(id));
+            return Err(Refusal::new(ErrorCode::InvalidClient, FAILED, "stopped").by(id));
         }
     }
     Ok(TokenResponse {
         access_token: minted.token,
-        token_type: if jkt.is_some() { TokenType::DPoP } else { TokenType::Bearer },
+        token_type: if jkt.is_some() {
+            TokenType::DPoP
+        } else {
+            TokenType::Bearer
+        },
         expires_in: authority.config.access_token_lifetime.as_secs(),
         scope: minted.claims.scope,
     })
@@ -132,9 +166,16 @@ async fn try_issue(
 
 /// The form of a request, of the right content type.
 pub(crate) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Form, Refusal> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = content_type.and_then(|text| text.split(';').next()).unwrap_or("");
-    if !essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = content_type
+        .and_then(|text| text.split(';').next())
+        .unwrap_or("");
+    if !essence
+        .trim()
+        .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    {
         return Err(Refusal::new(
             ErrorCode::InvalidRequest,
             "the body must be `application/x-www-form-urlencoded`",
@@ -150,9 +191,17 @@ fn prove(
     headers: &HeaderMap,
     now: Timestamp,
 ) -> Result<Option<VerifiedProof>, Refusal> {
-    let invalid = |code| Refusal::new(ErrorCode::InvalidDpopProof, "the DPoP proof is not acceptable", code);
+    let invalid = |code| {
+        Refusal::new(
+            ErrorCode::InvalidDpopProof,
+            "the DPoP proof is not acceptable",
+            code,
+        )
+    };
     let mut proofs = headers.get_all("DPoP").iter();
-    let Some(proof) = proofs.next() else { return Ok(None) };
+    let Some(proof) = proofs.next() else {
+        return Ok(None);
+    };
     if proofs.next().is_some() {
         return Err(invalid("several_proofs"));
     }
@@ -175,7 +224,10 @@ fn prove(
         } else {
             "the DPoP proof is not acceptable"
         };
-        Refusal { nonce: true, ..Refusal::new(code, description, error.code()) }
+        Refusal {
+            nonce: true,
+            ..Refusal::new(code, description, error.code())
+        }
     })
 }
 
@@ -219,10 +271,16 @@ enum Target {
 fn find_resource(authority: &Authority, snapshot: &Snapshot, resource: &str) -> Option<Target> {
     let behind_gateway = resource.strip_prefix(snapshot.issuer.as_str());
     if let Some(name) = behind_gateway.and_then(|path| path.strip_prefix("/mcp/")) {
-        return snapshot.servers.get(name).map(|known| Target::Mcp(known.server.bearer_until));
+        return snapshot
+            .servers
+            .get(name)
+            .map(|known| Target::Mcp(known.server.bearer_until));
     }
     let directory = authority.directory.load();
-    directory.by_url.get(resource).map(|known| Target::Resource(known.resource.bearer_until))
+    directory
+        .by_url
+        .get(resource)
+        .map(|known| Target::Resource(known.resource.bearer_until))
 }
 
 fn decide(
@@ -233,18 +291,36 @@ fn decide(
     scope: Option<&str>,
     now: Timestamp,
 ) -> Result<Permit, Refusal> {
-    let scopes: Vec<&str> = scope.unwrap_or("").split(' ').filter(|scope| !scope.is_empty()).collect();
-    let question = Question::IssueToken { agent: &known.facts, resource, scopes: &scopes };
-    let decision = snapshot.policy.decide(authority.decision_id(now), &question);
+    let scopes: Vec<&str> = scope
+        .unwrap_or("")
+        .split(' ')
+        .filter(|scope| !scope.is_empty())
+        .collect();
+    let question = Question::IssueToken {
+        agent: &known.facts,
+        resource,
+        scopes: &scopes,
+    };
+    let decision = snapshot
+        .policy
+        .decide(authority.decision_id(now), &question);
     decision.into_permit().map_err(|_| {
         if known.live(now).is_err() {
             // The mint says the same to every inactive agent; policy must not give it away first (TOK-10).
-            return Refusal::new(ErrorCode::InvalidClient, "the client is not active", "principal_inactive");
+            return Refusal::new(ErrorCode::InvalidClient, FAILED, "principal_inactive");
         }
         if scopes.is_empty() {
-            Refusal::new(ErrorCode::AccessDenied, "policy does not permit this token", "policy_denies")
+            Refusal::new(
+                ErrorCode::AccessDenied,
+                "policy does not permit this token",
+                "policy_denies",
+            )
         } else {
-            Refusal::new(ErrorCode::InvalidScope, "policy does not permit this scope", "policy_denies")
+            Refusal::new(
+                ErrorCode::InvalidScope,
+                "policy does not permit this scope",
+                "policy_denies",
+            )
         }
     })
 }
@@ -263,12 +339,19 @@ fn issued(
     let claims = &minted.claims;
     let id: ClientId = who.id();
     Event {
-        actor: Actor { id: id.to_string(), kind },
+        actor: Actor {
+            id: id.to_string(),
+            kind,
+        },
         agent,
         at: now,
         call: None,
         decision: permit.map(|permit| DecisionFacts::from(permit.decision())),
-        facts: claims.scope.iter().map(|scope| ("scope".to_owned(), scope.clone())).collect(),
+        facts: claims
+            .scope
+            .iter()
+            .map(|scope| ("scope".to_owned(), scope.clone()))
+            .collect(),
         id: EventId::generate(now, &*authority.entropy),
         kind: EventKind::TokenIssued,
         outcome: "ok".to_owned(),

@@ -16,8 +16,11 @@ pub async fn authorization_server(State(authority): State<Arc<Authority>>) -> Re
     let issuer = &authority.config.issuer;
     let at = |path: &str| format!("{issuer}{path}");
     let snapshot = authority.current.load();
-    let mut resources: Vec<String> =
-        snapshot.servers.values().map(|known| known.resource.clone()).collect();
+    let mut resources: Vec<String> = snapshot
+        .servers
+        .values()
+        .map(|known| known.resource.clone())
+        .collect();
     resources.sort();
     let endpoints = Endpoints {
         authorization: &at("/oauth/authorize"),

@@ -8,6 +8,7 @@ use chancery_wire::access_token::{self, AgentClaims, Claims, Cnf};
 use chancery_wire::jwk::PrivateKey;
 use chancery_wire::oauth::ErrorCode;
 
+use crate::tokens::client::FAILED;
 use crate::tokens::refusal::Refusal;
 
 /// What a token is to be.
@@ -47,14 +48,19 @@ pub(crate) fn mint(
     now: Timestamp,
 ) -> Result<Minted, Refusal> {
     // One answer for every state in which an agent may not act (TOK-10).
-    let inactive = |code| Refusal::new(ErrorCode::InvalidClient, "the client is not active", code);
+    let inactive = |code| Refusal::new(ErrorCode::InvalidClient, FAILED, code);
     if snapshot.freshness.is_stale(now) {
         return Err(Refusal::unavailable());
     }
     let (id, agent) = match &grant.holder {
         Holder::Agent(known) => {
-            known.live(now).map_err(|_| inactive("principal_inactive"))?;
-            let (_, version) = known.agent.version.ok_or_else(|| inactive("principal_inactive"))?;
+            known
+                .live(now)
+                .map_err(|_| inactive("principal_inactive"))?;
+            let (_, version) = known
+                .agent
+                .version
+                .ok_or_else(|| inactive("principal_inactive"))?;
             let claims = AgentClaims {
                 id: None,
                 instance: None,
@@ -76,14 +82,20 @@ pub(crate) fn mint(
         exp: grant.expires_at.as_secs(),
         jti: TokenId::generate(now, entropy),
         scope: grant.scope.map(str::to_owned),
-        cnf: grant.jkt.map(|jkt| Cnf { jkt: jkt.to_owned() }),
+        cnf: grant.jkt.map(|jkt| Cnf {
+            jkt: jkt.to_owned(),
+        }),
         act: None,
         agent,
     };
     let token = access_token::sign(&claims, key);
     access_token::review(&token, &claims).map_err(|_| {
         tracing::error!("a token does not say what it was made to say; it was not issued");
-        Refusal::new(ErrorCode::ServerError, "the authority refused to issue", "review_failed")
+        Refusal::new(
+            ErrorCode::ServerError,
+            "the authority refused to issue",
+            "review_failed",
+        )
     })?;
     Ok(Minted { token, claims })
 }

@@ -29,12 +29,20 @@ pub(crate) struct Refusal {
 impl Refusal {
     /// A refusal of `code`, told as `error` with one sentence.
     pub(crate) fn new(error: ErrorCode, description: &'static str, code: &'static str) -> Self {
-        Self { error: OAuthError::new(error, description), code, claimed: None, nonce: false }
+        Self {
+            error: OAuthError::new(error, description),
+            code,
+            claimed: None,
+            nonce: false,
+        }
     }
 
     /// The same, by a client that claimed to be `client`.
     pub(crate) fn by(self, client: ClientId) -> Self {
-        Self { claimed: Some(client), ..self }
+        Self {
+            claimed: Some(client),
+            ..self
+        }
     }
 
     /// The record cannot be written, so nothing is issued.
@@ -49,16 +57,23 @@ impl Refusal {
 
 impl From<OAuthError> for Refusal {
     fn from(error: OAuthError) -> Self {
-        Self { error, code: error.code.name(), claimed: None, nonce: false }
+        Self {
+            error,
+            code: error.code.name(),
+            claimed: None,
+            nonce: false,
+        }
     }
 }
 
 impl From<AppendError> for Refusal {
     fn from(error: AppendError) -> Self {
         match error {
-            AppendError::Replayed => {
-                Self::new(ErrorCode::InvalidClient, "the client assertion was used before", "replayed")
-            }
+            AppendError::Replayed => Self::new(
+                ErrorCode::InvalidClient,
+                "the client assertion was used before",
+                "replayed",
+            ),
             AppendError::Full | AppendError::Unavailable => Self::unavailable(),
         }
     }
@@ -72,18 +87,28 @@ pub(crate) async fn answer(
     refusal: Refusal,
 ) -> Response {
     let recorded = record(authority, now, endpoint, &refusal).await;
-    let refusal = if recorded.is_ok() { refusal } else { Refusal::unavailable() };
+    let refusal = if recorded.is_ok() {
+        refusal
+    } else {
+        Refusal::unavailable()
+    };
     let status = StatusCode::from_u16(refusal.error.code.status())
         .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, Json(refusal.error)).into_response();
     no_store(response.headers_mut());
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     if status == StatusCode::UNAUTHORIZED {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    if refusal.nonce && let Ok(nonce) = HeaderValue::from_str(&authority.nonces.issue(now)) {
+    if refusal.nonce
+        && let Ok(nonce) = HeaderValue::from_str(&authority.nonces.issue(now))
+    {
         response.headers_mut().insert("DPoP-Nonce", nonce);
     }
     response
@@ -105,7 +130,9 @@ async fn record(
     if refusal.error.code == ErrorCode::UseDpopNonce {
         return Ok(());
     }
-    let Some(suppressed) = authority.refusals.admit(now) else { return Ok(()) };
+    let Some(suppressed) = authority.refusals.admit(now) else {
+        return Ok(());
+    };
     let mut facts = BTreeMap::from([
         ("endpoint".to_owned(), endpoint.to_owned()),
         ("error".to_owned(), refusal.error.code.name().to_owned()),
@@ -118,7 +145,10 @@ async fn record(
         facts.insert("not_recorded_before".to_owned(), suppressed.to_string());
     }
     let event = Event {
-        actor: Actor { id: String::new(), kind: ActorKind::Unknown },
+        actor: Actor {
+            id: String::new(),
+            kind: ActorKind::Unknown,
+        },
         agent: None,
         at: now,
         call: None,

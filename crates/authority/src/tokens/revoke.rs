@@ -83,9 +83,17 @@ async fn try_revoke(
         token: None,
         traceparent: None,
     };
-    authority.journal.append_once(event.clone(), vec![client.assertion]).await.map_err(Refusal::from)?;
+    authority
+        .journal
+        .append_once(event.clone(), vec![client.assertion])
+        .await
+        .map_err(Refusal::from)?;
 
-    let expect = Expect { issuer: &snapshot.issuer, audience: None, now };
+    let expect = Expect {
+        issuer: &snapshot.issuer,
+        audience: None,
+        now,
+    };
     let Ok(verified) = access_token::verify(token, &snapshot.token_keys, &expect) else {
         return Ok(());
     };
@@ -101,7 +109,9 @@ async fn try_revoke(
         event.id = EventId::generate(now, &*authority.entropy);
         event.kind = EventKind::TokenRevoked;
         event.token = Some(facts(claims));
-        refresh::commit(authority, tx, event, Vec::new()).await.map(drop)
+        refresh::commit(authority, tx, event, Vec::new())
+            .await
+            .map(drop)
     };
     write.await.map_err(|_: Error| Refusal::unavailable())
 }
@@ -123,7 +133,7 @@ fn facts(claims: &Claims) -> TokenFacts {
 /// `POST /v1/tokens/revoke`: by the token or its id, with a receipt.
 pub async fn administer(ctx: Ctx, Body(body): Body<RevokeToken>) -> Result<Json<Stopped>, Error> {
     let reason = Reason::parse(&body.reason).map_err(|error| Error::Invalid(error.to_string()))?;
-    let permit = ctx.authorize(Action::TokenRevoke, Target::Authority).await?;
+    let permit = ctx.authorize(Action::TokenRevoke, Target::Authority)?;
     let (jti, expires_at, token) = identify(&ctx, &body)?;
     let mut tx = ctx.begin().await?;
     if !revocations::insert(&mut tx, jti, expires_at, ctx.now).await? {
@@ -157,9 +167,18 @@ fn identify(
     match (&body.token, body.jti) {
         (Some(token), None) => {
             let snapshot = ctx.authority.current.load();
-            let expect = Expect { issuer: &snapshot.issuer, audience: None, now: ctx.now };
-            let verified = access_token::verify(token, &snapshot.token_keys, &expect)
-                .map_err(|error| Error::Invalid(format!("that is no live token of this authority: {}", error.code())))?;
+            let expect = Expect {
+                issuer: &snapshot.issuer,
+                audience: None,
+                now: ctx.now,
+            };
+            let verified =
+                access_token::verify(token, &snapshot.token_keys, &expect).map_err(|error| {
+                    Error::Invalid(format!(
+                        "that is no live token of this authority: {}",
+                        error.code()
+                    ))
+                })?;
             let claims = verified.claims();
             Ok((claims.jti, kept_until(claims), Some(facts(claims))))
         }
