@@ -1,7 +1,6 @@
 //! The context of one request to `/v1`: who asks, when, and the two doors that every act passes,
 //! [`Ctx::authorize`] and [`Ctx::commit`].
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -10,7 +9,6 @@ use axum::http::{HeaderMap, header};
 use chancery_model::action::Action;
 use chancery_model::decision::Permit;
 use chancery_model::event::{Actor, ActorKind, DecisionFacts, Event, EventKind};
-use chancery_model::id::EventId;
 use chancery_model::time::Timestamp;
 use chancery_policy::{AdminFacts, Question, Target, TargetFacts};
 use chancery_store::tx::{Committed, Tx};
@@ -163,19 +161,13 @@ impl Ctx {
     /// An event of this request; the kind says what happened, the caller did it.
     pub fn event(&self, kind: EventKind) -> Event {
         Event {
-            actor: self.caller.actor(),
-            agent: None,
-            at: self.now,
-            call: None,
-            decision: None,
-            facts: BTreeMap::new(),
-            id: EventId::generate(self.now, &*self.authority.entropy),
-            kind,
-            outcome: "ok".to_owned(),
-            reason: None,
-            subject: None,
-            token: None,
             traceparent: self.traceparent.clone(),
+            ..Event::new(
+                kind,
+                self.caller.actor(),
+                self.now,
+                &*self.authority.entropy,
+            )
         }
     }
 

@@ -7,7 +7,6 @@ use chancery_gateway::snapshot::{Freshness, Snapshot};
 use chancery_gateway::upstream::Reach;
 use chancery_model::entropy::Entropy;
 use chancery_model::event::{Actor, ActorKind, Event, EventKind};
-use chancery_model::id::EventId;
 use chancery_model::secret::Secret;
 use chancery_model::time::{Clock, Timestamp};
 use chancery_policy::Snapshot as PolicySnapshot;
@@ -201,22 +200,13 @@ fn created(purpose: Purpose, kid: &str, world: &World, now: Timestamp) -> Event 
 }
 
 fn event(kind: EventKind, world: &World, now: Timestamp) -> Event {
-    Event {
-        actor: Actor {
+    Event::new(
+        kind,
+        Actor {
             id: String::new(),
             kind: ActorKind::Authority,
         },
-        agent: None,
-        at: now,
-        call: None,
-        decision: None,
-        facts: Default::default(),
-        id: EventId::generate(now, &*world.entropy),
-        kind,
-        outcome: "ok".to_owned(),
-        reason: None,
-        subject: None,
-        token: None,
-        traceparent: None,
-    }
+        now,
+        &*world.entropy,
+    )
 }

@@ -13,7 +13,6 @@ use axum::routing::{delete, get, post, put};
 use chancery_api::openapi;
 use chancery_model::document::Document;
 use chancery_model::event::{Actor, ActorKind, Event, EventKind};
-use chancery_model::id::EventId;
 use chancery_model::time::Timestamp;
 use chancery_wire::json;
 
@@ -282,27 +281,22 @@ fn stranger(authority: &Authority, status: StatusCode, suppressed: u64, now: Tim
         facts.insert("not_recorded_before".to_owned(), suppressed.to_string());
     }
     Event {
-        actor: Actor {
-            id: String::new(),
-            kind: ActorKind::Unknown,
-        },
-        agent: None,
-        at: now,
-        call: None,
-        decision: None,
         facts,
-        id: EventId::generate(now, &*authority.entropy),
-        kind: EventKind::RequestRefused,
         outcome: if is_unauthenticated {
             "unauthenticated"
         } else {
             "foreign_origin"
         }
         .to_owned(),
-        reason: None,
-        subject: None,
-        token: None,
-        traceparent: None,
+        ..Event::new(
+            EventKind::RequestRefused,
+            Actor {
+                id: String::new(),
+                kind: ActorKind::Unknown,
+            },
+            now,
+            &*authority.entropy,
+        )
     }
 }
 

@@ -15,8 +15,7 @@ fn main() {
     eprintln!("Starting ({era})...");
     println!("this line is no message");
     let mut initialized = false;
-    for line in std::io::stdin().lock().lines() {
-        let Ok(line) = line else { return };
+    while let Some(line) = hear() {
         let Ok(message) = serde_json::from_str::<Value>(&line) else {
             continue;
         };
@@ -81,9 +80,7 @@ fn call(params: &Value) -> Value {
         }
         "question" => {
             say(&json!({"jsonrpc": "2.0", "id": "q", "method": "roots/list"}));
-            let mut answer = String::new();
-            let _ = std::io::stdin().lock().read_line(&mut answer);
-            answer.trim().to_owned()
+            hear().unwrap_or_default()
         }
         _ => std::process::exit(1),
     };
@@ -92,6 +89,13 @@ fn call(params: &Value) -> Value {
 
 fn result(result: Value) -> Value {
     json!({ "result": result })
+}
+
+/// The next line; `None` when there is nobody to listen to any more.
+fn hear() -> Option<String> {
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line).ok()?;
+    (read > 0).then(|| line.trim().to_owned())
 }
 
 fn say(message: &Value) {

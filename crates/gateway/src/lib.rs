@@ -1,4 +1,12 @@
 //! The enforcement point in front of MCP servers.
+//!
+//! An agent calls tools only through here: the call is parsed once, its caller recognised, its arguments
+//! checked against what a person accepted, decided on one immutable snapshot, recorded, and only then
+//! forwarded, written anew from the values that were judged. Nothing here reaches a database; no inbound
+//! credential goes out; whatever is uncertain is refused. Both sides may speak either era of MCP.
+//!
+//! Start reading at [`gateway`] for the parts and routes, then follow a request through `line` and
+//! `call`; `upstream` is the far side. README.md has the choices that the protocol leaves open.
 
 pub mod accept;
 mod address;

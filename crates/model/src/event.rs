@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decision::{Decision, Effect, ReasonCode};
 use crate::digest::Digest;
+use crate::entropy::Entropy;
 use crate::id::{AgentId, DecisionId, EventId, OwnerId, TokenId};
 use crate::time::Timestamp;
 
@@ -255,13 +256,29 @@ pub struct DecisionFacts {
     pub snapshot: u64,
 }
 
+/// The most policies that the record names for one decision.
+const MOST_POLICIES: usize = 64;
+/// The longest text of a fact or a reason in the record, in bytes.
+const LONGEST_TEXT: usize = 4_000;
+/// The longest event: an entry of the log is at most this long (C2SP tlog-tiles).
+pub const LONGEST_EVENT: usize = 65_535;
+
 impl From<&Decision> for DecisionFacts {
     fn from(decision: &Decision) -> Self {
+        let mut policies = decision.policies.clone();
+        if let Some(more) = policies
+            .len()
+            .checked_sub(MOST_POLICIES)
+            .filter(|more| *more > 0)
+        {
+            policies.truncate(MOST_POLICIES);
+            policies.push(format!("… and {more} more"));
+        }
         Self {
+            policies,
             code: decision.code,
             effect: decision.effect,
             id: decision.id,
-            policies: decision.policies.clone(),
             reason: decision.reason.clone(),
             snapshot: decision.snapshot,
         }
@@ -284,6 +301,38 @@ pub struct TokenFacts {
 }
 
 impl Event {
+    /// An event of `kind` that went well, with nothing but who and when.
+    pub fn new(kind: EventKind, actor: Actor, now: Timestamp, entropy: &dyn Entropy) -> Self {
+        Self {
+            actor,
+            agent: None,
+            at: now,
+            call: None,
+            decision: None,
+            facts: Default::default(),
+            id: EventId::generate(now, entropy),
+            kind,
+            outcome: "ok".to_owned(),
+            reason: None,
+            subject: None,
+            token: None,
+            traceparent: None,
+        }
+    }
+
+    /// The event with texts of others cut to what an entry can hold; a cut is marked (AUD-06).
+    pub fn bounded(mut self) -> Self {
+        let texts = self.facts.values_mut().chain(&mut self.reason);
+        texts
+            .chain(
+                self.decision
+                    .iter_mut()
+                    .map(|decision| &mut decision.reason),
+            )
+            .for_each(cut);
+        self
+    }
+
     /// The canonical JSON of the event: the entry that the log's leaf hash covers.
     pub fn to_canonical_json(&self) -> String {
         // Serialising to a String fails only for maps with keys that are not texts; there are none.
@@ -291,10 +340,28 @@ impl Event {
     }
 }
 
+fn cut(text: &mut String) {
+    if text.len() > LONGEST_TEXT {
+        let all = text.len();
+        text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+        text.push_str(&format!("… [cut from {all} bytes]"));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn aud_06_a_long_text_is_cut_and_says_so() {
+        let mut event = event("plain");
+        event.reason = Some("é".repeat(50_000));
+        let bounded = event.bounded();
+        let reason = bounded.reason.as_deref().expect("a reason");
+        assert!(reason.ends_with("… [cut from 100000 bytes]"), "{reason}");
+        assert!(bounded.to_canonical_json().len() < LONGEST_EVENT);
+    }
 
     fn event(text: &str) -> Event {
         Event {

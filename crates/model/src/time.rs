@@ -62,4 +62,9 @@ impl Timestamp {
 pub trait Clock: Send + Sync {
     /// The present moment; never earlier than one it gave before (SI-14).
     fn now(&self) -> Timestamp;
+
+    /// What the machine's own clock says, when it has leapt away from the time that passed (TIME-01, TIME-02).
+    fn anomaly(&self) -> Option<Timestamp> {
+        None
+    }
 }

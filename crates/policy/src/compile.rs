@@ -13,7 +13,7 @@ use crate::diagnose::{CompileError, Diagnostic};
 use crate::external::External;
 use crate::input_schema;
 use crate::limits;
-use crate::request::{Act, Tool};
+use crate::request::{Act, LastMoment, Tool};
 use crate::rules::{PolicySummary, Rules};
 use crate::schema;
 use crate::shape::Fields;
@@ -49,6 +49,7 @@ pub struct Snapshot {
     pub(crate) issue_token: Act,
     pub(crate) administration: BTreeMap<Action, Act>,
     pub(crate) external: External,
+    pub(crate) moment: LastMoment,
 }
 
 impl Snapshot {
@@ -111,6 +112,7 @@ impl Snapshot {
             issue_token: own("issue_token"),
             administration: ALL.map(|action| (action, own(action.name()))).into(),
             external: External::read(&fragments, schema, &actions),
+            moment: LastMoment::default(),
             rules,
         })
     }

@@ -20,7 +20,7 @@ const MAX_OPERATORS: usize = 1_000;
 const MAX_BRANCHES: usize = 8;
 
 /// Enough for the deepest statement in an unoptimised build, several times over.
-const STACK: usize = 256 << 20;
+const STACK: usize = 128 << 20;
 
 /// Refuses texts that nest too deep.
 pub(crate) fn check(sources: &[PolicySource<'_>]) -> Result<(), CompileError> {

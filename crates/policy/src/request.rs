@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
+use std::sync::{PoisonError, RwLock};
 
 use cedar_policy::entities_errors::EntitiesError;
 use cedar_policy::{Context, Entities, Entity, EntityUid, Request, RestrictedExpression};
@@ -64,6 +65,29 @@ impl Act {
             uid: &self.uid,
             ancestors: &self.ancestors,
         }
+    }
+}
+
+/// The last moment that was asked about, in whole seconds: the engine takes longer to make one than
+/// to make all the rest of a request, and most requests of a second share it.
+#[derive(Debug, Default)]
+pub(crate) struct LastMoment(RwLock<Option<(i64, RestrictedExpression)>>);
+
+impl LastMoment {
+    fn at(&self, now: Timestamp) -> Result<RestrictedExpression, Refusal> {
+        let second = now.as_secs();
+        // A panic while the lock was held cannot leave half a value.
+        let last = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        match last.as_ref() {
+            Some((known, moment)) if *known == second => return Ok(moment.clone()),
+            Some(_) | None => drop(last),
+        }
+        let mut text = String::with_capacity(20);
+        write!(text, "{}", DateTime(Timestamp::from_secs(second))).map_err(|_| inexpressible())?;
+        let moment = RestrictedExpression::new_datetime(text);
+        let mut last = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *last = Some((second, moment.clone()));
+        Ok(moment)
     }
 }
 
@@ -206,7 +230,7 @@ impl Snapshot {
         let args = RestrictedExpression::new_record(args).map_err(|_| inexpressible())?;
         let untyped = untyped.into_iter().map(RestrictedExpression::new_string);
         let context = vec![
-            ("now".to_owned(), moment(context.now)?),
+            ("now".to_owned(), self.moment.at(context.now)?),
             (
                 "sender_constrained".to_owned(),
                 RestrictedExpression::new_bool(context.sender_constrained),
@@ -247,7 +271,7 @@ impl Snapshot {
             return Err(Refusal::invalid(reason));
         }
         let context = vec![
-            ("now".to_owned(), moment(target.now)?),
+            ("now".to_owned(), self.moment.at(target.now)?),
             (
                 "widens".to_owned(),
                 RestrictedExpression::new_bool(target.widens),
@@ -332,13 +356,6 @@ fn store(entities: impl IntoIterator<Item = Entity>) -> Result<Entities, Refusal
 
 fn text(text: &str) -> RestrictedExpression {
     RestrictedExpression::new_string(text.to_owned())
-}
-
-/// A moment, in whole seconds.
-fn moment(now: Timestamp) -> Result<RestrictedExpression, Refusal> {
-    let mut text = String::with_capacity(20);
-    write!(text, "{}", DateTime(now)).map_err(|_| inexpressible())?;
-    Ok(RestrictedExpression::new_datetime(text))
 }
 
 pub(crate) fn inexpressible() -> Refusal {

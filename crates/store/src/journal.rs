@@ -4,6 +4,8 @@
 //! asked during the one before, and nobody flushes alone. An answer comes only after the flush.
 
 use chancery_model::event::Event;
+use chancery_model::id::EventId;
+use chancery_model::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::connect::Store;
@@ -23,7 +25,9 @@ pub struct Journal {
 }
 
 struct Waiting {
-    event: Event,
+    id: EventId,
+    at: Timestamp,
+    line: String,
     uses: Vec<OneTime>,
     answer: oneshot::Sender<Result<(), AppendError>>,
 }
@@ -37,6 +41,9 @@ pub enum AppendError {
     /// More events wait than the journal holds; try later.
     #[error("the journal is full")]
     Full,
+    /// The event is longer than an entry of the log may be.
+    #[error("the event is too large")]
+    TooLarge,
     /// The database cannot write.
     #[error("the record cannot be written")]
     Unavailable,
@@ -62,8 +69,12 @@ impl Journal {
 
     async fn enqueue(&self, event: Event, uses: Vec<OneTime>) -> Result<(), AppendError> {
         let (answer, answered) = oneshot::channel();
+        let (id, at) = (event.id, event.at);
+        let line = outbox::line(event).map_err(|_| AppendError::TooLarge)?;
         let waiting = Waiting {
-            event,
+            id,
+            at,
+            line,
             uses,
             answer,
         };
@@ -134,16 +145,16 @@ async fn write(
                 return Err(AppendError::Replayed);
             }
             if first.is_none() {
-                first = Some(&waiting.event);
+                first = Some((waiting.id, waiting.at));
             } else {
                 lines.push('\n');
             }
-            lines.push_str(&waiting.event.to_canonical_json());
+            lines.push_str(&waiting.line);
             Ok(())
         })
         .collect();
-    if let Some(first) = first {
-        outbox::append_lines(&mut tx, &first.id.to_string(), first.at.as_micros(), &lines).await?;
+    if let Some((id, at)) = first {
+        outbox::append_lines(&mut tx, id, at, &lines).await?;
     }
     tx.end().await?;
     Ok(answers)

@@ -3,7 +3,9 @@
 //! A row's key is the id of its first event, so rows sort by time; they are deleted by key once
 //! sealed, so a row that commits late is never passed over.
 
-use chancery_model::event::Event;
+use chancery_model::event::{Event, LONGEST_EVENT};
+use chancery_model::id::EventId;
+use chancery_model::time::Timestamp;
 
 use crate::connect::Store;
 use crate::error::StoreError;
@@ -20,29 +22,34 @@ pub struct Batch {
 }
 
 /// Adds `events` as one row.
-pub(crate) async fn append(tx: &mut Tx, events: &[Event]) -> Result<(), StoreError> {
-    let Some(first) = events.first() else {
+pub(crate) async fn append(tx: &mut Tx, events: Vec<Event>) -> Result<(), StoreError> {
+    let Some((id, at)) = events.first().map(|first| (first.id, first.at)) else {
         return Ok(());
     };
-    let lines: Vec<String> = events.iter().map(Event::to_canonical_json).collect();
-    append_lines(
-        tx,
-        &first.id.to_string(),
-        first.at.as_micros(),
-        &lines.join("\n"),
-    )
-    .await
+    let lines: Vec<String> = events.into_iter().map(line).collect::<Result<_, _>>()?;
+    append_lines(tx, id, at, &lines.join("\n")).await
+}
+
+/// An event as an entry of the log; refused when the log could not hold it, so that it never gets there.
+pub(crate) fn line(event: Event) -> Result<String, StoreError> {
+    let line = event.bounded().to_canonical_json();
+    if line.len() > LONGEST_EVENT {
+        Err(StoreError::Constraint)
+    } else {
+        Ok(line)
+    }
 }
 
 /// Adds canonical events, one a line, as one row.
 pub(crate) async fn append_lines(
     tx: &mut Tx,
-    id: &str,
-    recorded_at: i64,
+    first: EventId,
+    recorded_at: Timestamp,
     lines: &str,
 ) -> Result<(), StoreError> {
     let sql = "INSERT INTO outbox (id, recorded_at, entries) VALUES ($1, $2, $3)";
-    tx.execute(sql, params![id, recorded_at, lines]).await?;
+    tx.execute(sql, params![first.to_string(), recorded_at, lines])
+        .await?;
     Ok(())
 }
 

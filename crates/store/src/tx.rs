@@ -57,11 +57,12 @@ impl Tx {
     pub async fn commit(mut self, first: Event, more: Vec<Event>) -> Result<Committed, StoreError> {
         let number = self.bump().await?;
         let events: Vec<Event> = std::iter::once(first).chain(more).collect();
-        outbox::append(&mut self, &events).await?;
+        let ids = events.iter().map(|event| event.id).collect();
+        outbox::append(&mut self, events).await?;
         self.end().await?;
         Ok(Committed {
             number,
-            events: events.iter().map(|event| event.id).collect(),
+            events: ids,
         })
     }
 

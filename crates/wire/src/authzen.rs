@@ -288,6 +288,7 @@ fn properties(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vectors;
     use proptest::prelude::*;
 
     fn question() -> Value {
@@ -451,15 +452,9 @@ mod tests {
     /// The certification scenario: what it asks parses, what it calls malformed does not.
     #[test]
     fn the_certification_scenario_parses_as_it_says() {
-        let folder = std::env::var("CHANCERY_VECTORS").unwrap_or_else(|_| {
-            concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors").to_owned()
-        });
-        let path = format!("{folder}/authzen/certification-scenario-1_0.json");
-        let Ok(text) = std::fs::read_to_string(path) else {
-            println!("vectors absent: not run");
+        let Some(scenario) = vectors::file("authzen", "certification-scenario-1_0.json") else {
             return;
         };
-        let scenario: Value = serde_json::from_str(&text).expect("JSON");
         let (mut parsed, mut refused, mut skipped) = (0, 0, 0);
         for case in scenario["cases"].as_array().expect("cases") {
             let id = case["id"].as_str().expect("an id");

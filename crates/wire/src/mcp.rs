@@ -114,7 +114,7 @@ pub struct RpcError {
     /// One plain sentence.
     pub message: String,
     /// Details for machines.
-    pub data: Option<Value>,
+    pub data: Option<Box<Value>>,
 }
 
 impl RpcError {
@@ -129,7 +129,7 @@ impl RpcError {
 
     /// The same error with details.
     pub fn with_data(mut self, data: Value) -> Self {
-        self.data = Some(data);
+        self.data = Some(Box::new(data));
         self
     }
 
@@ -139,7 +139,7 @@ impl RpcError {
         error.insert("code".to_owned(), self.code.into());
         error.insert("message".to_owned(), self.message.as_str().into());
         if let Some(data) = &self.data {
-            error.insert("data".to_owned(), data.clone());
+            error.insert("data".to_owned(), Value::clone(data));
         }
         json!({"jsonrpc": "2.0", "id": id.map_or(Value::Null, Id::to_value), "error": error})
     }
@@ -250,7 +250,7 @@ pub fn parse_from_server(message: Value) -> Option<FromServer> {
         (None, Some(Value::Object(error))) => Err(RpcError {
             code: error.get("code").and_then(Value::as_i64)?,
             message: error.get("message")?.as_str()?.to_owned(),
-            data: error.get("data").cloned(),
+            data: error.get("data").cloned().map(Box::new),
         }),
         _ => return None,
     };

@@ -183,6 +183,9 @@ pub fn well_known(kind: WellKnown, url: &str) -> Result<String, InvalidResource>
     Ok(format!("{origin}{}{path}", kind.path()))
 }
 
+/// The longest resource identifier: it is in every token and every event about one.
+const LONGEST_RESOURCE: usize = 2_048;
+
 /// The text is no resource identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -196,6 +199,9 @@ pub struct InvalidResource;
 /// Audiences are compared byte by byte, so a text that a URL parser would print differently (another
 /// case, a default port, dots, tabs) is refused here rather than changed.
 pub fn resource_uri(text: &str) -> Result<&str, InvalidResource> {
+    if text.len() > LONGEST_RESOURCE {
+        return Err(InvalidResource);
+    }
     let url = url::Url::parse(text).map_err(|_| InvalidResource)?;
     let has_user = !url.username().is_empty() || url.password().is_some();
     let is_web = matches!(url.scheme(), "http" | "https") && url.has_host();

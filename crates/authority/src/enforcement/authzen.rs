@@ -2,7 +2,6 @@
 //!
 //! About a registered agent only the registry is believed: what the asker says of it is not looked at (POL-09).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -14,7 +13,7 @@ use chancery_gateway::snapshot::Snapshot;
 use chancery_model::action::Action;
 use chancery_model::decision::{Decision, Effect};
 use chancery_model::event::{Actor, ActorKind, CallFacts, DecisionFacts, Event, EventKind};
-use chancery_model::id::{AgentId, EventId};
+use chancery_model::id::AgentId;
 use chancery_model::time::Timestamp;
 use chancery_policy::{CallContext, EntityRef, ExternalAction, Question, Target};
 use chancery_wire::authzen::{self, Answer, Answers, Evaluation, Evaluations, InvalidEvaluation};
@@ -236,12 +235,10 @@ fn made(
     let args_digest = json::digest(&Value::Object(question.context.clone())).ok();
     let short = |text: &str| text.chars().take(256).collect::<String>();
     Event {
-        actor: asker.clone(),
         agent: (question.subject.kind == "agent")
             .then(|| find(snapshot, question))
             .flatten()
             .map(|known| known.recorded.clone()),
-        at: now,
         call: Some(CallFacts {
             action: short(&question.action.name),
             args_digest,
@@ -253,23 +250,23 @@ fn made(
             tool: None,
         }),
         decision: Some(DecisionFacts::from(decision)),
-        facts: BTreeMap::new(),
-        id: EventId::generate(now, &*authority.entropy),
-        kind: EventKind::DecisionMade,
         outcome: if decision.effect == Effect::Permit {
             "permit"
         } else {
             "deny"
         }
         .to_owned(),
-        reason: None,
         subject: Some(format!(
             "{}/{}",
             short(&question.subject.kind),
             short(&question.subject.id)
         )),
-        token: None,
-        traceparent: None,
+        ..Event::new(
+            EventKind::DecisionMade,
+            asker.clone(),
+            now,
+            &*authority.entropy,
+        )
     }
 }
 

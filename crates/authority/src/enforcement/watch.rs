@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chancery_model::event::{Actor, ActorKind, Event, EventKind};
+use chancery_model::time::Timestamp;
+use chancery_store::one_time;
+
 use crate::error::Error;
 use crate::refresh;
 use crate::state::Authority;
-use chancery_store::one_time;
+use crate::text::rfc3339;
 
 /// How often the number of the last change is read.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -16,11 +20,18 @@ const ROUNDS_PER_REFRESH: u32 = 60;
 /// Follows the database until the process ends.
 pub(crate) async fn keep_current(authority: Arc<Authority>) {
     let mut round = 0;
+    let mut is_anomalous = false;
     loop {
         tokio::time::sleep(PERIOD).await;
         round += 1;
+        // While the machine's clock is not believed nothing is marked as current, so everything is soon refused.
+        let anomaly = authority.clock.anomaly();
+        if let Some(wall) = anomaly.filter(|_| !is_anomalous) {
+            record_anomaly(&authority, wall).await;
+        }
+        is_anomalous = anomaly.is_some();
         let is_due = round % ROUNDS_PER_REFRESH == 0;
-        if let Err(error) = look(&authority, is_due).await {
+        if !is_anomalous && let Err(error) = look(&authority, is_due).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "the database cannot be followed"
@@ -42,4 +53,26 @@ async fn look(authority: &Authority, is_due: bool) -> Result<(), Error> {
     }
     authority.freshness.mark(now);
     Ok(())
+}
+
+/// The machine's clock leapt: recorded once per leap (AUD-04).
+async fn record_anomaly(authority: &Authority, wall: Timestamp) {
+    let now = authority.clock.now();
+    tracing::error!("the machine's clock leapt; calls are refused until it is right again");
+    let event = Event {
+        facts: [("machine_clock".to_owned(), rfc3339(wall))].into(),
+        outcome: "clock_anomaly".to_owned(),
+        ..Event::new(
+            EventKind::ClockAnomaly,
+            Actor {
+                id: String::new(),
+                kind: ActorKind::Authority,
+            },
+            now,
+            &*authority.entropy,
+        )
+    };
+    if authority.journal.append(event).await.is_err() {
+        tracing::error!("the leap of the clock could not be recorded");
+    }
 }

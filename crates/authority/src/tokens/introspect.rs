@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use chancery_gateway::snapshot::Snapshot;
 use chancery_model::event::{Actor, ActorKind, Event, EventKind};
-use chancery_model::id::{ClientId, EventId};
+use chancery_model::id::ClientId;
 use chancery_model::time::Timestamp;
 use chancery_wire::access_token::{self, Expect, TokenError, VerifiedAccessToken};
 use chancery_wire::oauth::{self, Credential, ErrorCode, Introspection};
@@ -149,21 +149,15 @@ fn verify(
 /// An assertion was used to introspect; recorded because it is used up.
 fn used(authority: &Authority, known: &KnownResource, now: Timestamp) -> Event {
     Event {
-        actor: Actor {
-            id: known.resource.id.to_string(),
-            kind: ActorKind::Resource,
-        },
-        agent: None,
-        at: now,
-        call: None,
-        decision: None,
         facts: [("endpoint".to_owned(), "introspect".to_owned())].into(),
-        id: EventId::generate(now, &*authority.entropy),
-        kind: EventKind::ClientAuthenticated,
-        outcome: "ok".to_owned(),
-        reason: None,
-        subject: None,
-        token: None,
-        traceparent: None,
+        ..Event::new(
+            EventKind::ClientAuthenticated,
+            Actor {
+                id: known.resource.id.to_string(),
+                kind: ActorKind::Resource,
+            },
+            now,
+            &*authority.entropy,
+        )
     }
 }

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use chancery_gateway::snapshot::{KnownAgent, Snapshot};
 use chancery_model::decision::Permit;
 use chancery_model::event::{Actor, ActorKind, DecisionFacts, Event, EventKind, TokenFacts};
-use chancery_model::id::{ClientId, EventId};
+use chancery_model::id::ClientId;
 use chancery_model::time::Timestamp;
 use chancery_policy::Question;
 use chancery_wire::dpop::{self, NonceRule, VerifiedProof};
@@ -339,30 +339,27 @@ fn issued(
     let claims = &minted.claims;
     let id: ClientId = who.id();
     Event {
-        actor: Actor {
-            id: id.to_string(),
-            kind,
-        },
         agent,
-        at: now,
-        call: None,
         decision: permit.map(|permit| DecisionFacts::from(permit.decision())),
         facts: claims
             .scope
             .iter()
             .map(|scope| ("scope".to_owned(), scope.clone()))
             .collect(),
-        id: EventId::generate(now, &*authority.entropy),
-        kind: EventKind::TokenIssued,
-        outcome: "ok".to_owned(),
-        reason: None,
-        subject: None,
         token: Some(TokenFacts {
             audience: claims.aud.clone(),
             expires_at: claims.exp,
             jkt: claims.cnf.as_ref().map(|cnf| cnf.jkt.clone()),
             jti: claims.jti,
         }),
-        traceparent: None,
+        ..Event::new(
+            EventKind::TokenIssued,
+            Actor {
+                id: id.to_string(),
+                kind,
+            },
+            now,
+            &*authority.entropy,
+        )
     }
 }

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chancery_model::event::{Actor, ActorKind, Event, EventKind};
-use chancery_model::id::{ClientId, EventId};
+use chancery_model::id::ClientId;
 use chancery_model::time::Timestamp;
 use chancery_store::journal::AppendError;
 use chancery_wire::oauth::{ErrorCode, OAuthError};
@@ -74,7 +74,9 @@ impl From<AppendError> for Refusal {
                 "the client assertion was used before",
                 "replayed",
             ),
-            AppendError::Full | AppendError::Unavailable => Self::unavailable(),
+            AppendError::Full | AppendError::TooLarge | AppendError::Unavailable => {
+                Self::unavailable()
+            }
         }
     }
 }
@@ -145,22 +147,17 @@ async fn record(
         facts.insert("not_recorded_before".to_owned(), suppressed.to_string());
     }
     let event = Event {
-        actor: Actor {
-            id: String::new(),
-            kind: ActorKind::Unknown,
-        },
-        agent: None,
-        at: now,
-        call: None,
-        decision: None,
         facts,
-        id: EventId::generate(now, &*authority.entropy),
-        kind: EventKind::TokenRefused,
         outcome: refusal.code.to_owned(),
-        reason: None,
-        subject: None,
-        token: None,
-        traceparent: None,
+        ..Event::new(
+            EventKind::TokenRefused,
+            Actor {
+                id: String::new(),
+                kind: ActorKind::Unknown,
+            },
+            now,
+            &*authority.entropy,
+        )
     };
     authority.journal.append(event).await
 }

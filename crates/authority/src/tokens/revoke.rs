@@ -60,28 +60,23 @@ async fn try_revoke(
     let token = form.require("token", "`token` is missing")?;
     let id = client.who.id();
     let mut event = Event {
-        actor: Actor {
-            id: id.to_string(),
-            kind: match client.who {
-                Who::Agent(_) => ActorKind::Agent,
-                Who::Resource(_) => ActorKind::Resource,
-            },
-        },
         agent: match &client.who {
             Who::Agent(known) => Some(known.recorded.clone()),
             Who::Resource(_) => None,
         },
-        at: now,
-        call: None,
-        decision: None,
         facts: BTreeMap::from([("endpoint".to_owned(), "revoke".to_owned())]),
-        id: EventId::generate(now, &*authority.entropy),
-        kind: EventKind::ClientAuthenticated,
-        outcome: "ok".to_owned(),
-        reason: None,
-        subject: None,
-        token: None,
-        traceparent: None,
+        ..Event::new(
+            EventKind::ClientAuthenticated,
+            Actor {
+                id: id.to_string(),
+                kind: match client.who {
+                    Who::Agent(_) => ActorKind::Agent,
+                    Who::Resource(_) => ActorKind::Resource,
+                },
+            },
+            now,
+            &*authority.entropy,
+        )
     };
     authority
         .journal

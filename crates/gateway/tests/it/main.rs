@@ -8,6 +8,7 @@ mod calls;
 mod credentials;
 mod eras;
 mod limits;
+mod live;
 mod proofs;
 mod stdio;
 mod stops;

@@ -59,14 +59,7 @@ async fn processes_of_every_era_are_spoken_to() {
         let probed = probe(world.gateway.reach(), &target(era))
             .await
             .expect("a server");
-        assert_eq!(
-            (probed.name.as_str(), probed.era),
-            if era == "modern" {
-                ("stdio", speaks)
-            } else {
-                ("stdio", speaks)
-            }
-        );
+        assert_eq!((probed.name.as_str(), probed.era), ("stdio", speaks));
         assert_eq!(probed.tools.len(), 6, "{era}");
     }
     let missing = Target::Stdio {

@@ -156,3 +156,22 @@ fn an_organisation_cannot_add_to_our_namespace_but_can_refer_to_it() {
     );
     assert!(Snapshot::compile(1, &[], &[refers], &[]).is_ok());
 }
+
+#[test]
+fn one_policy_speaks_of_an_argument_wherever_there_is_one() {
+    let path = json!({"type": "object", "properties": {"path": {"type": "string"}}});
+    let other = refund_schema();
+    let tools = [("files", "read", &path), ("desk", "issue_refund", &other)].map(
+        |(server, tool, input_schema)| ToolDefinition {
+            server,
+            tool,
+            input_schema,
+        },
+    );
+    let text = source(
+        "forbid (principal, action in Chancery::Action::\"call_tool\", resource)
+        when { context has args && context.args has path && context.args.path like \"/etc/*\" };",
+    );
+    let compiled = Snapshot::compile(1, &[text], &[], &tools);
+    assert!(compiled.is_ok_and(|snapshot| snapshot.warnings().is_empty()));
+}
