@@ -109,6 +109,7 @@ pub async fn open(store: Store, config: Config, world: World) -> Result<Arc<Auth
         refusals: RefusalGate::new(),
         verified: moka::sync::Cache::new(VERIFIED_TOKENS),
         reach: world.reach,
+        compiled: ArcSwap::from_pointee(Default::default()),
         refreshing: Mutex::new(()),
     });
     refresh::everything(&authority).await?;

@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::directory::Directory;
 use crate::keyring::KeyRing;
 use crate::pressure::Pressure;
+use crate::refresh::policies::Compiled;
 
 /// What the rooms of one process share.
 pub struct Authority {
@@ -57,6 +58,8 @@ pub struct Authority {
     pub verified: moka::sync::Cache<String, Arc<VerifiedAccessToken>>,
     /// What upstream servers are reached with, to look at them before they are accepted.
     pub reach: Reach,
+    /// The last compiled policies.
+    pub(crate) compiled: ArcSwap<Compiled>,
     /// One refresh at a time.
     pub(crate) refreshing: Mutex<()>,
 }

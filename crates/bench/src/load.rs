@@ -61,6 +61,8 @@ pub(crate) struct Outcome {
     pub(crate) failed: u64,
     /// The beginning of the first that was.
     pub(crate) failure: Option<String>,
+    /// How many were due but found no free connection before the load ended.
+    pub(crate) unsent: u64,
     /// From the first request to the last answer.
     pub(crate) took: Duration,
     /// How long the accepted requests took, sorted.
@@ -158,13 +160,14 @@ impl Load {
             }
         }
         over.store(true, Ordering::Relaxed);
-        if let Some(ticking) = ticking {
-            let _ended = ticking.join();
-        }
+        let due = ticking.map(|ticking| ticking.join().unwrap_or(0));
         if let Some(error) = broken {
             return Err(error);
         }
         let mut outcome = shared.outcome.take();
+        if let (Some(due), Some(pacing)) = (due, &shared.pacing) {
+            outcome.unsent = u64::from(due - pacing.taken.get());
+        }
         outcome.took = begin.elapsed();
         outcome.latencies.sort_unstable();
         Ok(outcome)
@@ -183,8 +186,15 @@ impl Load {
     }
 }
 
-/// Lets requests go when they are due; the timers of the runtime are too coarse for that.
-fn tick(begin: Instant, interval: Duration, last: Instant, due: &Semaphore, over: &AtomicBool) {
+/// Lets requests go when they are due, and says how many there were; the timers of the runtime are too
+/// coarse for that.
+fn tick(
+    begin: Instant,
+    interval: Duration,
+    last: Instant,
+    due: &Semaphore,
+    over: &AtomicBool,
+) -> u32 {
     let mut count = 0;
     while !over.load(Ordering::Relaxed) {
         let next = begin + interval * count;
@@ -198,6 +208,7 @@ fn tick(begin: Instant, interval: Duration, last: Instant, due: &Semaphore, over
         count += 1;
     }
     due.close();
+    count
 }
 
 async fn drive(shared: Rc<Shared>, mut connection: Connection, to: SocketAddr) -> Result<()> {
@@ -238,7 +249,6 @@ impl Shared {
             None if self.begin.elapsed() >= self.length => return None,
             None => Instant::now(),
             Some(pacing) => {
-                // Permits that were given before the clockwork ended are not lost with its end.
                 pacing.due.acquire().await.ok()?.forget();
                 let due = self.begin + pacing.interval * pacing.taken.get();
                 pacing.taken.set(pacing.taken.get() + 1);

@@ -62,10 +62,16 @@ impl Store {
     /// Opens the database and brings its schema up to date.
     pub async fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
         let database = match url {
-            DatabaseUrl::Sqlite(path) => Database::Sqlite {
-                writer: Arc::new(Mutex::new(open_sqlite(path)?)),
-                reader: Arc::new(Mutex::new(open_sqlite(path)?)),
-            },
+            DatabaseUrl::Sqlite(path) => {
+                let (writer, reader) = (open_sqlite(path)?, open_sqlite(path)?);
+                reader
+                    .execute_batch("PRAGMA query_only = ON")
+                    .map_err(sqlite_error("setting up SQLite"))?;
+                Database::Sqlite {
+                    writer: Arc::new(Mutex::new(writer)),
+                    reader: Arc::new(Mutex::new(reader)),
+                }
+            }
             DatabaseUrl::Postgres(url) => Database::Postgres(open_postgres(url)?),
         };
         let store = Self { database };
@@ -352,8 +358,10 @@ fn postgres_error(doing: &'static str) -> impl FnOnce(tokio_postgres::Error) -> 
         {
             StoreError::Conflict
         }
-        // Class 23: integrity constraint violation.
-        Some(code) if code.code().starts_with("23") => StoreError::Constraint,
+        // Class 23: integrity constraint violation. A table that came to be meanwhile exists just so.
+        Some(code) if code.code().starts_with("23") || *code == SqlState::DUPLICATE_TABLE => {
+            StoreError::Constraint
+        }
         _ => StoreError::Unavailable {
             doing,
             source: error.into(),

@@ -208,10 +208,14 @@ pub async fn fetch_bundle(tx: &mut Tx, number: i64) -> Result<Option<BundleRow>,
     rows.first().map(bundle).transpose()
 }
 
-/// The bundles whose times include `at`, oldest first.
-pub async fn list_bundles_at(tx: &mut Tx, at: Timestamp) -> Result<Vec<BundleRow>, StoreError> {
+/// The bundles whose times touch those from `from` to `to`, oldest first.
+pub async fn list_bundles_between(
+    tx: &mut Tx,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Vec<BundleRow>, StoreError> {
     let sql = format!("{BUNDLE} WHERE last_at >= $1 AND first_at <= $2 ORDER BY number LIMIT 64");
-    let rows = tx.query("log_bundle", &sql, params![at, at]).await?;
+    let rows = tx.query("log_bundle", &sql, params![from, to]).await?;
     rows.iter().map(bundle).collect()
 }
 

@@ -18,8 +18,26 @@ const MIGRATIONS: &[Migration] = &[Migration {
 /// The schema that this program writes.
 pub(crate) const KNOWN: i64 = MIGRATIONS[MIGRATIONS.len() - 1].number;
 
+/// How often a start tries again while other authorities migrate.
+const ATTEMPTS: u64 = 20;
+
 /// Brings the schema up to date; a newer one is refused.
 pub(crate) async fn run(store: &Store) -> Result<(), StoreError> {
+    let mut attempt = 1;
+    loop {
+        match bring_up_to_date(store).await {
+            // Another authority migrates at this moment: a table may come to be between the look for it
+            // and its making, which PostgreSQL reports as a broken constraint. All of this may run again.
+            Err(StoreError::Conflict | StoreError::Constraint) if attempt < ATTEMPTS => {
+                tokio::time::sleep(std::time::Duration::from_millis(50 * attempt)).await;
+                attempt += 1;
+            }
+            done => return done,
+        }
+    }
+}
+
+async fn bring_up_to_date(store: &Store) -> Result<(), StoreError> {
     let found = applied(store).await?;
     if found > KNOWN {
         return Err(StoreError::NewerSchema {
@@ -31,15 +49,7 @@ pub(crate) async fn run(store: &Store) -> Result<(), StoreError> {
         .iter()
         .filter(|migration| migration.number > found)
     {
-        // A conflict means that another authority migrates at this moment; every statement may run again.
-        let mut attempts = 0;
-        while let Err(error) = apply(store, migration).await {
-            attempts += 1;
-            if !error.is_retryable() || attempts == 20 {
-                return Err(error);
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50 * attempts)).await;
-        }
+        apply(store, migration).await?;
     }
     Ok(())
 }

@@ -102,13 +102,6 @@ pub async fn fetch_latest(tx: &mut Tx, agent: AgentId) -> Result<Option<Version>
     rows.first().map(read).transpose()
 }
 
-/// The versions in force of all agents, and the pending ones.
-pub async fn list_current(tx: &mut Tx) -> Result<Vec<Version>, StoreError> {
-    let sql = format!("{VERSION} WHERE state IN ('in_force', 'pending') ORDER BY agent_id, number");
-    let rows = tx.query("agent_version", &sql, &[]).await?;
-    rows.iter().map(read).collect()
-}
-
 fn read(row: &Row) -> Result<Version, StoreError> {
     let decided_by = || row.text("decided_by").map(str::to_owned);
     let state = match row.text("state")? {

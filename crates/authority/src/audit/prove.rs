@@ -95,8 +95,8 @@ async fn find(
     // The id of an event carries its time to the millisecond, its bundle the time to the microsecond.
     let mark = format!("\"id\":\"{event}\",\"kind\":");
     let made_at = event.made_at();
-    let mut bundles = log::list_bundles_at(tx, made_at).await?;
-    bundles.extend(log::list_bundles_at(tx, made_at.after(Duration::from_micros(999))).await?);
+    let bundles =
+        log::list_bundles_between(tx, made_at, made_at.after(Duration::from_micros(999))).await?;
     let place = bundles.iter().find_map(|bundle| locate(bundle, &mark));
     let Some((index, entry)) = place else {
         return Ok(None);

@@ -15,7 +15,7 @@ use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::extract::Body;
 use crate::policies::list;
-use crate::refresh;
+use crate::refresh::policies;
 
 /// The longest text.
 const LONGEST: usize = 128 * 1024;
@@ -48,7 +48,7 @@ pub async fn put(
     };
     policy_texts::insert(&mut tx, &policy).await?;
     // All texts together must compile, or nothing changes: the last good set stays in force.
-    refresh::compile_policy(&mut tx, 0).await?;
+    policies::require_to_compile(&mut tx).await?;
     let mut event = ctx.event(EventKind::PolicyAdded);
     event.facts.insert("policy".to_owned(), policy.name.clone());
     event

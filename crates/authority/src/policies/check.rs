@@ -10,7 +10,7 @@ use chancery_store::policy_texts::{self, PolicyText};
 use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::extract::Body;
-use crate::refresh;
+use crate::refresh::policies;
 
 /// `POST /v1/policies/check`: compiles inside a transaction that is never committed.
 pub async fn check(ctx: Ctx, Body(body): Body<Proposed>) -> Result<Json<CheckReport>, Error> {
@@ -25,7 +25,7 @@ pub async fn check(ctx: Ctx, Body(body): Body<Proposed>) -> Result<Json<CheckRep
     };
     policy_texts::remove(&mut tx, &policy.name, ctx.now).await?;
     policy_texts::insert(&mut tx, &policy).await?;
-    let report = match refresh::compile_policy(&mut tx, 0).await {
+    let report = match policies::require_to_compile(&mut tx).await {
         Ok(_) => CheckReport {
             ok: true,
             problems: Vec::new(),

@@ -11,7 +11,7 @@ use chancery_store::policy_texts;
 use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::policies::list;
-use crate::refresh;
+use crate::refresh::policies;
 
 /// `DELETE /v1/policies/{policy}`.
 pub async fn remove(ctx: Ctx, Path(name): Path<String>) -> Result<Json<PolicyView>, Error> {
@@ -26,7 +26,7 @@ pub async fn remove(ctx: Ctx, Path(name): Path<String>) -> Result<Json<PolicyVie
         return Err(Error::NotFound("policy"));
     }
     // Another text may need the types of this one.
-    refresh::compile_policy(&mut tx, 0).await?;
+    policies::require_to_compile(&mut tx).await?;
     let mut event = ctx.event(EventKind::PolicyRemoved);
     event.facts.insert("policy".to_owned(), policy.name.clone());
     event

@@ -10,7 +10,7 @@ use chancery_store::mcp_servers;
 
 use crate::ctx::Ctx;
 use crate::error::Error;
-use crate::refresh;
+use crate::refresh::policies;
 use crate::resources::{add_mcp, show_mcp};
 
 /// `POST /v1/mcp/{server}/accept`.
@@ -32,7 +32,7 @@ pub async fn accept(ctx: Ctx, Path(name): Path<String>) -> Result<Json<McpServer
         ));
     }
     server.revision += 1;
-    refresh::compile_policy(&mut tx, 0).await?;
+    policies::require_to_compile(&mut tx).await?;
     let mut event = ctx.event(EventKind::McpToolsAccepted);
     event.facts.insert("server".to_owned(), server.name.clone());
     event.facts.insert("before".to_owned(), before);

@@ -17,7 +17,7 @@ use chancery_wire::json;
 use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::extract::Body;
-use crate::refresh;
+use crate::refresh::policies;
 use crate::resources::{register, show_mcp};
 use crate::text::rfc3339;
 
@@ -62,7 +62,7 @@ pub async fn add(ctx: Ctx, Body(body): Body<AddMcpServer>) -> Result<Json<McpSer
         inserted => inserted?,
     }
     // Its tools give policies new types; those must fit together before anything changes.
-    refresh::compile_policy(&mut tx, 0).await?;
+    policies::require_to_compile(&mut tx).await?;
     let mut event = ctx.event(EventKind::McpAdded);
     event.facts.insert("server".to_owned(), server.name.clone());
     event

@@ -10,7 +10,7 @@ use chancery_store::mcp_servers;
 
 use crate::ctx::Ctx;
 use crate::error::Error;
-use crate::refresh;
+use crate::refresh::policies;
 use crate::resources::show_mcp;
 
 /// `DELETE /v1/mcp/{server}`.
@@ -24,7 +24,7 @@ pub async fn remove(ctx: Ctx, Path(name): Path<String>) -> Result<Json<McpServer
         return Err(Error::NotFound("MCP server"));
     }
     // A policy that names one of its tools would no longer compile: it must go first.
-    refresh::compile_policy(&mut tx, 0).await?;
+    policies::require_to_compile(&mut tx).await?;
     let mut event = ctx.event(EventKind::McpRemoved);
     event.facts.insert("server".to_owned(), server.name.clone());
     event

@@ -8,7 +8,6 @@ mod calls;
 mod credentials;
 mod eras;
 mod limits;
-mod live;
 mod proofs;
 mod stdio;
 mod stops;

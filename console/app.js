@@ -1,0 +1,183 @@
+// The frame: signing in and out, the pages by their addresses, and what is around every page.
+//
+// A page is a function of its parameters that answers with its content once all of it is known; until
+// then the page before stays, so nothing jumps.
+
+import { get, session, takeLoginFromAddress } from './api.js';
+import { append, failure, field, h, notice, prose, tell } from './dom.js';
+import * as agents from './agents.js';
+import * as overview from './overview.js';
+import * as owners from './owners.js';
+import * as policies from './policies.js';
+import * as record from './record.js';
+import * as servers from './servers.js';
+
+const PAGES = [
+  { name: 'Overview', at: '', show: overview.overview },
+  { name: 'Agents', at: 'agents', show: agents.list, detail: agents.detail },
+  { name: 'Tool servers', at: 'servers', show: servers.list, detail: servers.detail },
+  { name: 'Policies', at: 'policies', show: policies.list, detail: policies.detail },
+  { name: 'Record', at: 'record', show: record.list, detail: record.detail },
+  { name: 'Owners', at: 'owners', show: owners.owners },
+  { name: 'Keys', at: 'keys', show: owners.keys },
+];
+
+const main = document.getElementById('main');
+const side = document.getElementById('side');
+const menu = document.getElementById('menu');
+const progress = document.getElementById('progress');
+
+let underway = new AbortController();
+let shownAt;
+
+/** Shows the page that the address names; `isArrival` when the person went there just now. */
+async function show(isArrival) {
+  if (takeLoginFromAddress()) showFrame();
+  if (!session.secret()) return signIn();
+  underway.abort();
+  const { signal } = (underway = new AbortController());
+  const [where, query] = location.hash.replace(/^#\/?/, '').split('?');
+  const [at, ...rest] = where.split('/').map(decodeURIComponentSafely);
+  const page = PAGES.find((page) => page.at === at);
+  const waiting = setTimeout(() => {
+    progress.hidden = false;
+    main.setAttribute('aria-busy', 'true');
+    if (!shownAt) main.replaceChildren(h('p.loading', 'Loading…'));
+  }, shownAt ? 150 : 0);
+  let content;
+  try {
+    const context = { signal, params: new URLSearchParams(query), reload: () => show(false) };
+    if (!page || (rest.length && !page.detail)) content = missing();
+    else content = await (rest.length ? page.detail(rest.join('/'), context) : page.show(context));
+  } catch (error) {
+    if (signal.aborted || error.status === 401) return;
+    content = h('div', h('h1', { tabindex: '-1' }, page?.name ?? 'Chancery'), failure(error, () => show(false)));
+  } finally {
+    clearTimeout(waiting);
+    if (!signal.aborted) {
+      progress.hidden = true;
+      main.removeAttribute('aria-busy');
+    }
+  }
+  if (signal.aborted) return;
+  main.replaceChildren(content);
+  const title = main.querySelector('h1');
+  document.title = `${title?.textContent ?? 'Page'} · Chancery`;
+  mark(page);
+  if (isArrival && shownAt) {
+    scrollTo(0, 0);
+    title?.focus({ preventScroll: true });
+  }
+  shownAt = where;
+}
+
+function missing() {
+  return h('div', h('h1', { tabindex: '-1' }, 'There is no such page'), h('p', h('a', { href: '#/' }, 'Go to the overview')));
+}
+
+function decodeURIComponentSafely(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+function mark(page) {
+  for (const link of document.querySelectorAll('#nav a')) {
+    if (link.dataset.at === page?.at) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
+  }
+}
+
+/** The links and who is signed in. */
+function showFrame() {
+  side.hidden = menu.hidden = false;
+  document.body.classList.add('signed-in');
+  const links = PAGES.map(({ name, at }) => h('li', h('a', { href: `#/${at}`, 'data-at': at }, name)));
+  document.getElementById('nav').replaceChildren(h('ul', links));
+  const who = document.getElementById('who');
+  const out = h('button.quiet', { type: 'button', onclick: () => leave() }, 'Sign out');
+  const name = h('p.name', '\u00a0');
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  who.replaceChildren(name, out, h('p.small', `Times are in ${zone}.`));
+  get('whoami').then(({ kind, id, roles = [] }) => {
+    name.replaceChildren(h('strong', kind === 'local_administrator' ? 'Local administrator' : id));
+    if (roles.length) append(name, [h('br'), h('span.small', roles.join(', '))]);
+  }).catch(() => {});
+}
+
+function leave() {
+  session.end();
+  signIn();
+  tell('Signed out.');
+}
+
+/** The form that takes a login secret; `why` is shown above it. */
+function signIn(why) {
+  underway.abort();
+  shownAt = undefined;
+  side.hidden = menu.hidden = progress.hidden = true;
+  main.removeAttribute('aria-busy');
+  document.body.classList.remove('signed-in');
+  document.title = 'Sign in · Chancery';
+  for (const dialog of document.querySelectorAll('dialog')) dialog.close();
+  const secret = h('input', {
+    type: 'password', id: 'secret', autocomplete: 'current-password', spellcheck: 'false',
+    placeholder: 'chl_…', required: true, pattern: '\\s*chl_[\\w\\-]+\\s*', title: 'a login begins with chl_',
+  });
+  const problem = h('div');
+  const enter = h('button.primary', { type: 'submit' }, 'Sign in');
+  const submit = async (event) => {
+    event.preventDefault();
+    session.begin(secret.value.trim());
+    enter.disabled = true;
+    try {
+      await get('whoami');
+      showFrame();
+      show(true);
+    } catch (error) {
+      session.end();
+      enter.disabled = false;
+      // A login that nobody knows brings this form again, with the reason.
+      if (error.status !== 401) problem.replaceChildren(failure(error));
+    }
+  };
+  main.replaceChildren(h('div.sign-in',
+    h('h1', { tabindex: '-1' }, 'Sign in'),
+    why && notice('warn', h('p', { role: 'alert' }, why)),
+    h('form', { onsubmit: submit }, field('Login secret', secret, 'It stays in this tab and is forgotten when the tab is closed.'), problem, enter),
+    h('h2', 'Where to get one'),
+    h('ul',
+      h('li', prose('On the machine of the authority, `chancery up` prints a link that signs you in.')),
+      h('li', prose('An administrator makes one for a person with `chancery owner login alice@example.com --role operator`.')))));
+  secret.focus();
+}
+
+menu.addEventListener('click', () => openMenu(menu.getAttribute('aria-expanded') !== 'true'));
+addEventListener('keydown', (event) => {
+  if (event.key === 'Escape' && menu.getAttribute('aria-expanded') === 'true') {
+    openMenu(false);
+    menu.focus();
+  }
+});
+function openMenu(open) {
+  menu.setAttribute('aria-expanded', String(open));
+  side.classList.toggle('open', open);
+}
+
+document.querySelector('.skip').addEventListener('click', (event) => {
+  event.preventDefault();
+  main.focus();
+});
+addEventListener('signed-out', (event) => {
+  signIn(event.detail ? 'That login is not valid, or no longer. Get a new one.' : undefined);
+});
+addEventListener('hashchange', () => {
+  openMenu(false);
+  show(true);
+});
+
+takeLoginFromAddress();
+if (session.secret()) showFrame();
+show(true);

@@ -1,0 +1,89 @@
+//! Owners, logins of people and resource servers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chancery_model::id::OwnerId;
+use chancery_model::owner::{Owner, OwnerKind};
+use chancery_model::time::Timestamp;
+use chancery_store::tx::Tx;
+use chancery_store::{logins, owners, resources};
+use chancery_wire::json;
+use chancery_wire::jwk::KeySet;
+
+use crate::directory::{Directory, KnownLogin, KnownResource};
+use crate::error::Error;
+use crate::refresh::PAGE;
+
+/// Every owner by id.
+pub(crate) async fn read_owners(tx: &mut Tx) -> Result<HashMap<OwnerId, Owner>, Error> {
+    let mut all = HashMap::new();
+    let mut after = String::new();
+    loop {
+        let page = owners::list(tx, &after, PAGE).await?;
+        let Some(last) = page.last() else {
+            return Ok(all);
+        };
+        after = last.id.to_string();
+        all.extend(page.into_iter().map(|owner| (owner.id, owner)));
+    }
+}
+
+/// Whether an owner answers: a person who has not left, or a team with such a person (IDR-03).
+pub(crate) fn is_live(owner: &Owner, people: &HashMap<OwnerId, Owner>) -> bool {
+    let present = |owner: &Owner| owner.disabled_at.is_none();
+    present(owner)
+        && match &owner.kind {
+            OwnerKind::Person => true,
+            OwnerKind::Team { members } => members
+                .iter()
+                .any(|member| people.get(member).is_some_and(present)),
+        }
+}
+
+/// The logins that are live and every resource server.
+pub(crate) async fn read(
+    tx: &mut Tx,
+    people: &HashMap<OwnerId, Owner>,
+    now: Timestamp,
+) -> Result<Directory, Error> {
+    let mut directory = Directory::default();
+    for login in logins::list_live(tx, now).await? {
+        let Some(owner) = people
+            .get(&login.owner_id)
+            .filter(|owner| is_live(owner, people))
+        else {
+            continue;
+        };
+        let known = KnownLogin {
+            owner_id: login.owner_id.to_string(),
+            handle: owner.handle.as_str().to_owned(),
+            roles: login.roles,
+            expires_at: login.expires_at,
+        };
+        directory.logins.insert(login.secret_hash, Arc::new(known));
+    }
+    let mut after = String::new();
+    loop {
+        let page = resources::list(tx, &after, PAGE).await?;
+        let Some(last) = page.last() else {
+            return Ok(directory);
+        };
+        after = last.id.to_string();
+        for resource in page {
+            let keys = match &resource.jwks {
+                Some(text) => {
+                    let jwks =
+                        json::parse(text.as_bytes(), json::BODY).map_err(|_| Error::Broken)?;
+                    Some(KeySet::parse(&jwks).map_err(|_| Error::Broken)?)
+                }
+                None => None,
+            };
+            let known = Arc::new(KnownResource { resource, keys });
+            directory
+                .by_url
+                .insert(known.resource.url.clone(), Arc::clone(&known));
+            directory.resources.insert(known.resource.id, known);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Making a committed change visible: builds the next snapshot and swaps it in before the change is answered.
+//!
+//! A change of one agent costs the reading of that agent, whatever the number of the others. Everything else
+//! is read anew, and what did not change keeps its verified or compiled form.
+
+mod agents;
+mod directory;
+pub(crate) mod policies;
+mod servers;
+
+use std::sync::Arc;
+
+use chancery_gateway::snapshot::Snapshot;
+use chancery_model::event::{Event, EventKind};
+use chancery_model::id::AgentId;
+use chancery_store::tx::{Committed, Tx};
+use chancery_store::{revocations, signing_keys};
+use chancery_wire::jwk::PublicKey;
+
+use crate::error::Error;
+use crate::keyring::{KeyRing, Purpose, VerifyingKey};
+use crate::state::Authority;
+
+/// Rows that one page of a full reading takes.
+const PAGE: i64 = 1_000;
+
+/// Commits a change with its events and makes it visible to all who enforce before it returns.
+pub(crate) async fn commit(
+    authority: &Authority,
+    tx: Tx,
+    first: Event,
+    more: Vec<Event>,
+) -> Result<Committed, Error> {
+    let touched = touched(&first);
+    let committed = tx.commit(first, more).await?;
+    authority.sealing.bell.notify_one();
+    match touched {
+        Some(agent) => one_agent(authority, agent).await?,
+        None => everything(authority).await?,
+    }
+    Ok(committed)
+}
+
+/// The one agent that a change is about; `None` when more than that may have changed.
+fn touched(event: &Event) -> Option<AgentId> {
+    match event.kind {
+        EventKind::AgentRegistered
+        | EventKind::AgentActivated
+        | EventKind::AgentVersionProposed
+        | EventKind::AgentVersionAccepted
+        | EventKind::AgentVersionRejected
+        | EventKind::AgentKeysChanged
+        | EventKind::AgentSuspended
+        | EventKind::AgentResumed
+        | EventKind::AgentRetired
+        | EventKind::AgentTransferred => event.agent.as_ref().map(|agent| agent.id),
+        EventKind::AuthorityFounded
+        | EventKind::AuthorityMoved
+        | EventKind::OwnerAdded
+        | EventKind::OwnerMembersChanged
+        | EventKind::OwnerDisabled
+        | EventKind::LoginIssued
+        | EventKind::LoginRevoked
+        | EventKind::ResourceRegistered
+        | EventKind::McpAdded
+        | EventKind::McpToolsAccepted
+        | EventKind::McpRemoved
+        | EventKind::PolicyAdded
+        | EventKind::PolicyRemoved
+        | EventKind::KeyCreated
+        | EventKind::KeyRotated
+        | EventKind::ClientAuthenticated
+        | EventKind::TokenIssued
+        | EventKind::TokenRefused
+        | EventKind::TokenRevoked
+        | EventKind::CallPermitted
+        | EventKind::CallDenied
+        | EventKind::CallRefused
+        | EventKind::CallCompleted
+        | EventKind::DecisionMade
+        | EventKind::RequestRefused
+        | EventKind::ClockAnomaly => None,
+    }
+}
+
+/// Reads one agent anew; everything when something else changed meanwhile.
+async fn one_agent(authority: &Authority, id: AgentId) -> Result<(), Error> {
+    let one_at_a_time = authority.refreshing.lock().await;
+    let now = authority.clock.now();
+    let mut tx = authority.store.read().await?;
+    let number = tx.change_number().await?.unsigned_abs();
+    let current = authority.current.load_full();
+    if number != current.number + 1 {
+        drop(tx);
+        drop(one_at_a_time);
+        return everything(authority).await;
+    }
+    let document_keys = keys_for(&authority.keys.load().verifying, Purpose::Document);
+    let agent = agents::read_one(&mut tx, id, &document_keys).await?;
+    drop(tx);
+    let mut next = Snapshot::clone(&current);
+    next.number = number;
+    match agent {
+        Some(agent) => next.agents.insert(id, Arc::new(agent)),
+        None => next.agents.remove(&id),
+    };
+    authority.current.store(Arc::new(next));
+    authority.freshness.mark(now);
+    Ok(())
+}
+
+/// Reads everything and swaps it in; whoever enforces sees it from the next call on.
+pub(crate) async fn everything(authority: &Authority) -> Result<(), Error> {
+    let _one_at_a_time = authority.refreshing.lock().await;
+    let now = authority.clock.now();
+    let mut tx = authority.store.read().await?;
+    let number = tx.change_number().await?.unsigned_abs();
+    let rows = signing_keys::list(&mut tx, now).await?;
+    let held = authority.keys.load_full();
+    let ring = KeyRing::load(&rows, &authority.log_origin, &authority.master, Some(&held))?;
+    let people = directory::read_owners(&mut tx).await?;
+    let current = authority.current.load_full();
+    let document_keys = keys_for(&ring.verifying, Purpose::Document);
+    let servers = servers::read(&mut tx, &authority.config.issuer, &current).await?;
+    let texts = policies::Texts::read(&mut tx).await?;
+    let snapshot = Snapshot {
+        number,
+        freshness: Arc::clone(&authority.freshness),
+        issuer: authority.config.issuer.clone(),
+        token_keys: keys_for(&ring.verifying, Purpose::AccessToken),
+        agents: agents::read(&mut tx, &people, &document_keys, &current).await?,
+        servers,
+        revoked: revocations::list(&mut tx, now).await?.into_iter().collect(),
+        policy: policies::compile_anew(authority, texts, number).await?,
+    };
+    let directory = directory::read(&mut tx, &people, now).await?;
+    drop(tx);
+
+    authority.keys.store(Arc::new(ring));
+    authority.directory.store(Arc::new(directory));
+    authority.current.store(Arc::new(snapshot));
+    // A key that was withdrawn must not live on in what it signed.
+    authority.verified.invalidate_all();
+    authority.freshness.mark(now);
+    Ok(())
+}
+
+fn keys_for(verifying: &[VerifyingKey], purpose: Purpose) -> Vec<PublicKey> {
+    verifying
+        .iter()
+        .filter(|known| known.purpose == purpose)
+        .map(|known| known.key.clone())
+        .collect()
+}

@@ -1,0 +1,180 @@
+//! Group commit, and one use that means one use.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use chancery_model::event::Event;
+use chancery_store::journal::{AppendError, Journal};
+use chancery_store::one_time;
+
+use crate::make::{self, NOW, once};
+use crate::place::{Place, everywhere};
+
+/// The ids of the events that wait to be sealed.
+async fn recorded(place: &Place) -> Vec<String> {
+    let batches = place.texts("SELECT entries FROM outbox").await;
+    let lines = batches.iter().flat_map(|batch| batch.lines());
+    lines
+        .map(|line| {
+            serde_json::from_str::<Event>(line)
+                .expect("an event")
+                .id
+                .to_string()
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn thousand_concurrent_appends_are_all_durable_and_share_their_flushes() {
+    everywhere(async |place| {
+        let journal = Journal::start(place.open().await);
+        let appending: Vec<_> = (0..1_000)
+            .map(|_| {
+                let journal = journal.clone();
+                let event = make::event();
+                let id = event.id.to_string();
+                (id, tokio::spawn(async move { journal.append(event).await }))
+            })
+            .collect();
+        let mut acknowledged = HashSet::new();
+        for (id, append) in appending {
+            append.await.expect("a task").expect("durable");
+            acknowledged.insert(id);
+        }
+        let found = recorded(place).await;
+        assert_eq!(found.len(), 1_000, "each once");
+        assert_eq!(found.into_iter().collect::<HashSet<_>>(), acknowledged);
+        let flushes = place.number("SELECT count(*) FROM outbox").await;
+        assert!(flushes < 500, "{flushes} flushes for 1,000 events");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn race_05_of_fifty_uses_of_one_thing_exactly_one_wins() {
+    everywhere(async |place| {
+        let store = place.open().await;
+        // Two processes, each with a journal of its own.
+        let journals = [
+            Journal::start(store.clone()),
+            Journal::start(place.open().await),
+        ];
+        for round in 0..10 {
+            let racing: Vec<_> = (0..50)
+                .map(|racer| {
+                    let journal = journals[racer % 2].clone();
+                    let event = make::event();
+                    let id = event.id.to_string();
+                    let use_it = async move { journal.append_once(event, vec![once(round)]).await };
+                    (id, tokio::spawn(use_it))
+                })
+                .collect();
+            let mut winners = Vec::new();
+            for (id, racer) in racing {
+                match racer.await.expect("a task") {
+                    Ok(()) => winners.push(id),
+                    Err(error) => assert_eq!(error, AppendError::Replayed),
+                }
+            }
+            assert_eq!(winners.len(), 1);
+            let recorded = recorded(place).await;
+            assert_eq!(
+                recorded.len(),
+                usize::from(round) + 1,
+                "who lost is not recorded"
+            );
+            assert!(recorded.contains(&winners[0]));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn use_within_one_batch_is_used_once() {
+    everywhere(async |place| {
+        let journal = Journal::start(place.open().await);
+        // On one thread all of these are queued before the writer runs: they are one batch.
+        let racing: Vec<_> = (0..50)
+            .map(|_| {
+                let journal = journal.clone();
+                tokio::spawn(async move { journal.append_once(make::event(), vec![once(1)]).await })
+            })
+            .collect();
+        let mut won = 0;
+        for racer in racing {
+            won += usize::from(racer.await.expect("a task").is_ok());
+        }
+        assert_eq!(won, 1);
+        assert_eq!(place.number("SELECT count(*) FROM outbox").await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn use_is_remembered_across_a_restart_until_its_end() {
+    everywhere(async |place| {
+        let store = place.open().await;
+        let journal = Journal::start(store.clone());
+        assert_eq!(
+            journal.append_once(make::event(), vec![once(1)]).await,
+            Ok(())
+        );
+        drop(journal);
+        let store_again = place.open().await;
+        let journal = Journal::start(store_again.clone());
+        let again = journal.append_once(make::event(), vec![once(1)]).await;
+        assert_eq!(again, Err(AppendError::Replayed));
+        // Its legitimate twin passes.
+        assert_eq!(
+            journal.append_once(make::event(), vec![once(2)]).await,
+            Ok(())
+        );
+        let end = once(1).expires_at;
+        assert_eq!(
+            one_time::sweep(&store_again, NOW).await.expect("a sweep"),
+            0
+        );
+        assert_eq!(
+            one_time::sweep(&store_again, end).await.expect("a sweep"),
+            0
+        );
+        let swept = one_time::sweep(&store_again, end.after(Duration::from_micros(1))).await;
+        assert_eq!(swept.expect("a sweep"), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn event_is_recorded_only_when_all_that_it_uses_is_fresh() {
+    everywhere(async |place| {
+        let journal = Journal::start(place.open().await);
+        assert_eq!(
+            journal.append_once(make::event(), vec![once(1)]).await,
+            Ok(())
+        );
+        let half = journal
+            .append_once(make::event(), vec![once(2), once(1)])
+            .await;
+        assert_eq!(half, Err(AppendError::Replayed));
+        assert_eq!(recorded(place).await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn aud_05_append_to_a_database_that_cannot_write_fails_and_recovers() {
+    everywhere(async |place| {
+        let journal = Journal::start(place.open().await);
+        journal.append(make::event()).await.expect("durable");
+        place.run("ALTER TABLE outbox RENAME TO gone").await;
+        let refused = journal.append_once(make::event(), vec![once(1)]).await;
+        assert_eq!(refused, Err(AppendError::Unavailable));
+        place.run("ALTER TABLE gone RENAME TO outbox").await;
+        // What was refused used nothing up.
+        assert_eq!(
+            journal.append_once(make::event(), vec![once(1)]).await,
+            Ok(())
+        );
+    })
+    .await;
+}
