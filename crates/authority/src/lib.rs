@@ -17,14 +17,14 @@ pub mod state;
 mod text;
 
 // rooms
+pub mod audit;
+pub mod keys;
 pub mod accounts;
 pub mod agents;
-pub mod audit;
-pub mod enforcement;
-pub mod keys;
 pub mod policies;
 pub mod resources;
 pub mod tokens;
+pub mod enforcement;
 
 // roof of the rooms
 pub mod found;

@@ -17,7 +17,7 @@ pub(crate) struct Failure {
     message: String,
     fix: Option<String>,
     /// The problem document, when the authority sent one.
-    problem: Option<Value>,
+    problem: Option<Box<Value>>,
 }
 
 impl Failure {
@@ -80,7 +80,7 @@ impl Failure {
     /// For machines: the authority's own problem document, or one of the same form.
     pub(crate) fn json(&self) -> Value {
         if let Some(problem) = &self.problem {
-            return problem.clone();
+            return Value::clone(problem);
         }
         let mut json = json!({"code": self.code, "title": self.message});
         if let Some(fix) = &self.fix {
@@ -96,7 +96,7 @@ impl From<ClientError> for Failure {
         let message = error.to_string();
         let failure = match error {
             ClientError::Refused(problem) => Self {
-                problem: serde_json::to_value(&*problem).ok(),
+                problem: serde_json::to_value(&*problem).ok().map(Box::new),
                 ..Self::new(Exit::Refused, &problem.code, message)
             },
             ClientError::Unreachable { .. } => Self::unreachable(message),

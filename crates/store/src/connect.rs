@@ -33,7 +33,7 @@ enum Database {
 /// One connection inside a transaction.
 pub(crate) enum Session {
     Sqlite(OwnedMutexGuard<rusqlite::Connection>),
-    Postgres(deadpool_postgres::Object),
+    Postgres(Box<deadpool_postgres::Object>),
 }
 
 /// Which database to open.
@@ -153,7 +153,7 @@ async fn begin_postgres(pool: &Pool, begin: &'static str) -> Result<Tx, StoreErr
         .batch_execute(begin)
         .await
         .map_err(postgres_error("beginning a transaction"))?;
-    Ok(Tx::new(Session::Postgres(object)))
+    Ok(Tx::new(Session::Postgres(Box::new(object))))
 }
 
 impl Session {
@@ -243,11 +243,11 @@ impl Session {
                 if let Ok(runtime) = tokio::runtime::Handle::try_current() {
                     runtime.spawn(async move {
                         if object.batch_execute("ROLLBACK").await.is_err() {
-                            drop(deadpool_postgres::Object::take(object));
+                            drop(deadpool_postgres::Object::take(*object));
                         }
                     });
                 } else {
-                    drop(deadpool_postgres::Object::take(object));
+                    drop(deadpool_postgres::Object::take(*object));
                 }
             }
         }
@@ -264,11 +264,7 @@ fn query_sqlite(
     let mut statement = connection
         .prepare_cached(sql)
         .map_err(sqlite_error(DOING))?;
-    let names: Arc<[String]> = statement
-        .column_names()
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
+    let names: Arc<[String]> = statement.column_names().map(str::to_owned).collect();
     let mut found = Vec::new();
     let mut rows = statement
         .query(rusqlite::params_from_iter(params))

@@ -72,7 +72,7 @@ pub enum InvalidEvaluation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Evaluations {
     /// No list of evaluations: one question, with one answer.
-    One(Evaluation),
+    One(Box<Evaluation>),
     /// Several questions, with their answers in order.
     Many {
         /// When to stop.
@@ -186,9 +186,15 @@ pub fn parse_evaluation(request: &Value) -> Result<Evaluation, InvalidEvaluation
 pub fn parse_evaluations(request: &Value) -> Result<Evaluations, InvalidEvaluation> {
     let defaults = object(request, "request")?;
     let items = match defaults.get("evaluations") {
-        None => return parse_evaluation(request).map(Evaluations::One),
+        None => {
+            return parse_evaluation(request)
+                .map(Box::new)
+                .map(Evaluations::One);
+        }
         Some(Value::Array(items)) if items.is_empty() => {
-            return parse_evaluation(request).map(Evaluations::One);
+            return parse_evaluation(request)
+                .map(Box::new)
+                .map(Evaluations::One);
         }
         Some(Value::Array(items)) => items,
         Some(_) => return Err(InvalidEvaluation::NotList("evaluations")),
@@ -414,7 +420,9 @@ mod tests {
     #[test]
     fn without_a_list_there_is_one_question() {
         let mut request = question();
-        let one = parse_evaluation(&request).map(Evaluations::One);
+        let one = parse_evaluation(&request)
+            .map(Box::new)
+            .map(Evaluations::One);
         assert_eq!(parse_evaluations(&request), one);
         request["evaluations"] = json!([]);
         assert_eq!(parse_evaluations(&request), one);

@@ -29,6 +29,9 @@ const IMPURE: [&str; 12] = [
     "tokio::",
 ];
 
+/// The one place that may start a thread: Cedar needs a deeper stack to compile on than a caller may have.
+const OWN_STACK: &str = "crates/policy/src/limits.rs";
+
 /// Where SQL stands; the demonstration quotes some as what an agent asks a tool for.
 const SQL: [&str; 2] = ["crates/store", "crates/demo"];
 
@@ -94,7 +97,11 @@ fn sources_of(folder: &str) -> Vec<Source> {
 
 fn impure(source: &Source) -> Vec<String> {
     said(source, |code| {
-        IMPURE.iter().find(|word| code.contains(**word)).copied()
+        let may_start_a_thread = source.at(0).starts_with(OWN_STACK);
+        let mut words = IMPURE
+            .iter()
+            .filter(|word| !(may_start_a_thread && **word == "std::thread"));
+        words.find(|word| code.contains(**word)).copied()
     })
 }
 

@@ -56,7 +56,7 @@ pub async fn state(ctx: Ctx) -> Result<Json<LogView>, Error> {
         origin: ctx.authority.log_origin.clone(),
         size: checkpoint.as_ref().map_or(0, Checkpoint::size),
         root: checkpoint
-            .map_or_else(|| chancery_ledger::hash::empty_root(), |it| it.root())
+            .map_or_else(chancery_ledger::hash::empty_root, |it| it.root())
             .to_base64(),
         log_key: verifier.vkey(),
         pending,
