@@ -3,16 +3,16 @@
 import { get, path, post } from './api.js';
 import {
   ask, askReason, badge, copied, distance, download, empty, facts, group, h, heading, json, moment, notice,
-  pager, prose, section, sentence, select, short, shown, table, tell,
+  pager, prose, section, sentence, short, shown, table, tell,
 } from './dom.js';
-import { eventTable } from './record.js';
+import { eventTable, fromRecord } from './record.js';
 
 const STATUSES = ['active', 'draft', 'suspended', 'retired'];
 
 // What the last stop answered, shown with its agent until the person goes elsewhere.
 let stopped;
 
-export const agentLink = ({ id, name }) => h('a', { href: `#/agents/${id}` }, ...shown(name));
+export const agentLink = ({ id, name }) => h('a.name', { href: `#/agents/${id}` }, ...shown(name));
 
 export async function list({ params, signal }) {
   const status = params.get('status') ?? '';
@@ -49,7 +49,7 @@ export async function detail(name, { signal, reload }) {
   const agent = await get(path('agents', name), {}, signal);
   const [versions, events] = await Promise.all([
     get(path('agents', agent.id, 'versions'), { limit: 100 }, signal),
-    get('events', { agent: agent.id, newest: true, limit: 10 }, signal),
+    fromRecord(() => get('events', { agent: agent.id, newest: true, limit: 10 }, signal), (page) => lately(agent, page.items)),
   ]);
   if (stopped?.id !== agent.id) stopped = undefined;
   const pending = versions.items.find((version) => version.number === agent.pending_version);
@@ -70,22 +70,27 @@ export async function detail(name, { signal, reload }) {
     ])),
     section('Document', documentFacts(agent.document), json('The document as JSON', agent.document), json('Its signature', agent.signature)),
     section('Versions', versionTable(versions.items)),
-    section('Recent events', events.items.length
-      ? [eventTable(`Recent events of ${agent.name}`, events.items), h('p', h('a', { href: `#/record?agent=${agent.id}` }, 'All events of this agent'))]
-      : empty(h('p', 'Nothing about this agent is sealed in the record yet.'))),
+    section('Recent events', events),
   );
+}
+
+function lately(agent, events) {
+  if (!events.length) return empty(h('p', 'Nothing about this agent is sealed in the record yet.'));
+  return group(
+    eventTable(`Recent events of ${agent.name}`, events, { isOfOneAgent: true }),
+    h('p.after', h('a', { href: `#/record?agent=${agent.id}` }, 'All events of this agent')));
 }
 
 function actions(agent, reload) {
   const at = (verb) => path('agents', agent.id, verb);
   const done = async (answer, words) => {
     if (answer === undefined) return;
+    stopped = answer.receipt && answer;
     await reload();
     tell(words);
   };
   const stop = (verb, title, confirm, body) => async () => {
     const answer = await askReason({ title, confirm, danger: true, body, act: (reason) => post(at(verb), { reason }) });
-    if (answer) stopped = answer;
     await done(answer, `${agent.name} is ${answer?.status}.`);
   };
   const move = (verb, title, confirm, body, words) => async () => {
@@ -204,7 +209,7 @@ function versionTable(versions) {
     badge(version.state),
     short(version.digest),
     [moment(version.proposed_at), h('br'), h('span.small', 'by ', ...shown(version.proposed_by))],
-    version.decided_by ? shown(version.decided_by) : h('span.small', 'nobody yet'),
+    version.decided_by ? shown(version.decided_by) : h('span.small', version.state === 'pending' ? 'nobody yet' : 'not told'),
     version.widens?.length ? h('ul.plain', version.widens.map((what) => h('li', prose(what)))) : h('span.small', version.number === 1 ? 'the first' : 'nothing'),
   ]));
 }

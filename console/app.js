@@ -51,7 +51,8 @@ async function show(isArrival) {
     else content = await (rest.length ? page.detail(rest.join('/'), context) : page.show(context));
   } catch (error) {
     if (signal.aborted || error.status === 401) return;
-    content = h('div', h('h1', { tabindex: '-1' }, page?.name ?? 'Chancery'), failure(error, () => show(false)));
+    content = h('div', h('h1', { tabindex: '-1' }, page?.name ?? 'Chancery'), failure(error, error.status === 404 ? undefined : () => show(false)),
+      page && rest.length > 0 && h('p', h('a', { href: `#/${page.at}` }, `Back to ${page.name.toLowerCase()}`)));
   } finally {
     clearTimeout(waiting);
     if (!signal.aborted) {

@@ -85,8 +85,8 @@ export function distance(at) {
 /** A digest, thumbprint or id: all of it to a reader and on hover, the beginning to the eye. */
 export function short(text, length = 12) {
   const body = text.replace(/^sha256:/, '');
-  if (body.length <= length + 4) return h('code', text);
-  return h('code', { title: text }, `${text.slice(0, text.length - body.length + length)}…`);
+  if (body.length <= length + 4) return h('code.short', text);
+  return h('code.short', { title: text }, `${text.slice(0, text.length - body.length + length)}…`);
 }
 
 /** A value in full, with a button that copies it. */
@@ -111,8 +111,8 @@ const TONES = {
 };
 
 /** A state as a word with a coloured mark. */
-export function badge(word) {
-  return h(`span.badge.${TONES[word] ?? 'plain'}`, word.replaceAll('_', ' '));
+export function badge(word, tone = TONES[word] ?? 'plain') {
+  return h(`span.badge.${tone}`, word.replaceAll('_', ' '));
 }
 
 /** The heading of a page, where focus goes on arrival, with the page's actions beside it. */

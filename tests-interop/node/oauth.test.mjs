@@ -89,7 +89,11 @@ describe('a client that finds its own way', () => {
   });
 
   test('is told where the authority is when it comes without a token', async () => {
-    const response = await fetch(resource(), { method: 'POST', body: '{}' });
+    const response = await fetch(resource(), {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{}',
+    });
     assert.equal(response.status, 401);
     const challenge = response.headers.get('www-authenticate');
     const place = /resource_metadata="([^"]+)"/.exec(challenge)?.[1];

@@ -117,7 +117,10 @@ pub(crate) fn machine() -> Vec<(&'static str, String)> {
             format!("{cores} (server on {SERVER}, client on {CLIENT})"),
         ),
         ("memory", format!("{} GiB", kibibytes / 1024 / 1024)),
-        ("kernel", read("/proc/sys/kernel/osrelease").trim().to_owned()),
+        (
+            "kernel",
+            read("/proc/sys/kernel/osrelease").trim().to_owned(),
+        ),
         ("load average", read("/proc/loadavg").trim().to_owned()),
     ]
 }

@@ -137,7 +137,13 @@ fn header_in<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// A request with its length, ready to be sent any number of times.
-pub(crate) fn request(method: &str, to: SocketAddr, path: &str, headers: &str, body: &str) -> Bytes {
+pub(crate) fn request(
+    method: &str,
+    to: SocketAddr,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> Bytes {
     let length = body.len();
     Bytes::from(format!(
         "{method} {path} HTTP/1.1\r\nHost: {to}\r\n{headers}Content-Length: {length}\r\n\r\n{body}"

@@ -150,13 +150,15 @@ impl Product {
 
     /// Sends one request on a connection of its own.
     pub(crate) async fn send(&self, request: &Bytes) -> Result<Answer> {
-        Connection::open(self.address()).await?.exchange(request).await
+        Connection::open(self.address())
+            .await?
+            .exchange(request)
+            .await
     }
 
     async fn token(&self, form: &str) -> Result<String> {
         let headers = "Content-Type: application/x-www-form-urlencoded\r\n";
-        let request =
-            crate::http1::request("POST", self.address(), "/oauth/token", headers, form);
+        let request = crate::http1::request("POST", self.address(), "/oauth/token", headers, form);
         access_token(&self.send(&request).await?)
     }
 }

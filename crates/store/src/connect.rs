@@ -90,6 +90,8 @@ impl Store {
     }
 
     /// Begins a transaction that only reads; it sees one moment and holds up no writer.
+    ///
+    /// It never ends in a conflict: what is read after a commit must not make the whole unit run again.
     pub async fn read(&self) -> Result<Tx, StoreError> {
         match &self.database {
             Database::Sqlite { reader, .. } => begin_sqlite(reader, "BEGIN DEFERRED").await,
@@ -355,7 +357,11 @@ fn postgres_error(doing: &'static str) -> impl FnOnce(tokio_postgres::Error) -> 
             StoreError::Conflict
         }
         // Class 23: integrity constraint violation. A table that came to be meanwhile exists just so.
-        Some(code) if code.code().starts_with("23") || *code == SqlState::DUPLICATE_TABLE => {
+        Some(code)
+            if code.code().starts_with("23")
+                || *code == SqlState::DUPLICATE_TABLE
+                || *code == SqlState::DUPLICATE_OBJECT =>
+        {
             StoreError::Constraint
         }
         _ => StoreError::Unavailable {

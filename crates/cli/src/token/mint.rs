@@ -34,10 +34,10 @@ pub(crate) struct Mint {
     /// The scopes, separated by spaces
     #[arg(long, value_name = "SCOPE")]
     scope: Option<String>,
-    /// Ask for a plain bearer token
+    /// Ask for a plain bearer token; without it that is done only where the gateway has the exception
     #[arg(long, conflicts_with = "dpop_key")]
     bearer: bool,
-    /// Bind the token to this private key instead of the agent's own
+    /// Bind the token to this private key; to the agent's own when absent
     #[arg(long, value_name = "FILE")]
     dpop_key: Option<PathBuf>,
     /// The issuer, when it is not the address of the authority
@@ -60,17 +60,17 @@ struct Minted<'a> {
 
 pub(super) async fn run(session: &Session<'_>, args: &Mint) -> Result<Exit, Failure> {
     let key = read_private(session, &args.key)?;
-    let dpop = match (args.bearer, &args.dpop_key) {
-        (true, _) => None,
-        (false, Some(path)) => Some(DpopSession::new(read_private(session, path)?)),
-        (false, None) => Some(DpopSession::new(read_private(session, &args.key)?)),
-    };
     let client_id = match args.agent.parse::<AgentId>() {
         Ok(id) => id,
         Err(_) => session.authority()?.agent_show(&args.agent).await?.id,
     };
     let transport = Transport::new();
     let server = server(session, args, &transport).await?;
+    let dpop = match &args.dpop_key {
+        Some(path) => Some(DpopSession::new(read_private(session, path)?)),
+        None if args.bearer || takes_bearer(&transport, &server, &args.resource).await => None,
+        None => Some(DpopSession::new(read_private(session, &args.key)?)),
+    };
     let wanted = TokenRequest {
         client_id,
         key: &key,
@@ -82,6 +82,16 @@ pub(super) async fn run(session: &Session<'_>, args: &Mint) -> Result<Exit, Fail
         token::request(&transport, &server, &wanted, session.now, session.entropy).await?;
     print(session, &response, dpop.as_ref())?;
     Ok(Exit::Done)
+}
+
+/// Whether the resource is behind the authority's own gateway and says that it takes plain bearer tokens for now.
+async fn takes_bearer(transport: &Transport, server: &AuthorizationServer, resource: &str) -> bool {
+    let behind_gateway = format!("{}/mcp/", server.issuer);
+    if !resource.starts_with(&behind_gateway) {
+        return false;
+    }
+    let found = discovery::protected_resource(transport, resource).await;
+    found.is_ok_and(|found| found.dpop_bound_access_tokens_required == Some(false))
 }
 
 async fn server(

@@ -33,6 +33,9 @@ pub struct ProtectedResource {
     /// The issuers whose tokens it accepts.
     #[serde(default)]
     pub authorization_servers: Vec<String>,
+    /// Whether it takes no tokens but those bound to a key; not said when absent.
+    #[serde(default)]
+    pub dpop_bound_access_tokens_required: Option<bool>,
     /// The scopes that it knows.
     #[serde(default)]
     pub scopes_supported: Vec<String>,

@@ -67,8 +67,9 @@ async fn inhabited(store: &Store) {
 
 /// Reads every row of every table, as a start of the authority does.
 async fn read_all(tx: &mut Tx) -> Result<(), StoreError> {
-    agents::list_living(tx).await?;
-    versions::list_current(tx).await?;
+    for stored in agents::list_living(tx).await? {
+        versions::list(tx, stored.agent.id, 0, 10).await?;
+    }
     owners::list(tx, "", 10).await?;
     logins::list_live(tx, NOW).await?;
     resources::list(tx, "", 10).await?;

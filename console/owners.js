@@ -1,0 +1,113 @@
+// Owners and their logins, and the keys that the authority signs with.
+
+import { get, path, post } from './api.js';
+import {
+  ask, askReason, badge, copied, empty, field, group, h, heading, moment, notice, pager, section, select, shown,
+  table, tell,
+} from './dom.js';
+
+const ROLES = [
+  ['administrator', 'every administrative act'],
+  ['approver', 'accepts, stops and resumes agents'],
+  ['operator', 'stops agents and revokes tokens'],
+  ['auditor', 'reads everything'],
+];
+
+export async function owners({ params, signal, reload }) {
+  const after = params.get('after') ?? undefined;
+  const page = await get('owners', { after, limit: 50 }, signal);
+  const rows = page.items.map((owner) => [
+    shown(owner.handle),
+    owner.kind,
+    badge(owner.status),
+    owner.members?.length ? shown(owner.members.join(', ')) : h('span.small', owner.kind === 'team' ? 'nobody' : '—'),
+    moment(owner.created_at),
+    owner.status === 'active' && h('span.actions',
+      owner.kind === 'person' && h('button.small', { type: 'button', onclick: () => login(owner), 'aria-label': `Give ${owner.handle} a login` }, 'Login'),
+      h('button.small', { type: 'button', onclick: () => disable(owner, reload), 'aria-label': `Record that ${owner.handle} left` }, 'Has left')),
+  ]);
+  return group(
+    heading('Owners', { actions: [h('button.primary', { type: 'button', onclick: () => add(reload) }, 'Add an owner')] }),
+    h('p.lead', 'People and teams that answer for agents. An agent stops when nobody answers for it.'),
+    rows.length ? table('Owners', ['Handle', 'Kind', 'Status', 'Members', 'Added', 'Actions'], rows) : empty(h('p', 'Nobody is known yet. Add a person or a team before the first agent.')),
+    pager({ after, next: page.next, change: (place) => `#/owners${place ? `?after=${place}` : ''}` }),
+  );
+}
+
+async function add(reload) {
+  const handle = h('input', { required: true, autocomplete: 'off', spellcheck: 'false', autofocus: true });
+  const members = h('input', { autocomplete: 'off', spellcheck: 'false' });
+  const body = [
+    field('Handle', handle, 'An e-mail address, or team: and a name.'),
+    field('Members', members, 'For a team: the handles of its members, separated by spaces. A team that exists gets these members.'),
+  ];
+  const act = () => post('owners', { handle: handle.value.trim(), members: members.value.split(/[\s,]+/).filter(Boolean) });
+  const owner = await ask({ title: 'Add an owner', confirm: 'Add', body, act });
+  if (!owner) return;
+  await reload();
+  tell(`${owner.handle} was added.`);
+}
+
+async function disable(owner, reload) {
+  const act = (reason) => post(path('owners', owner.handle, 'disable'), { reason });
+  const body = h('p', 'Their logins end now, and agents that nobody else answers for stop.');
+  if (!(await askReason({ title: `Record that ${owner.handle} left?`, confirm: 'Record it', danger: true, body, act }))) return;
+  await reload();
+  tell(`${owner.handle} is disabled.`);
+}
+
+async function login(owner) {
+  const boxes = ROLES.map(([role, words]) => {
+    const box = h('input', { type: 'checkbox', id: `role-${role}`, name: role });
+    return [box, h('p.check', box, ' ', h('label', { for: `role-${role}` }, role, ' ', h('span.small', words)))];
+  });
+  const days = h('input', { type: 'number', min: 1, max: 90, value: '30', required: true });
+  const body = [h('fieldset', h('legend', 'Roles'), boxes.map(([, line]) => line)), field('Days', days, '90 at most.')];
+  const act = () => post(path('owners', owner.handle, 'logins'), {
+    roles: boxes.filter(([box]) => box.checked).map(([box]) => box.name), lifetime: Number(days.value) * 86_400,
+  });
+  const made = await ask({ title: `Give ${owner.handle} a login`, confirm: 'Make the login', body, act });
+  if (!made) return;
+  await ask({
+    title: 'The login, shown once',
+    confirm: 'I have it',
+    body: [
+      notice('warn', h('p', 'It is not kept and cannot be shown again. Hand it over on a channel that only they read.')),
+      h('p', copied(made.token)),
+      h('p', `${made.owner}: ${made.roles.join(', ')}; ends `, moment(made.expires_at)),
+    ],
+    act: () => Promise.resolve(true),
+  });
+}
+
+const PURPOSES = {
+  access_token: 'Signs access tokens.',
+  document: 'Signs the versions of identity documents.',
+  log: 'Signs the checkpoints of the record. It stays for the life of the log.',
+};
+
+export async function keys({ signal, reload }) {
+  const page = await get('keys', {}, signal);
+  const purposes = Object.keys(PURPOSES).filter((purpose) => page.items.some((key) => key.purpose === purpose));
+  return group(
+    heading('Keys', { actions: [h('button', { type: 'button', onclick: () => rotate(reload) }, 'Rotate a key')] }),
+    purposes.map((purpose) => section(purpose.replaceAll('_', ' '), h('p', PURPOSES[purpose]), table(`Keys: ${purpose}`,
+      ['Thumbprint', 'Algorithm', 'Status', 'Made', 'Verifies until'],
+      page.items.filter((key) => key.purpose === purpose).map((key) => [
+        copied(key.kid), key.alg, badge(key.status), moment(key.created_at),
+        key.verifies_until ? moment(key.verifies_until) : h('span.small', 'as long as it signs'),
+      ])))),
+  );
+}
+
+async function rotate(reload) {
+  const purpose = select([['access_token', 'access token'], ['document', 'document']], 'access_token');
+  const body = [
+    h('p', 'A new key signs from now on. The one before verifies what it signed until that has ended, so nothing breaks.'),
+    field('What it signs', purpose),
+  ];
+  const key = await ask({ title: 'Rotate a key', confirm: 'Rotate', body, act: () => post('keys/rotate', { purpose: purpose.value }) });
+  if (!key) return;
+  await reload();
+  tell('A new key signs from now on.');
+}

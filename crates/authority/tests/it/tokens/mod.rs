@@ -1,0 +1,7 @@
+//! The room `tokens`: issuing, proofs of possession, introspection, revocation, races.
+
+mod dpop;
+mod introspect;
+mod issue;
+mod race;
+mod revoke;
