@@ -28,6 +28,8 @@ const menu = document.getElementById('menu');
 const progress = document.getElementById('progress');
 
 let underway = new AbortController();
+
+// The address of the page that is shown; undefined until there was one, and while nobody is signed in.
 let shownAt;
 
 /** Shows the page that the address names; `isArrival` when the person went there just now. */
@@ -42,8 +44,8 @@ async function show(isArrival) {
   const waiting = setTimeout(() => {
     progress.hidden = false;
     main.setAttribute('aria-busy', 'true');
-    if (!shownAt) main.replaceChildren(h('p.loading', 'Loading…'));
-  }, shownAt ? 150 : 0);
+    if (shownAt === undefined) main.replaceChildren(h('p.loading', 'Loading…'));
+  }, shownAt === undefined ? 0 : 150);
   let content;
   try {
     const context = { signal, params: new URLSearchParams(query), reload: () => show(false) };
@@ -65,8 +67,11 @@ async function show(isArrival) {
   const title = main.querySelector('h1');
   document.title = `${title?.textContent ?? 'Page'} · Chancery`;
   mark(page);
-  if (isArrival && shownAt) {
+  if (isArrival && shownAt !== undefined) {
     scrollTo(0, 0);
+    title?.focus({ preventScroll: true });
+  } else if (shownAt !== undefined && document.activeElement === document.body) {
+    // The control that had the focus was replaced together with the page.
     title?.focus({ preventScroll: true });
   }
   shownAt = where;
@@ -135,6 +140,7 @@ function signIn(why) {
     enter.disabled = true;
     try {
       await get('whoami');
+      shownAt = '';
       showFrame();
       show(true);
     } catch (error) {

@@ -93,10 +93,10 @@ export function short(text, length = 12) {
 export function copied(text) {
   const button = h('button.copy', {
     type: 'button',
-    'aria-label': `Copy ${text}`,
     onclick: async () => {
       await navigator.clipboard.writeText(text);
-      tell('Copied.');
+      button.textContent = 'Copied';
+      setTimeout(() => (button.textContent = 'Copy'), 2000);
     },
   }, 'Copy');
   return h('span.copied', h('code', ...shown(text)), ' ', button);
@@ -198,7 +198,8 @@ export function select(options, value, attributes = {}) {
 
 /**
  * A dialog that does one thing: `act` runs on confirmation, its refusal is shown inside, and what it
- * answers is the answer of the dialog; undefined when the person thought better of it.
+ * answers is the answer of the dialog; undefined when the person thought better of it. Without an act
+ * it tells something that only its button puts away.
  */
 export function ask({ title, body = [], confirm, danger = false, act }) {
   return new Promise((resolve) => {
@@ -211,7 +212,7 @@ export function ask({ title, body = [], confirm, danger = false, act }) {
       if (go.disabled) return;
       go.disabled = stop.disabled = true;
       try {
-        answer = await act();
+        answer = await act?.();
         dialog.close();
       } catch (error) {
         problem.replaceChildren(failure(error));
@@ -219,13 +220,13 @@ export function ask({ title, body = [], confirm, danger = false, act }) {
       }
     };
     const dialog = h('dialog', { 'aria-labelledby': 'dialog-title' },
-      h('form', { onsubmit: submit }, h('h2', { id: 'dialog-title' }, title), body, problem, h('div.actions', stop, go)));
+      h('form', { onsubmit: submit }, h('h2', { id: 'dialog-title' }, title), body, problem, h('div.actions', act && stop, go)));
     dialog.addEventListener('close', () => {
       dialog.remove();
       resolve(answer);
     });
     // While a request is on its way its outcome decides, not the Escape key.
-    dialog.addEventListener('cancel', (event) => go.disabled && event.preventDefault());
+    dialog.addEventListener('cancel', (event) => (go.disabled || !act) && event.preventDefault());
     addEventListener('hashchange', () => dialog.close(), { once: true });
     document.body.append(dialog);
     dialog.showModal();

@@ -76,7 +76,6 @@ async function login(owner) {
       h('p', copied(made.token)),
       h('p', `${made.owner}: ${made.roles.join(', ')}; ends `, moment(made.expires_at)),
     ],
-    act: () => Promise.resolve(true),
   });
 }
 

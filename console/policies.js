@@ -2,8 +2,8 @@
 
 import { all, get, path, post, put, remove } from './api.js';
 import {
-  append, ask, badge, empty, facts, failure, field, group, h, heading, json, moment, notice, prose, section,
-  select, shown, table, tell,
+  ask, badge, empty, facts, failure, field, group, h, heading, json, moment, notice, prose, section, select,
+  sentence, shown, table, tell,
 } from './dom.js';
 
 const KINDS = [['policies', 'Policies'], ['schema', 'Schema fragment']];
@@ -186,14 +186,12 @@ function explanation(it) {
     [badge(candidate.outcome), candidate.error && h('p.small', ...shown(candidate.error))],
     [shown(candidate.summary), h('br'), h('span.small', ...shown(`${candidate.source}:${candidate.line}`))],
   ]);
-  const result = h('div');
-  append(result, [
+  return group(
     notice(decision.effect === 'permit' ? 'good' : 'bad',
-      h('p', badge(decision.effect), ' ', prose(decision.reason)),
+      h('p', badge(decision.effect)), h('p', prose(sentence(decision.reason))),
       h('p.small', 'Code ', h('code', decision.code), `, snapshot ${decision.snapshot}`,
         decision.policies.length > 0 && [', decided by ', decision.policies.map((name, at) => [at > 0 && ', ', h('code', ...shown(name))])])),
     rows.length ? table('Policies that could have mattered', ['Policy', 'Effect', 'Outcome', 'About'], rows) : h('p.small', 'No policy was asked.'),
     json('The answer as JSON', it),
-  ]);
-  return result;
+  );
 }

@@ -82,6 +82,11 @@ impl Outcome {
         self.latencies.get(place).copied().unwrap_or_default()
     }
 
+    fn fail(&mut self, why: String) {
+        self.failed += 1;
+        self.failure.get_or_insert(why);
+    }
+
     /// Refuses an outcome that says little about accepted requests, and quotes the first other answer.
     ///
     /// A few may be sent away: a neighbour that takes the core for a moment looks like overload.
@@ -216,10 +221,7 @@ async fn drive(shared: Rc<Shared>, mut connection: Connection, to: SocketAddr) -
             Ok(answer) => answer,
             Err(error) => {
                 // A server may end a connection at any time; the request counts as failed.
-                let mut outcome = shared.outcome.borrow_mut();
-                outcome.failed += 1;
-                outcome.failure.get_or_insert_with(|| error.to_string());
-                drop(outcome);
+                shared.outcome.borrow_mut().fail(error.to_string());
                 connection = Connection::open(to).await?;
                 continue;
             }
@@ -232,10 +234,7 @@ async fn drive(shared: Rc<Shared>, mut connection: Connection, to: SocketAddr) -
                 outcome.latencies.push(took);
             }
             429 | 503 => outcome.shed += 1,
-            _ => {
-                outcome.failed += 1;
-                outcome.failure.get_or_insert_with(|| answer.beginning());
-            }
+            _ => outcome.fail(answer.beginning()),
         }
     }
     Ok(())

@@ -110,16 +110,18 @@ async fn walk(
         let status = StatusCode::SERVICE_UNAVAILABLE;
         return Err(Refusal::for_now(status, "overloaded", message));
     };
-    let request = parse(&body, envelope)?;
     let headers = Headers(&parts.headers);
-    let era = match mcp::era(&headers, &request) {
-        Ok(era) => era,
-        Err(error) => return Err(envelope_error(error)),
-    };
-    envelope.era = Some(era);
-    case.method = Some(known_method(&request.method).to_owned());
+    let parsed = parse(&body, envelope).map(|request| {
+        case.method = Some(known_method(&request.method).to_owned());
+        let era = mcp::era(&headers, &request);
+        envelope.era = era.as_ref().ok().copied();
+        (request, era)
+    });
+    // A stranger is told how to come back before anything is said about the message.
     let authenticator = &gateway.authenticator;
     let caller = authenticator.recognise(&snapshot, &server, &parts.headers, now, case)?;
+    let (request, era) = parsed?;
+    let era = era.map_err(envelope_error)?;
     mcp::check_headers(era, &headers, &request).map_err(envelope_error)?;
     if request.id.is_some() && era == Era::Modern {
         mcp::check_meta(&request).map_err(envelope_error)?;

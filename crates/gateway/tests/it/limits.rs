@@ -28,10 +28,19 @@ async fn dos_01_deep_and_large_bodies_are_refused() {
         ("9".repeat(250_000), StatusCode::BAD_REQUEST),
         (String::new(), StatusCode::BAD_REQUEST),
     ] {
-        let mut ask = world.bare(&json!({}));
-        ask.body = body;
-        let length = ask.body.len();
-        let answer = world.send(ask).await;
+        let length = body.len();
+        let mut stranger = world.bare(&json!({}));
+        stranger.body.clone_from(&body);
+        let answer = world.send(stranger).await;
+        let refused = if status == StatusCode::PAYLOAD_TOO_LARGE {
+            status
+        } else {
+            StatusCode::UNAUTHORIZED
+        };
+        assert_eq!(answer.status, refused, "{length} bytes of a stranger");
+        let mut agent = world.with(&world.alice, "desk", &json!({})).await;
+        agent.body = body;
+        let answer = world.send(agent).await;
         assert_eq!(answer.status, status, "{length} bytes");
     }
     assert!(upstream.received().is_empty());
