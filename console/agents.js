@@ -119,10 +119,10 @@ export function receiptOf(answer) {
     h('h3', 'What may still run'),
     still.length ? table('What may still run', ['What', 'Until at the latest'], still) : h('p', 'Nothing.'),
     h('h3', 'Proof'),
-    h('p', `Entry ${answer.receipt.index} of the record, under a checkpoint signed by the log. Whoever has the key of the log verifies it offline: `,
+    h('p.before', `Entry ${answer.receipt.index} of the record, under a checkpoint signed by the log. Whoever has the key of the log verifies it offline: `,
       h('code', 'chancery log verify --receipt FILE --key KEY')),
-    h('p', h('button', { type: 'button', onclick: () => download(`receipt-${answer.name ?? answer.id}-${answer.status}.json`, answer) }, 'Download the receipt'),
-      ' ', h('a.spaced', { href: `#/record/${JSON.parse(answer.receipt.entry).id}` }, 'See the event')));
+    h('div.actions', h('button', { type: 'button', onclick: () => download(`receipt-${answer.name ?? answer.id}-${answer.status}.json`, answer) }, 'Download the receipt'),
+      h('a', { href: `#/record/${JSON.parse(answer.receipt.entry).id}` }, 'See the event')));
 }
 
 /** The version that waits for a second person: what widens, what changes, and the choice. */

@@ -53,7 +53,7 @@ async function show(isArrival) {
     else content = await (rest.length ? page.detail(rest.join('/'), context) : page.show(context));
   } catch (error) {
     if (signal.aborted || error.status === 401) return;
-    content = h('div', h('h1', { tabindex: '-1' }, page?.name ?? 'Chancery'), failure(error, error.status === 404 ? undefined : () => show(false)),
+    content = h('div', h('h1', { tabindex: '-1' }, page?.name ?? 'Chancery'), failure(error, isPassing(error) && (() => show(false))),
       page && rest.length > 0 && h('p', h('a', { href: `#/${page.at}` }, `Back to ${page.name.toLowerCase()}`)));
   } finally {
     clearTimeout(waiting);
@@ -76,6 +76,9 @@ async function show(isArrival) {
   }
   shownAt = where;
 }
+
+/** Whether trying again may help. */
+const isPassing = ({ status }) => status === undefined || status === 0 || status === 429 || status >= 500;
 
 function missing() {
   return h('div', h('h1', { tabindex: '-1' }, 'There is no such page'), h('p', h('a', { href: '#/' }, 'Go to the overview')));

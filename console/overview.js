@@ -22,7 +22,7 @@ export async function overview({ signal }) {
     heading('Overview'),
     h('ul.counts', { 'aria-label': 'Agents by status' }, STATUSES.map((status, at) => count(status, counted[at]))),
     waiting.length > 0 && section('Waiting for a second person', h('ul.plain', waiting.map(waits))),
-    theRecord,
+    h('section', theRecord),
   );
 }
 

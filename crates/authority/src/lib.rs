@@ -27,5 +27,6 @@ pub mod tokens;
 pub mod enforcement;
 
 // roof of the rooms
+pub mod console;
 pub mod found;
 pub mod router;

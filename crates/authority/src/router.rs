@@ -19,6 +19,7 @@ use chancery_wire::json;
 use crate::accounts;
 use crate::agents;
 use crate::audit::{find, prove, serve};
+use crate::console;
 use crate::enforcement::authzen;
 use crate::error::{Error, RunAgain, ToRecord};
 use crate::keys;
@@ -61,6 +62,9 @@ pub fn router(authority: Arc<Authority>) -> Router {
         .route("/log/{*path}", get(serve::serve))
         .route("/schemas/agent-identity/1", get(schema))
         .route("/openapi.json", get(description))
+        .route("/console", get(console::enter))
+        .route("/console/", get(console::index))
+        .route("/console/{file}", get(console::file))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready));
     v1.merge(oauth)

@@ -152,11 +152,16 @@ impl House {
         change(&mut config);
         let world = World {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            entropy: Arc::new(Seeded { seed, drawn: AtomicU64::new(0) }),
+            entropy: Arc::new(Seeded {
+                seed,
+                drawn: AtomicU64::new(0),
+            }),
             master: Secret::new([7; 32]),
             reach: Reach::new([]),
         };
-        let authority = found::open(database.open().await, config, world).await.expect("an authority");
+        let authority = found::open(database.open().await, config, world)
+            .await
+            .expect("an authority");
         Self {
             router: router(Arc::clone(&authority)),
             authority,
@@ -200,9 +205,16 @@ impl House {
     }
 
     /// The same for whoever holds `secret`.
-    pub(crate) async fn as_login(&self, secret: &str, method: &str, path: &str, body: Value) -> Answer {
+    pub(crate) async fn as_login(
+        &self,
+        secret: &str,
+        method: &str,
+        path: &str,
+        body: Value,
+    ) -> Answer {
         let ask = ask(method, path).bearer(secret);
-        self.send(if body.is_null() { ask } else { ask.json(&body) }).await
+        self.send(if body.is_null() { ask } else { ask.json(&body) })
+            .await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
@@ -210,19 +222,25 @@ impl House {
     }
 
     pub(crate) async fn add_person(&self, handle: &str) {
-        self.admin("POST", "/v1/owners", json!({"handle": handle})).await.ok();
+        self.admin("POST", "/v1/owners", json!({"handle": handle}))
+            .await
+            .ok();
     }
 
     /// A login of `handle` with `roles`; the person must be known.
     pub(crate) async fn login(&self, handle: &str, roles: &[&str]) -> String {
         let path = format!("/v1/owners/{handle}/logins");
-        let answer = self.admin("POST", &path, json!({"roles": roles})).await.ok();
+        let answer = self
+            .admin("POST", &path, json!({"roles": roles}))
+            .await
+            .ok();
         answer["token"].as_str().expect("a secret").to_owned()
     }
 
     /// An active agent of alice's.
     pub(crate) async fn register(&self, name: &str) -> Party {
-        self.register_document(json!({"name": name, "owner": "alice@example.com"})).await
+        self.register_document(json!({"name": name, "owner": "alice@example.com"}))
+            .await
     }
 
     pub(crate) async fn register_document(&self, document: Value) -> Party {
@@ -230,7 +248,11 @@ impl House {
         let body = json!({"document": document, "jwks": jwks(&key)});
         let view = self.admin("POST", "/v1/agents", body).await.ok();
         assert_eq!(view["status"], "active");
-        Party { id: view["id"].as_str().expect("an id").to_owned(), key, url: String::new() }
+        Party {
+            id: view["id"].as_str().expect("an id").to_owned(),
+            key,
+            url: String::new(),
+        }
     }
 
     /// A resource server that may introspect.
@@ -238,7 +260,11 @@ impl House {
         let key = new_key();
         let body = json!({"url": url, "jwks": jwks(&key)});
         let view = self.admin("POST", "/v1/resources", body).await.ok();
-        Party { id: view["id"].as_str().expect("an id").to_owned(), key, url: url.to_owned() }
+        Party {
+            id: view["id"].as_str().expect("an id").to_owned(),
+            key,
+            url: url.to_owned(),
+        }
     }
 
     /// A fresh client assertion.
@@ -254,7 +280,9 @@ impl House {
             return known;
         }
         let bare = self.proof(&party.key, "");
-        let answer = self.send(self.token_request(party, "https://r1.example", &bare)).await;
+        let answer = self
+            .send(self.token_request(party, "https://r1.example", &bare))
+            .await;
         answer.oauth_error(400, "use_dpop_nonce");
         let nonce = answer.header("dpop-nonce").to_owned();
         assert!(!nonce.is_empty(), "{answer:?}");
@@ -284,7 +312,11 @@ impl House {
     pub(crate) fn token_request(&self, party: &Party, resource: &str, proof: &str) -> Ask {
         let assertion = self.assertion(party);
         let ask = token_form(&[("client_assertion", &assertion), ("resource", resource)]);
-        if proof.is_empty() { ask } else { ask.header("dpop", proof) }
+        if proof.is_empty() {
+            ask
+        } else {
+            ask.header("dpop", proof)
+        }
     }
 
     /// A request for a token with everything fresh and right.
@@ -309,7 +341,8 @@ impl House {
             ("client_assertion", &assertion),
             ("token", token),
         ];
-        self.send(ask("POST", "/oauth/introspect").form(&form)).await
+        self.send(ask("POST", "/oauth/introspect").form(&form))
+            .await
     }
 
     /// Whether `server` is told that the token is in force.
@@ -319,11 +352,13 @@ impl House {
 
     pub(crate) async fn suspend(&self, agent: &str) -> Answer {
         let path = format!("/v1/agents/{agent}/suspend");
-        self.admin("POST", &path, json!({"reason": "it looked odd"})).await
+        self.admin("POST", &path, json!({"reason": "it looked odd"}))
+            .await
     }
 
     pub(crate) async fn resume(&self, agent: &str) -> Answer {
-        self.admin("POST", &format!("/v1/agents/{agent}/resume"), Value::Null).await
+        self.admin("POST", &format!("/v1/agents/{agent}/resume"), Value::Null)
+            .await
     }
 
     /// Waits until all that is durable is sealed into the log; its size then.
@@ -347,7 +382,9 @@ impl House {
             let page = self.get(&path).await;
             let items = page["items"].as_array().expect("a list");
             all.extend(items.iter().map(|item| item["event"].clone()));
-            let Some(next) = page["next"].as_str() else { return all };
+            let Some(next) = page["next"].as_str() else {
+                return all;
+            };
             path = format!("/v1/events?limit=500&after={next}");
         }
     }
@@ -355,12 +392,17 @@ impl House {
     /// The events of one kind, oldest first.
     pub(crate) async fn events_of(&self, kind: &str) -> Vec<Value> {
         let all = self.events().await;
-        all.into_iter().filter(|event| event["kind"] == kind).collect()
+        all.into_iter()
+            .filter(|event| event["kind"] == kind)
+            .collect()
     }
 
     /// The last event of one kind.
     pub(crate) async fn last_event(&self, kind: &str) -> Value {
-        self.events_of(kind).await.pop().unwrap_or_else(|| panic!("no `{kind}`"))
+        self.events_of(kind)
+            .await
+            .pop()
+            .unwrap_or_else(|| panic!("no `{kind}`"))
     }
 }
 

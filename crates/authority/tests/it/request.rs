@@ -75,14 +75,20 @@ impl Ask {
         for (name, value) in &self.headers {
             request = request.header(name, value.as_slice());
         }
-        let request = request.body(Body::from(self.body.clone())).expect("a request");
+        let request = request
+            .body(Body::from(self.body.clone()))
+            .expect("a request");
         let response = match router.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},
         };
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.expect("a body").to_bytes().to_vec();
-        Answer { status: parts.status, headers: parts.headers, bytes }
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            bytes,
+        }
     }
 }
 
@@ -105,7 +111,10 @@ impl Answer {
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("")
     }
 
     /// The body of an answer that must be a success.
@@ -119,7 +128,11 @@ impl Answer {
     #[track_caller]
     pub(crate) fn refused(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status.as_u16(), status, "{self:?}");
-        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
+        assert_eq!(
+            self.header("content-type"),
+            "application/problem+json",
+            "{self:?}"
+        );
         assert_eq!(self.header("cache-control"), "no-store", "{self:?}");
         let problem = self.json();
         assert_eq!(problem["code"], code, "{self:?}");

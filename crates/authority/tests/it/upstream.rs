@@ -32,14 +32,18 @@ pub(crate) fn add() -> Value {
 
 impl Upstream {
     pub(crate) async fn start(tools: Vec<Value>) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
         let address = listener.local_addr().expect("an address");
         let upstream = Self {
             url: format!("http://{address}/mcp"),
             tools: Arc::new(Mutex::new(tools)),
             received: Arc::default(),
         };
-        let router = Router::new().route("/mcp", post(serve)).with_state(upstream.clone());
+        let router = Router::new()
+            .route("/mcp", post(serve))
+            .with_state(upstream.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         upstream
     }

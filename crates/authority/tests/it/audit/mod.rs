@@ -25,6 +25,9 @@ pub(crate) async fn verify_receipt(house: &House, receipt: &Value) -> Value {
     let proof = receipt["proof"].as_str().expect("a proof");
     let parsed = Receipt::from_tlog_proof(entry.as_bytes().to_vec(), proof).expect("a receipt");
     let verified = parsed.verify(&[log_key(house).await]).expect("proven");
-    assert_eq!(verified.index(), receipt["index"].as_u64().expect("an index"));
+    assert_eq!(
+        verified.index(),
+        receipt["index"].as_u64().expect("an index")
+    );
     serde_json::from_str(entry).expect("an event")
 }

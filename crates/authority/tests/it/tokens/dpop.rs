@@ -34,7 +34,10 @@ async fn dpop_02_token_is_bound_to_the_key_that_signed_the_proof() {
     let (header, _) = other.split_once('.').expect("a header");
     let (_, rest) = good.split_once('.').expect("a header");
     let forged = house.token_request(&agent, R1, &format!("{header}.{rest}"));
-    house.send(forged).await.oauth_error(400, "invalid_dpop_proof");
+    house
+        .send(forged)
+        .await
+        .oauth_error(400, "invalid_dpop_proof");
 }
 
 #[tokio::test]
@@ -43,13 +46,19 @@ async fn dpop_03_proof_is_used_once() {
     let other = house.beside(2).await;
     let nonce = house.nonce(&agent).await;
     let proof = house.proof(&agent.key, &nonce);
-    house.send(house.token_request(&agent, R1, &proof)).await.ok();
+    house
+        .send(house.token_request(&agent, R1, &proof))
+        .await
+        .ok();
     // A fresh assertion does not make an old proof new, here or at another node.
     let again = house.send(house.token_request(&agent, R1, &proof)).await;
     assert!(again.status.is_client_error(), "{again:?}");
     let elsewhere = other.send(other.token_request(&agent, R1, &proof)).await;
     assert!(elsewhere.status.is_client_error(), "{elsewhere:?}");
-    assert_eq!(house.last_event("token.refused").await["outcome"], "replayed");
+    assert_eq!(
+        house.last_event("token.refused").await["outcome"],
+        "replayed"
+    );
     house.token(&agent, R1).await;
 }
 
@@ -95,11 +104,20 @@ async fn dpop_04_proof_is_for_this_method_and_this_url() {
         assert!(!answer.header("dpop-nonce").is_empty(), "{name} {value}");
     }
     // T2: letter case of the host, the default port, query and fragment do not count.
-    for same in ["HTTPS://ID.EXAMPLE:443/oauth/token", "https://id.example/oauth/token?a=1#b"] {
+    for same in [
+        "HTTPS://ID.EXAMPLE:443/oauth/token",
+        "https://id.example/oauth/token?a=1#b",
+    ] {
         let proof = changed(&house, &agent, &nonce, &[("htu", json!(same))]);
-        house.send(house.token_request(&agent, R1, &proof)).await.ok();
+        house
+            .send(house.token_request(&agent, R1, &proof))
+            .await
+            .ok();
     }
-    let two = house.right_request(&agent, R1).await.header("dpop", house.proof(&agent.key, &nonce));
+    let two = house
+        .right_request(&agent, R1)
+        .await
+        .header("dpop", house.proof(&agent.key, &nonce));
     house.send(two).await.oauth_error(400, "invalid_dpop_proof");
 }
 
@@ -111,20 +129,29 @@ async fn dpop_06_nonce_is_ours_and_fresh() {
     let mut bent = nonce.clone();
     bent.replace_range(..1, if nonce.starts_with('A') { "B" } else { "A" });
     for bad in ["", &foreign, &bent, "x"] {
-        let answer = house.send(house.token_request(&agent, R1, &house.proof(&agent.key, bad))).await;
+        let answer = house
+            .send(house.token_request(&agent, R1, &house.proof(&agent.key, bad)))
+            .await;
         answer.oauth_error(400, "use_dpop_nonce");
         assert!(!answer.header("dpop-nonce").is_empty());
     }
     // Asking for a nonce is the first step of every client, and no offence that is recorded.
     assert!(house.events_of("token.refused").await.is_empty());
     // A success brings the next one along.
-    let answer = house.send(house.token_request(&agent, R1, &house.proof(&agent.key, &nonce))).await;
+    let answer = house
+        .send(house.token_request(&agent, R1, &house.proof(&agent.key, &nonce)))
+        .await;
     answer.ok();
     assert!(!answer.header("dpop-nonce").is_empty());
     house.advance(Duration::from_secs(62)).await;
-    let late = house.send(house.token_request(&agent, R1, &house.proof(&agent.key, &nonce))).await;
+    let late = house
+        .send(house.token_request(&agent, R1, &house.proof(&agent.key, &nonce)))
+        .await;
     late.oauth_error(400, "use_dpop_nonce");
     let fresh = late.header("dpop-nonce").to_owned();
     assert_ne!(fresh, nonce);
-    house.send(house.token_request(&agent, R1, &house.proof(&agent.key, &fresh))).await.ok();
+    house
+        .send(house.token_request(&agent, R1, &house.proof(&agent.key, &fresh)))
+        .await
+        .ok();
 }

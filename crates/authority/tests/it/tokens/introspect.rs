@@ -15,7 +15,10 @@ const R1: &str = "https://r1.example";
 async fn rev_01_token_of_another_audience_is_inactive_and_nothing_else() {
     let house = House::found().await;
     let agent = house.register("refund-bot").await;
-    let (one, two) = (house.resource(R1).await, house.resource("https://r2.example").await);
+    let (one, two) = (
+        house.resource(R1).await,
+        house.resource("https://r2.example").await,
+    );
     let token = house.token(&agent, R1).await;
     let told = house.introspect(&two, &token).await;
     assert_eq!(told.text(), r#"{"active":false}"#);
@@ -50,18 +53,30 @@ async fn rev_02_strangers_and_agents_learn_nothing() {
         answer.oauth_error(401, "invalid_client");
         answers.push(answer.bytes);
         // An ordinary token of an agent is no credential here.
-        let with_token = ask("POST", "/oauth/introspect").bearer(&token).form(&[("token", guess)]);
-        house.send(with_token).await.oauth_error(401, "invalid_token");
+        let with_token = ask("POST", "/oauth/introspect")
+            .bearer(&token)
+            .form(&[("token", guess)]);
+        house
+            .send(with_token)
+            .await
+            .oauth_error(401, "invalid_token");
         // Nor is an administrator's login.
-        let login = ask("POST", "/oauth/introspect").bearer(crate::house::ADMIN).form(&[("token", guess)]);
+        let login = ask("POST", "/oauth/introspect")
+            .bearer(crate::house::ADMIN)
+            .form(&[("token", guess)]);
         house.send(login).await.oauth_error(401, "invalid_token");
     }
     answers.dedup();
     assert_eq!(answers.len(), 1);
-    house.introspect(&agent, &token).await.oauth_error(400, "unauthorized_client");
+    house
+        .introspect(&agent, &token)
+        .await
+        .oauth_error(400, "unauthorized_client");
     // A flood of strangers costs the record no more than its gate lets through.
     for _ in 0..150 {
-        house.send(ask("POST", "/oauth/introspect").form(&[("token", "x")])).await;
+        house
+            .send(ask("POST", "/oauth/introspect").form(&[("token", "x")]))
+            .await;
     }
     assert!(house.events_of("token.refused").await.len() <= 100);
 }
@@ -89,7 +104,10 @@ async fn rev_03_every_end_shows_at_the_next_question() {
     assert!(!house.is_active(&server, &suspended).await);
     house.advance(Duration::from_millis(10)).await;
     house.resume("refund-bot").await.ok();
-    assert!(!house.is_active(&server, &suspended).await, "a stop is for good");
+    assert!(
+        !house.is_active(&server, &suspended).await,
+        "a stop is for good"
+    );
 
     let old_version = stop("another version").await;
     let view = house.get("/v1/agents/refund-bot").await;
@@ -112,7 +130,10 @@ async fn rev_03_every_end_shows_at_the_next_question() {
     house.forget_nonce();
     let owned = stop("its owner left").await;
     let path = "/v1/owners/alice@example.com/disable";
-    house.admin("POST", path, json!({"reason": "left"})).await.ok();
+    house
+        .admin("POST", path, json!({"reason": "left"}))
+        .await
+        .ok();
     assert!(!house.is_active(&server, &owned).await);
 }
 
@@ -124,11 +145,17 @@ async fn rev_03_stale_node_refuses_rather_than_remembers() {
     let token = house.token(&agent, R1).await;
     assert!(house.is_active(&server, &token).await);
     // Nobody could look at the database for longer than the bound.
-    house.database.run("ALTER TABLE change RENAME TO gone").await;
+    house
+        .database
+        .run("ALTER TABLE change RENAME TO gone")
+        .await;
     house.advance_unseen(Duration::from_secs(31));
     let answer = house.introspect(&server, &token).await;
     answer.oauth_error(503, "temporarily_unavailable");
-    house.database.run("ALTER TABLE gone RENAME TO change").await;
+    house
+        .database
+        .run("ALTER TABLE gone RENAME TO change")
+        .await;
     house.advance(Duration::ZERO).await;
     assert!(house.is_active(&server, &token).await);
 }
@@ -143,8 +170,17 @@ async fn jwt_13_other_kinds_of_tokens_are_no_access_tokens() {
     // Signed by the authority's own key, with the very claims of a token, of another type.
     let ours = std::sync::Arc::clone(&house.authority.keys.load().access_token);
     for typ in [
-        "JWT", "dpop+jwt", "oauth-id-jag+jwt", "secevent+jwt", "txntoken+jwt", "wit+jwt",
-        "token-introspection+jwt", "logout+jwt", "statuslist+jwt", "client-authentication+jwt", "at",
+        "JWT",
+        "dpop+jwt",
+        "oauth-id-jag+jwt",
+        "secevent+jwt",
+        "txntoken+jwt",
+        "wit+jwt",
+        "token-introspection+jwt",
+        "logout+jwt",
+        "statuslist+jwt",
+        "client-authentication+jwt",
+        "at",
     ] {
         let other = jws::sign(&ours, typ, body.as_bytes());
         assert!(!house.is_active(&server, &other).await, "{typ}");
@@ -156,15 +192,29 @@ async fn jwt_13_other_kinds_of_tokens_are_no_access_tokens() {
     let crossed = jws::sign(&document_key, "at+jwt", body.as_bytes());
     assert!(!house.is_active(&server, &crossed).await);
     let view = house.get("/v1/agents/refund-bot").await;
-    assert!(!house.is_active(&server, view["signature"].as_str().expect("a JWS")).await);
+    assert!(
+        !house
+            .is_active(&server, view["signature"].as_str().expect("a JWS"))
+            .await
+    );
     assert!(!house.is_active(&server, &house.assertion(&agent)).await);
     assert!(!house.is_active(&server, &house.proof(&agent.key, "")).await);
-    assert!(!house.is_active(&server, &jws::sign_with_jwk(&new_key(), "at+jwt", body.as_bytes())).await);
+    assert!(
+        !house
+            .is_active(
+                &server,
+                &jws::sign_with_jwk(&new_key(), "at+jwt", body.as_bytes())
+            )
+            .await
+    );
     // And the reverse: an access token is neither an assertion nor a proof.
     let crossed = crate::house::token_form(&[("client_assertion", &token), ("resource", R1)]);
     house.send(crossed).await.oauth_error(401, "invalid_client");
     let crossed = house.token_request(&agent, R1, &token);
-    house.send(crossed).await.oauth_error(400, "invalid_dpop_proof");
+    house
+        .send(crossed)
+        .await
+        .oauth_error(400, "invalid_dpop_proof");
     let _: &str = dpop::TYP;
 }
 
@@ -174,22 +224,46 @@ async fn resource_server_asks_with_a_token_of_its_own() {
     let server = house.resource(R1).await;
     let agent = house.register("refund-bot").await;
     let token = house.token(&agent, R1).await;
-    let mine = house.send(house.token_request(&server, ISSUER, "")).await.ok();
+    let mine = house
+        .send(house.token_request(&server, ISSUER, ""))
+        .await
+        .ok();
     let mine = mine["access_token"].as_str().expect("a token");
     let question = |token: &str| {
-        ask("POST", "/oauth/introspect").bearer(mine).form(&[("token", token)])
+        ask("POST", "/oauth/introspect")
+            .bearer(mine)
+            .form(&[("token", token)])
     };
     assert_eq!(house.send(question(&token)).await.ok()["active"], true);
-    assert_eq!(house.send(question(mine)).await.ok()["active"], false, "it is not for itself");
+    assert_eq!(
+        house.send(question(mine)).await.ok()["active"],
+        false,
+        "it is not for itself"
+    );
     // It opens nothing else.
-    house.as_login(mine, "GET", "/v1/agents", serde_json::Value::Null).await.refused(401, "unauthenticated");
-    house.send(house.token_request(&server, R1, "")).await.oauth_error(400, "invalid_target");
+    house
+        .as_login(mine, "GET", "/v1/agents", serde_json::Value::Null)
+        .await
+        .refused(401, "unauthenticated");
+    house
+        .send(house.token_request(&server, R1, ""))
+        .await
+        .oauth_error(400, "invalid_target");
     // And it ends when it is revoked.
     let form = [
         ("client_assertion_type", ASSERTION_TYPE),
         ("client_assertion", &house.assertion(&server)),
         ("token", mine),
     ];
-    assert_eq!(house.send(ask("POST", "/oauth/revoke").form(&form)).await.status, 200);
-    house.send(question(&token)).await.oauth_error(401, "invalid_token");
+    assert_eq!(
+        house
+            .send(ask("POST", "/oauth/revoke").form(&form))
+            .await
+            .status,
+        200
+    );
+    house
+        .send(question(&token))
+        .await
+        .oauth_error(401, "invalid_token");
 }

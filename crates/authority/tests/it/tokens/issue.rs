@@ -32,7 +32,12 @@ async fn token_is_for_one_resource_one_key_and_five_minutes() {
     assert_eq!(claims["cnf"]["jkt"], agent.key.public().thumbprint());
     assert_eq!(claims["exp"], house.now().as_secs() + 300);
     let view = house.get("/v1/agents/refund-bot").await;
-    assert!(claims.to_string().contains(view["version"].as_str().expect("a digest")), "{claims}");
+    assert!(
+        claims
+            .to_string()
+            .contains(view["version"].as_str().expect("a digest")),
+        "{claims}"
+    );
 }
 
 /// A client assertion with any of its claims changed; nonsense removes the claim.
@@ -91,14 +96,32 @@ async fn tok_07_assertion_is_for_our_issuer_alone_and_used_once() {
     for path in ["/oauth/introspect", "/oauth/revoke"] {
         let wrong = assertion(&house, &agent, &[("aud", json!(TOKEN_URL))]);
         let form = [
-            ("client_assertion_type", chancery_wire::client_assertion::ASSERTION_TYPE),
+            (
+                "client_assertion_type",
+                chancery_wire::client_assertion::ASSERTION_TYPE,
+            ),
             ("client_assertion", &wrong),
             ("token", "x"),
         ];
-        house.send(ask("POST", path).form(&form)).await.oauth_error(401, "invalid_client");
-        house.send(ask("POST", path).form(&[form[0], ("client_assertion", &right), form[2]])).await
-            .oauth_error(if path == "/oauth/introspect" { 400 } else { 401 },
-                if path == "/oauth/introspect" { "unauthorized_client" } else { "invalid_client" });
+        house
+            .send(ask("POST", path).form(&form))
+            .await
+            .oauth_error(401, "invalid_client");
+        house
+            .send(ask("POST", path).form(&[form[0], ("client_assertion", &right), form[2]]))
+            .await
+            .oauth_error(
+                if path == "/oauth/introspect" {
+                    400
+                } else {
+                    401
+                },
+                if path == "/oauth/introspect" {
+                    "unauthorized_client"
+                } else {
+                    "invalid_client"
+                },
+            );
     }
 }
 
@@ -132,7 +155,10 @@ fn tok_07_assertion_stays_used_after_a_restart_and_at_every_node() {
 async fn tok_08_exactly_one_way_to_authenticate() {
     let (house, agent) = furnished().await;
     let other = house.register("other-bot").await;
-    let secret = house.right_request(&agent, R1).await.header("authorization", "Basic YTpi");
+    let secret = house
+        .right_request(&agent, R1)
+        .await
+        .header("authorization", "Basic YTpi");
     house.send(secret).await.oauth_error(401, "invalid_client");
     let bearer = house.right_request(&agent, R1).await.bearer("something");
     house.send(bearer).await.oauth_error(401, "invalid_client");
@@ -146,10 +172,17 @@ async fn tok_08_exactly_one_way_to_authenticate() {
         ("client_assertion", assertion.as_str()),
         ("resource", R1),
     ];
-    house.send(token_form(&twice)).await.oauth_error(400, "invalid_request");
+    house
+        .send(token_form(&twice))
+        .await
+        .oauth_error(400, "invalid_request");
     // The client's own id beside its assertion says nothing new.
     let proof = house.proof(&agent.key, &house.nonce(&agent).await);
-    let form = token_form(&[("client_assertion", &assertion), ("resource", R1), ("client_id", &agent.id)]);
+    let form = token_form(&[
+        ("client_assertion", &assertion),
+        ("resource", R1),
+        ("client_id", &agent.id),
+    ]);
     house.send(form.header("dpop", proof)).await.ok();
 }
 
@@ -159,12 +192,20 @@ async fn tok_09_client_without_credentials_is_refused_everywhere() {
     let forms: [&[(&str, &str)]; 4] = [
         &[("client_id", &agent.id)],
         &[("client_id", &agent.id), ("client_secret", "")],
-        &[("client_id", &agent.id), ("client_assertion_type", "urn:x"), ("client_assertion", "x")],
+        &[
+            ("client_id", &agent.id),
+            ("client_assertion_type", "urn:x"),
+            ("client_assertion", "x"),
+        ],
         &[],
     ];
     for path in ["/oauth/token", "/oauth/introspect", "/oauth/revoke"] {
         for form in forms {
-            let mut all = vec![("grant_type", "client_credentials"), ("resource", R1), ("token", "x")];
+            let mut all = vec![
+                ("grant_type", "client_credentials"),
+                ("resource", R1),
+                ("token", "x"),
+            ];
             all.extend(form);
             let answer = house.send(ask("POST", path).form(&all)).await;
             answer.oauth_error(401, "invalid_client");
@@ -172,8 +213,15 @@ async fn tok_09_client_without_credentials_is_refused_everywhere() {
         }
     }
     // Someone else's key is not this client's.
-    let thief = crate::house::Party { id: agent.id.clone(), key: new_key(), url: String::new() };
-    house.ask_token(&thief, R1).await.oauth_error(401, "invalid_client");
+    let thief = crate::house::Party {
+        id: agent.id.clone(),
+        key: new_key(),
+        url: String::new(),
+    };
+    house
+        .ask_token(&thief, R1)
+        .await
+        .oauth_error(401, "invalid_client");
     house.token(&agent, R1).await;
 }
 
@@ -195,13 +243,23 @@ async fn tok_10_inactive_principals_get_no_token_and_the_same_answer() {
     };
     let retired = house.register("retired-bot").await;
     let path = "/v1/agents/retired-bot/retire";
-    house.admin("POST", path, json!({"reason": "no longer needed"})).await.ok();
-    let orphan = house.register_document(json!({"name": "orphan-bot", "owner": "carol@example.com"})).await;
+    house
+        .admin("POST", path, json!({"reason": "no longer needed"}))
+        .await
+        .ok();
+    let orphan = house
+        .register_document(json!({"name": "orphan-bot", "owner": "carol@example.com"}))
+        .await;
     let path = "/v1/owners/carol@example.com/disable";
-    house.admin("POST", path, json!({"reason": "left"})).await.ok();
+    house
+        .admin("POST", path, json!({"reason": "left"}))
+        .await
+        .ok();
     let soon = "2027-01-15T08:01:00Z";
     let ended = house
-        .register_document(json!({"name": "ended-bot", "owner": "alice@example.com", "expires_at": soon}))
+        .register_document(
+            json!({"name": "ended-bot", "owner": "alice@example.com", "expires_at": soon}),
+        )
         .await;
     let suspended = house.register("suspended-bot").await;
     house.suspend("suspended-bot").await.ok();
@@ -220,7 +278,10 @@ async fn tok_10_inactive_principals_get_no_token_and_the_same_answer() {
     assert_eq!(answers.len(), 1, "one answer for every inactive state");
     for refused in house.events_of("token.refused").await {
         let code = refused["outcome"].as_str().expect("a code");
-        assert!(["principal_inactive", "unknown_client"].contains(&code), "{refused}");
+        assert!(
+            ["principal_inactive", "unknown_client"].contains(&code),
+            "{refused}"
+        );
     }
     house.token(&agent, R1).await;
 }
@@ -238,14 +299,23 @@ async fn tok_11_answers_are_nobodys_to_keep_and_echo_nothing() {
         ask("POST", "/oauth/token").form(&[("grant_type", CANARY)]),
         token_form(&[("client_assertion", CANARY), ("resource", R1)]),
         token_form(&[("client_assertion", &assertion), ("resource", CANARY)]),
-        token_form(&[("client_assertion", &assertion), (CANARY, CANARY), (CANARY, CANARY)]),
+        token_form(&[
+            ("client_assertion", &assertion),
+            (CANARY, CANARY),
+            (CANARY, CANARY),
+        ]),
         token_form(&[("client_assertion", &assertion), ("resource", R1)]).header("dpop", CANARY),
         ask("POST", "/oauth/introspect").form(&[("token", CANARY)]),
-        ask("POST", "/oauth/introspect").bearer(CANARY).form(&[("token", CANARY)]),
+        ask("POST", "/oauth/introspect")
+            .bearer(CANARY)
+            .form(&[("token", CANARY)]),
         ask("POST", "/oauth/revoke").form(&[("token", CANARY)]),
         ask("POST", "/oauth/token").body("text/plain", CANARY),
         ask("POST", "/oauth/token").body("application/x-www-form-urlencoded", "%zz=canary"),
-        ask("GET", "/oauth/authorize?client_id=canary&redirect_uri=https://canary.example/cb&state=canary"),
+        ask(
+            "GET",
+            "/oauth/authorize?client_id=canary&redirect_uri=https://canary.example/cb&state=canary",
+        ),
     ];
     for refusal in refusals {
         let answer = house.send(refusal).await;
@@ -266,7 +336,9 @@ async fn tok_12_token_is_for_one_registered_resource() {
         let assertion = house.assertion(&agent);
         let mut form = vec![("client_assertion", assertion.as_str())];
         form.extend(resources.iter().map(|resource| ("resource", *resource)));
-        house.send(token_form(&form).header("dpop", house.proof(&agent.key, &nonce))).await
+        house
+            .send(token_form(&form).header("dpop", house.proof(&agent.key, &nonce)))
+            .await
     };
     for resources in [
         &[][..],
@@ -294,14 +366,32 @@ async fn tok_12_token_is_for_one_registered_resource() {
 async fn other_grants_and_content_types_are_refused() {
     let (house, agent) = furnished().await;
     let assertion = house.assertion(&agent);
-    for grant in ["password", "Password", "authorization_code", "refresh_token", "client_credentials ", ""] {
-        let form = [("grant_type", grant), ("client_assertion", &assertion), ("resource", R1)];
+    for grant in [
+        "password",
+        "Password",
+        "authorization_code",
+        "refresh_token",
+        "client_credentials ",
+        "",
+    ] {
+        let form = [
+            ("grant_type", grant),
+            ("client_assertion", &assertion),
+            ("resource", R1),
+        ];
         let answer = house.send(ask("POST", "/oauth/token").form(&form)).await;
-        let error = if grant.is_empty() { "invalid_request" } else { "unsupported_grant_type" };
+        let error = if grant.is_empty() {
+            "invalid_request"
+        } else {
+            "unsupported_grant_type"
+        };
         answer.oauth_error(400, error);
     }
     let json = json!({"grant_type": "client_credentials"});
-    house.send(ask("POST", "/oauth/token").json(&json)).await.oauth_error(400, "invalid_request");
+    house
+        .send(ask("POST", "/oauth/token").json(&json))
+        .await
+        .oauth_error(400, "invalid_request");
 }
 
 #[tokio::test]
@@ -311,32 +401,66 @@ async fn bearer_token_needs_an_exception_that_has_not_ended() {
     house.resource(R1).await;
     let body = json!({"url": "https://legacy.example", "allow_bearer": 60});
     house.admin("POST", "/v1/resources", body).await.ok();
-    let bearer = house.send(house.token_request(&agent, "https://legacy.example", "")).await.ok();
+    let bearer = house
+        .send(house.token_request(&agent, "https://legacy.example", ""))
+        .await
+        .ok();
     assert_eq!(bearer["token_type"], "Bearer");
     assert!(claims(bearer["access_token"].as_str().expect("a token"))["cnf"].is_null());
     let refused = house.send(house.token_request(&agent, R1, "")).await;
     refused.oauth_error(400, "invalid_dpop_proof");
     assert!(!refused.header("dpop-nonce").is_empty());
     house.advance(Duration::from_secs(60)).await;
-    let ended = house.send(house.token_request(&agent, "https://legacy.example", "")).await;
+    let ended = house
+        .send(house.token_request(&agent, "https://legacy.example", ""))
+        .await;
     ended.oauth_error(400, "invalid_dpop_proof");
 }
 
 #[tokio::test]
 async fn metadata_names_the_endpoints_that_exist() {
     let house = House::found().await;
-    for path in ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"] {
+    for path in [
+        "/.well-known/oauth-authorization-server",
+        "/.well-known/openid-configuration",
+    ] {
         let metadata = house.send(ask("GET", path)).await.ok();
         assert_eq!(metadata["issuer"], ISSUER);
-        for name in ["token_endpoint", "introspection_endpoint", "revocation_endpoint"] {
-            let url = metadata[name].as_str().expect("a URL").strip_prefix(ISSUER).expect("ours");
+        for name in [
+            "token_endpoint",
+            "introspection_endpoint",
+            "revocation_endpoint",
+        ] {
+            let url = metadata[name]
+                .as_str()
+                .expect("a URL")
+                .strip_prefix(ISSUER)
+                .expect("ours");
             house.send(ask("POST", url).form(&[])).await.oauth_error(
                 if name == "token_endpoint" { 400 } else { 401 },
-                if name == "token_endpoint" { "invalid_request" } else { "invalid_client" },
+                if name == "token_endpoint" {
+                    "invalid_request"
+                } else {
+                    "invalid_client"
+                },
             );
         }
-        let jwks = metadata["jwks_uri"].as_str().expect("a URL").strip_prefix(ISSUER).expect("ours");
-        assert_eq!(house.send(ask("GET", jwks)).await.ok()["keys"].as_array().expect("keys").len(), 1);
-        assert!(!metadata["dpop_signing_alg_values_supported"].to_string().contains("HS"));
+        let jwks = metadata["jwks_uri"]
+            .as_str()
+            .expect("a URL")
+            .strip_prefix(ISSUER)
+            .expect("ours");
+        assert_eq!(
+            house.send(ask("GET", jwks)).await.ok()["keys"]
+                .as_array()
+                .expect("keys")
+                .len(),
+            1
+        );
+        assert!(
+            !metadata["dpop_signing_alg_values_supported"]
+                .to_string()
+                .contains("HS")
+        );
     }
 }

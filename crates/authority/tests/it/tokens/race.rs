@@ -23,7 +23,10 @@ async fn race_04_no_token_of_before_the_stop_passes_once_it_is_answered() {
                     for _ in 0..4 {
                         let answer = house.ask_token(&agent, R1).await;
                         if answer.status == 200 {
-                            let token = answer.json()["access_token"].as_str().expect("a token").to_owned();
+                            let token = answer.json()["access_token"]
+                                .as_str()
+                                .expect("a token")
+                                .to_owned();
                             won.push(token);
                         } else {
                             answer.oauth_error(401, "invalid_client");
@@ -38,7 +41,10 @@ async fn race_04_no_token_of_before_the_stop_passes_once_it_is_answered() {
         tokio::task::yield_now().await;
         house.suspend("refund-bot").await.ok();
         // From here on nothing is issued, and nothing from before passes.
-        house.ask_token(&agent, R1).await.oauth_error(401, "invalid_client");
+        house
+            .ask_token(&agent, R1)
+            .await
+            .oauth_error(401, "invalid_client");
         house.advance_unseen(Duration::from_millis(3));
         let mut tokens = Vec::new();
         for racer in racing {
@@ -49,7 +55,10 @@ async fn race_04_no_token_of_before_the_stop_passes_once_it_is_answered() {
         }
         house.resume("refund-bot").await.ok();
         for token in &tokens {
-            assert!(!house.is_active(&server, token).await, "round {round}, after the resume");
+            assert!(
+                !house.is_active(&server, token).await,
+                "round {round}, after the resume"
+            );
         }
         house.advance_unseen(Duration::from_millis(3));
         let fresh = house.token(&agent, R1).await;
@@ -116,5 +125,9 @@ async fn idr_09_of_conflicting_transitions_one_wins() {
     }
     let kinds = house.events_of("agent.suspended").await;
     assert_eq!(kinds.len(), 10);
-    assert!(kinds.iter().all(|event| event["reason"] == json!("it looked odd")));
+    assert!(
+        kinds
+            .iter()
+            .all(|event| event["reason"] == json!("it looked odd"))
+    );
 }

@@ -24,7 +24,10 @@ async fn revoke(house: &House, party: &Party, token: &str) -> Answer {
 async fn rev_04_token_of_someone_else_stays_and_the_answer_is_the_same() {
     let house = House::found().await;
     let server = house.resource(R1).await;
-    let (owner, other) = (house.register("owner-bot").await, house.register("other-bot").await);
+    let (owner, other) = (
+        house.register("owner-bot").await,
+        house.register("other-bot").await,
+    );
     let token = house.token(&owner, R1).await;
     let mut answers = Vec::new();
     for nothing in [token.as_str(), "x", "a.b.c", &house.assertion(&owner)] {
@@ -61,13 +64,25 @@ async fn administrator_revokes_with_a_receipt() {
         json!({"token": by_token, "reason": ""}),
         json!({"token": "x", "reason": "leaked"}),
     ] {
-        house.admin("POST", "/v1/tokens/revoke", bad).await.refused(400, "invalid_request");
+        house
+            .admin("POST", "/v1/tokens/revoke", bad)
+            .await
+            .refused(400, "invalid_request");
     }
-    for body in [json!({"token": by_token, "reason": "leaked"}), json!({"jti": jti, "reason": "leaked"})] {
-        let stopped = house.admin("POST", "/v1/tokens/revoke", body.clone()).await.ok();
+    for body in [
+        json!({"token": by_token, "reason": "leaked"}),
+        json!({"jti": jti, "reason": "leaked"}),
+    ] {
+        let stopped = house
+            .admin("POST", "/v1/tokens/revoke", body.clone())
+            .await
+            .ok();
         assert_eq!(stopped["status"], "revoked");
         crate::audit::verify_receipt(&house, &stopped["receipt"]).await;
-        house.admin("POST", "/v1/tokens/revoke", body).await.refused(409, "conflict");
+        house
+            .admin("POST", "/v1/tokens/revoke", body)
+            .await
+            .refused(409, "conflict");
     }
     assert!(!house.is_active(&server, &by_token).await);
     assert!(!house.is_active(&server, &by_id).await);
@@ -75,7 +90,11 @@ async fn administrator_revokes_with_a_receipt() {
     let other = house.beside(2).await;
     assert!(!other.is_active(&server, &by_token).await);
     // A token of its own afterwards is as good as ever.
-    assert!(house.is_active(&server, &house.token(&agent, R1).await).await);
+    assert!(
+        house
+            .is_active(&server, &house.token(&agent, R1).await)
+            .await
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -97,7 +116,11 @@ async fn rev_05_after_the_stop_is_answered_no_token_of_before_passes() {
         assert!(!house.is_active(&server, &token).await, "round {round}");
         // A single token was revoked; what else was issued lives on, and nothing revives the first.
         let minted: Value = minted.ok();
-        assert!(house.is_active(&server, minted["access_token"].as_str().expect("a token")).await);
+        assert!(
+            house
+                .is_active(&server, minted["access_token"].as_str().expect("a token"))
+                .await
+        );
         assert!(!house.is_active(&server, &token).await, "round {round}");
     }
 }
