@@ -30,7 +30,7 @@ export async function list({ params, signal }) {
     h('span.badges', badge(agent.status), agent.pending_version && agent.status !== 'draft' && badge('pending')),
     shown(agent.owner),
     [`${agent.version_number} `, short(agent.version, 8)],
-    agent.document.model ? shown(agent.document.model.name) : h('span.small', 'not declared'),
+    agent.document.model ? shown(agent.document.model.name) : h('span.small.none', 'not declared'),
     moment(agent.updated_at),
   ]);
   return group(

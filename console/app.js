@@ -34,7 +34,6 @@ let shownAt;
 
 /** Shows the page that the address names; `isArrival` when the person went there just now. */
 async function show(isArrival) {
-  if (takeLoginFromAddress()) showFrame();
   if (!session.secret()) return signIn();
   underway.abort();
   const { signal } = (underway = new AbortController());
@@ -99,21 +98,34 @@ function mark(page) {
   }
 }
 
+/**
+ * Begins with the login that is kept: one question tells whether it holds, so that one that does not
+ * is refused, and recorded as refused, once.
+ */
+async function enter() {
+  if (!session.secret()) return signIn();
+  if (shownAt === undefined) main.replaceChildren(h('p.loading', 'Loading…'));
+  try {
+    showFrame(await get('whoami'));
+  } catch (error) {
+    if (error.status !== 401) main.replaceChildren(h('h1', { tabindex: '-1' }, 'Chancery'), failure(error, enter));
+    return;
+  }
+  await show(true);
+}
+
 /** The links and who is signed in. */
-function showFrame() {
+function showFrame({ kind, id, roles = [] }) {
   side.hidden = menu.hidden = false;
   document.body.classList.add('signed-in');
   const links = PAGES.map(({ name, at }) => h('li', h('a', { href: `#/${at}`, 'data-at': at }, name)));
   document.getElementById('nav').replaceChildren(h('ul', links));
   const who = document.getElementById('who');
   const out = h('button.quiet', { type: 'button', onclick: () => leave() }, 'Sign out');
-  const name = h('p.name', '\u00a0');
+  const name = h('p.name', h('strong', kind === 'local_administrator' ? 'Local administrator' : id));
+  if (roles.length) append(name, [h('br'), h('span.small', roles.join(', '))]);
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   who.replaceChildren(name, out, h('p.small', `Times are in ${zone}.`));
-  get('whoami').then(({ kind, id, roles = [] }) => {
-    name.replaceChildren(h('strong', kind === 'local_administrator' ? 'Local administrator' : id));
-    if (roles.length) append(name, [h('br'), h('span.small', roles.join(', '))]);
-  }).catch(() => {});
 }
 
 function leave() {
@@ -142,9 +154,8 @@ function signIn(why) {
     session.begin(secret.value.trim());
     enter.disabled = true;
     try {
-      await get('whoami');
+      showFrame(await get('whoami'));
       shownAt = '';
-      showFrame();
       show(true);
     } catch (error) {
       session.end();
@@ -185,9 +196,9 @@ addEventListener('signed-out', (event) => {
 });
 addEventListener('hashchange', () => {
   openMenu(false);
-  show(true);
+  if (takeLoginFromAddress()) enter();
+  else show(true);
 });
 
 takeLoginFromAddress();
-if (session.secret()) showFrame();
-show(true);
+enter();

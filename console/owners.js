@@ -20,7 +20,7 @@ export async function owners({ params, signal, reload }) {
     shown(owner.handle),
     owner.kind,
     badge(owner.status),
-    owner.members?.length ? shown(owner.members.join(', ')) : h('span.small', owner.kind === 'team' ? 'nobody' : '—'),
+    owner.members?.length ? shown(owner.members.join(', ')) : owner.kind === 'team' ? h('span.small', 'nobody') : h('span.small.none', '—'),
     moment(owner.created_at),
     owner.status === 'active' && h('span.actions',
       owner.kind === 'person' && h('button.small', { type: 'button', onclick: () => login(owner), 'aria-label': `Give ${owner.handle} a login` }, 'Login'),

@@ -35,7 +35,7 @@ export function eventTable(name, logged, { isOfOneAgent = false } = {}) {
     h('span.small', String(index)),
     moment(event.at),
     h('a', { href: `#/record/${event.id}` }, h('code', event.kind)),
-    !isOfOneAgent && (event.agent ? h('a.name', { href: `#/agents/${event.agent.id}` }, ...shown(event.agent.name)) : h('span.small', 'none')),
+    !isOfOneAgent && (event.agent ? h('a.name', { href: `#/agents/${event.agent.id}` }, ...shown(event.agent.name)) : h('span.small.none', 'none')),
     what(event),
     outcome(event),
   ]);
@@ -44,13 +44,15 @@ export function eventTable(name, logged, { isOfOneAgent = false } = {}) {
 
 /** What an event is about, in one line. */
 function what(event) {
-  if (event.call) {
-    return [h('code', ...shown(event.call.tool ?? event.call.action)), event.decision?.effect === 'deny' && h('p.small', prose(event.decision.reason))];
-  }
+  const { server, policy, handle, purpose, method, path, claimed_client_id: claimed } = event.facts ?? {};
+  const by = h('span.small', 'by ', ...shown(event.actor.id || event.actor.kind.replaceAll('_', ' ')));
+  const why = event.decision?.effect === 'deny' && h('p.small', prose(event.decision.reason));
+  if (event.call) return [h('code', ...shown(event.call.tool ?? event.call.action)), why];
   if (event.reason) return shown(event.reason);
-  const { server, policy, handle, purpose } = event.facts ?? {};
+  if (path) return [h('code', ...shown(`${method} ${path}`)), ' ', by, why];
+  if (claimed) return [h('span.small', 'claimed to be '), h('code', ...shown(claimed))];
   const subject = server ?? policy ?? handle ?? purpose ?? event.token?.audience;
-  return subject ? shown(subject) : h('span.small', 'by ', ...shown(event.actor.id || event.actor.kind.replaceAll('_', ' ')));
+  return subject ? shown(subject) : by;
 }
 
 function outcome(event) {

@@ -15,6 +15,7 @@ use chancery_model::document::Document;
 use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use chancery_model::time::Timestamp;
 use chancery_wire::json;
+use chancery_wire::oauth::{ErrorCode, OAuthError};
 
 use crate::accounts;
 use crate::agents;
@@ -169,10 +170,12 @@ async fn run_again(request: Request, next: Next) -> Response {
 /// and what every answer carries is set.
 async fn guard(State(authority): State<Arc<Authority>>, request: Request, next: Next) -> Response {
     let asked = Asked::of(&request);
-    let refused = check_origin(&authority, &request).or_else(|| check_load(&authority, &request));
-    let response = match refused {
-        Some(error) => error.into_response(),
-        None => next.run(request).await,
+    let response = if let Some(error) = check_origin(&authority, &request) {
+        error.into_response()
+    } else if must_shed(&authority, &request) {
+        shed(&request)
+    } else {
+        next.run(request).await
     };
     let mut response = record_refusal(&authority, asked, response).await;
     let headers = response.headers_mut();
@@ -226,13 +229,25 @@ fn check_origin(authority: &Authority, request: &Request) -> Option<Error> {
     }
 }
 
-/// Sends work away early while more waits than is done; stops and everything under `/v1` keep their lane.
-fn check_load(authority: &Authority, request: &Request) -> Option<Error> {
+/// Whether work is sent away because more waits than is done; stops and everything under `/v1` keep their lane.
+fn must_shed(authority: &Authority, request: &Request) -> bool {
     let path = request.uri().path();
     let can_wait = ["/oauth/token", "/oauth/introspect", "/access/"]
         .iter()
         .any(|lane| path.starts_with(lane));
-    (can_wait && authority.pressure.is_high()).then_some(Error::Unavailable)
+    can_wait && authority.pressure.is_high()
+}
+
+fn shed(request: &Request) -> Response {
+    if !request.uri().path().starts_with("/oauth/") {
+        return Error::Unavailable.into_response();
+    }
+    let error = OAuthError::new(
+        ErrorCode::TemporarilyUnavailable,
+        "the authority has too much to do",
+    );
+    let retry = (header::RETRY_AFTER, HeaderValue::from_static("1"));
+    (StatusCode::SERVICE_UNAVAILABLE, [retry], axum::Json(error)).into_response()
 }
 
 /// What was asked, as far as a refusal records it.

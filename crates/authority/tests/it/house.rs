@@ -190,6 +190,13 @@ impl House {
         self.clock.0.fetch_add(by, Ordering::SeqCst);
     }
 
+    /// Waits until this process has seen what `other` committed.
+    pub(crate) async fn catch_up_with(&self, other: &Self) {
+        while self.authority.current.load().number < other.authority.current.load().number {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// A name that was not used before.
     pub(crate) fn fresh(&self) -> String {
         format!("{:024}", self.serial.fetch_add(1, Ordering::SeqCst))

@@ -1,1 +1,302 @@
-//! x
+//! Someone with the database in hand changes the record: what notices, and where it points.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use chancery_ledger::audit::{Finding, VerifiedCopy, verify_copy};
+use chancery_ledger::checkpoint::Checkpoint;
+use chancery_ledger::note::NoteVerifier;
+use chancery_ledger::path::{BundleId, TileId};
+use chancery_ledger::receipt::Receipt;
+use serde_json::Value;
+
+use crate::audit::record::tour;
+use crate::audit::{log_key, verify_receipt};
+use crate::house::{ADMIN, House, life, logged};
+use crate::request::ask;
+
+/// A downloaded copy of a log.
+pub(crate) struct Copy {
+    files: HashMap<String, Vec<u8>>,
+    key: NoteVerifier,
+}
+
+impl Copy {
+    pub(crate) fn verify(
+        &self,
+        older: &[Checkpoint],
+        observer: &mut impl FnMut(u64, &[u8]) -> Result<(), String>,
+    ) -> Result<VerifiedCopy, Finding> {
+        let mut source = |path: &str| Ok::<_, String>(self.files.get(path).cloned());
+        verify_copy(
+            &mut source,
+            std::slice::from_ref(&self.key),
+            older,
+            observer,
+        )
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        self.verify(&[], &mut |_, _| Ok(()))
+            .expect("a genuine copy")
+            .checkpoint()
+            .clone()
+    }
+}
+
+/// Downloads everything that the log serves.
+pub(crate) async fn download(house: &House) -> Copy {
+    let mut files = HashMap::new();
+    let mut fetch = async |path: &str| {
+        let answer = house
+            .send(ask("GET", &format!("/log/{path}")).bearer(ADMIN))
+            .await;
+        if answer.status == 200 {
+            files.insert(path.to_owned(), answer.bytes.clone());
+        }
+        answer.text()
+    };
+    let checkpoint = fetch("checkpoint").await;
+    let size: u64 = checkpoint
+        .lines()
+        .nth(1)
+        .expect("a size")
+        .parse()
+        .expect("a number");
+    for level in 0..3 {
+        for index in 0.. {
+            let Some(tile) = TileId::in_tree(level, index, size) else {
+                break;
+            };
+            fetch(&tile.path()).await;
+        }
+    }
+    for index in 0.. {
+        let Some(bundle) = BundleId::in_tree(index, size) else {
+            break;
+        };
+        fetch(&bundle.path()).await;
+    }
+    Copy {
+        files,
+        key: log_key(house).await,
+    }
+}
+
+async fn finding(house: &House) -> Finding {
+    let copy = download(house).await;
+    copy.verify(&[], &mut |_, _| Ok(())).expect_err("a finding")
+}
+
+/// The lines of the first bundle.
+async fn lines(house: &House) -> Vec<String> {
+    let bundle = house
+        .database
+        .texts("SELECT entries FROM log_bundle WHERE number = 0")
+        .await;
+    bundle[0].lines().map(str::to_owned).collect()
+}
+
+async fn write(house: &House, lines: &[String]) {
+    let text = lines.join("\n").replace('\'', "''");
+    house
+        .database
+        .run(&format!(
+            "UPDATE log_bundle SET entries = '{text}' WHERE number = 0"
+        ))
+        .await;
+}
+
+#[tokio::test]
+async fn aud_01_changed_deleted_inserted_and_swapped_entries_are_named() {
+    let house = House::found().await;
+    tour(&house).await;
+    house.sealed().await;
+    let genuine = lines(&house).await;
+    download(&house)
+        .await
+        .verify(&[], &mut |_, _| Ok(()))
+        .expect("a genuine copy");
+
+    let mut changed = genuine.clone();
+    changed[7] = changed[7].replace("\"outcome\":\"ok\"", "\"outcome\":\"no\"");
+    assert_ne!(changed, genuine);
+    write(&house, &changed).await;
+    assert_eq!(finding(&house).await.index, Some(7));
+
+    let mut swapped = genuine.clone();
+    swapped.swap(4, 9);
+    write(&house, &swapped).await;
+    assert_eq!(finding(&house).await.index, Some(4));
+
+    let mut inserted = genuine.clone();
+    inserted.insert(5, genuine[6].clone());
+    write(&house, &inserted).await;
+    assert_eq!(finding(&house).await.index, Some(5));
+
+    let mut deleted = genuine.clone();
+    deleted.remove(3);
+    write(&house, &deleted).await;
+    assert!(finding(&house).await.index.is_some());
+
+    write(&house, &genuine).await;
+    // The hashes alone, as if to fit a forged entry.
+    let tile = house
+        .database
+        .texts("SELECT hashes FROM log_tile WHERE level = 0 AND number = 0")
+        .await;
+    let flipped = if tile[0].starts_with('0') { "1" } else { "0" };
+    let forged = format!("{flipped}{}", &tile[0][1..]);
+    house
+        .database
+        .run(&format!(
+            "UPDATE log_tile SET hashes = '{forged}' WHERE level = 0"
+        ))
+        .await;
+    assert!(finding(&house).await.index.is_none_or(|index| index == 0));
+    house
+        .database
+        .run(&format!(
+            "UPDATE log_tile SET hashes = '{}' WHERE level = 0",
+            tile[0]
+        ))
+        .await;
+    download(&house)
+        .await
+        .verify(&[], &mut |_, _| Ok(()))
+        .expect("genuine again");
+}
+
+#[tokio::test]
+async fn aud_01_receipt_for_a_changed_entry_convinces_nobody() {
+    let house = House::found().await;
+    house.register("refund-bot").await;
+    let stopped = house.suspend("refund-bot").await.ok();
+    let event = verify_receipt(&house, &stopped["receipt"]).await;
+    let index = stopped["receipt"]["index"].as_u64().expect("an index") as usize;
+    let mut changed = lines(&house).await;
+    changed[index] = changed[index].replace("it looked odd", "it looked fine");
+    write(&house, &changed).await;
+    let path = format!("/v1/receipts/{}", event["id"].as_str().expect("an id"));
+    let receipt = house.admin("GET", &path, Value::Null).await;
+    if receipt.status == 200 {
+        let receipt = receipt.json();
+        let entry = receipt["entry"]
+            .as_str()
+            .expect("an entry")
+            .as_bytes()
+            .to_vec();
+        let parsed = Receipt::from_tlog_proof(entry, receipt["proof"].as_str().expect("a proof"));
+        parsed
+            .expect("a receipt")
+            .verify(&[log_key(&house).await])
+            .expect_err("convinced");
+    }
+}
+
+#[test]
+fn aud_02_log_that_was_cut_short_is_not_appended_to() {
+    let (database, clock, seen) = life(async {
+        let house = House::found().await;
+        tour(&house).await;
+        let size = house.sealed().await;
+        let seen = download(&house).await.checkpoint();
+        assert_eq!(seen.size(), size);
+        // The last entries and their hashes are gone, the head says so; the signed text cannot.
+        let shorter = size - 3;
+        let kept: Vec<String> = lines(&house)
+            .await
+            .into_iter()
+            .take(shorter as usize)
+            .collect();
+        write(&house, &kept).await;
+        let width = 64 * shorter;
+        house
+            .database
+            .run(&format!(
+                "UPDATE log_tile SET hashes = substr(hashes, 1, {width}) WHERE level = 0"
+            ))
+            .await;
+        house
+            .database
+            .run(&format!("UPDATE log_head SET size = {shorter}"))
+            .await;
+        (house.database.clone(), house.clock.clone(), seen)
+    });
+    life(async {
+        let house = House::open(database, clock, 2, |_| {}).await;
+        house.advance(Duration::from_secs(11)).await;
+        house.add_person("dora@example.com").await;
+        // What happened is durable, but nothing is sealed onto a log that does not hold together.
+        let before = house
+            .database
+            .texts("SELECT checkpoint FROM log_head")
+            .await;
+        for _ in 0..20 {
+            house.authority.sealing.bell.notify_one();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(
+            house
+                .database
+                .texts("SELECT checkpoint FROM log_head")
+                .await,
+            before
+        );
+        assert!(
+            house.get("/v1/log").await["pending"]
+                .as_u64()
+                .expect("a number")
+                > 0
+        );
+        assert!(
+            logged().contains("do not lead to its signed checkpoint"),
+            "an alarm"
+        );
+        let copy = download(&house).await;
+        copy.verify(&[seen], &mut |_, _| Ok(()))
+            .expect_err("a finding");
+        // A stop takes hold all the same; that it is not yet proven is said, not that it did not happen.
+        let answer = house.suspend("draft-bot").await;
+        assert_eq!(answer.status, 503, "{answer:?}");
+        assert!(!answer.text().contains("did not happen"), "{answer:?}");
+        assert_eq!(
+            house.get("/v1/agents/draft-bot").await["status"],
+            "suspended"
+        );
+    });
+}
+
+#[test]
+fn aud_02_database_of_yesterday_is_found_by_whoever_kept_a_checkpoint() {
+    let (database, clock, early) = life(async {
+        let house = House::found().await;
+        house.register("refund-bot").await;
+        house.sealed().await;
+        let early = download(&house).await.checkpoint();
+        house.database.run("CREATE TABLE kept_head AS SELECT * FROM log_head; CREATE TABLE kept_tile AS SELECT * FROM log_tile; CREATE TABLE kept_bundle AS SELECT * FROM log_bundle").await;
+        (house.database.clone(), house.clock.clone(), early)
+    });
+    let late = life(async {
+        let house = House::open(database.clone(), clock.clone(), 2, |_| {}).await;
+        house.advance(Duration::from_secs(11)).await;
+        house.register("other-bot").await;
+        house.sealed().await;
+        let copy = download(&house).await;
+        // The log only grew: it extends what was seen before.
+        copy.verify(&[early], &mut |_, _| Ok(()))
+            .expect("an extension");
+        copy.checkpoint()
+    });
+    life(async {
+        let house = House::open(database, clock, 3, |_| {}).await;
+        house.database.run("DELETE FROM log_head; INSERT INTO log_head SELECT * FROM kept_head; DELETE FROM log_tile; INSERT INTO log_tile SELECT * FROM kept_tile; DELETE FROM log_bundle; INSERT INTO log_bundle SELECT * FROM kept_bundle").await;
+        let copy = download(&house).await;
+        copy.verify(&[], &mut |_, _| Ok(()))
+            .expect("by itself it is genuine");
+        let finding = copy
+            .verify(&[late], &mut |_, _| Ok(()))
+            .expect_err("a finding");
+        assert!(finding.why.contains("backwards"), "{finding}");
+    });
+}

@@ -212,6 +212,7 @@ async fn tok_09_client_without_credentials_is_refused_everywhere() {
             assert_eq!(answer.header("www-authenticate"), "Bearer", "{answer:?}");
         }
     }
+    house.token(&agent, R1).await;
     // Someone else's key is not this client's.
     let thief = crate::house::Party {
         id: agent.id.clone(),

@@ -72,8 +72,7 @@ async fn race_05_of_fifty_uses_of_one_assertion_exactly_one_gets_a_token() {
     let other = Arc::new(house.beside(2).await);
     house.resource(R1).await;
     let agent = house.register("refund-bot").await;
-    other.advance(Duration::from_secs(1)).await;
-    while other.send(token_form(&[("resource", R1)])).await.status == 503 {}
+    other.catch_up_with(&house).await;
     for round in 0..10 {
         let assertion = house.assertion(&agent);
         let mut racing = Vec::new();
