@@ -45,6 +45,7 @@ pub const ROUTES: &[Route] = routes! {
     "GET" "/v1/owners" Some(Action::OwnerRead), None, "OwnerPage", "List owners";
     "POST" "/v1/owners/{owner}/disable" Some(Action::OwnerManage), Some("Because"), "OwnerView", "Record that an owner left";
     "POST" "/v1/owners/{owner}/logins" Some(Action::OwnerManage), Some("IssueLogin"), "Login", "Give a person a login";
+    "POST" "/v1/owners/{owner}/logout" Some(Action::OwnerManage), Some("Because"), "OwnerView", "End every login of a person";
     "POST" "/v1/resources" Some(Action::ResourceManage), Some("RegisterResource"), "ResourceView", "Register a resource server";
     "GET" "/v1/resources" Some(Action::ResourceRead), None, "ResourcePage", "List resource servers";
     "POST" "/v1/mcp" Some(Action::McpManage), Some("AddMcpServer"), "McpServerView", "Put an MCP server behind the gateway";

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -117,6 +118,7 @@ fn v1() -> Router<Arc<Authority>> {
             post(accounts::disable::disable),
         )
         .route("/v1/owners/{owner}/logins", post(accounts::login::issue))
+        .route("/v1/owners/{owner}/logout", post(accounts::logout::logout))
         .route(
             "/v1/resources",
             post(resources::register::register).get(resources::list::list),
@@ -175,7 +177,7 @@ async fn guard(State(authority): State<Arc<Authority>>, request: Request, next: 
     } else if must_shed(&authority, &request) {
         shed(&request)
     } else {
-        next.run(request).await
+        in_time(request, next).await
     };
     let mut response = record_refusal(&authority, asked, response).await;
     let headers = response.headers_mut();
@@ -227,6 +229,23 @@ fn check_origin(authority: &Authority, request: &Request) -> Option<Error> {
     } else {
         refuse("the authority does not answer under that name")
     }
+}
+
+/// How long an answer may take, a slow body included; reaching an MCP server that is added has its own limits.
+const IN_TIME: Duration = Duration::from_secs(90);
+/// The same for requests that need nobody else.
+const SOON: Duration = Duration::from_secs(20);
+
+async fn in_time(request: Request, next: Next) -> Response {
+    let limit = if request.uri().path().starts_with("/v1/mcp") {
+        IN_TIME
+    } else {
+        SOON
+    };
+    let late = || StatusCode::REQUEST_TIMEOUT.into_response();
+    tokio::time::timeout(limit, next.run(request))
+        .await
+        .unwrap_or_else(|_| late())
 }
 
 /// Whether work is sent away because more waits than is done; stops and everything under `/v1` keep their lane.

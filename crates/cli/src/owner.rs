@@ -28,6 +28,11 @@ pub(crate) enum Verb {
         after_help = "Example:\n  chancery owner login alice@example.com --role approver --lifetime 7d"
     )]
     Login(Login),
+    /// End every login of a person, as when one may have leaked
+    #[command(
+        after_help = "Example:\n  chancery owner logout alice@example.com --reason 'laptop lost'"
+    )]
+    Logout(Disable),
 }
 
 #[derive(Debug, Args)]
@@ -69,7 +74,7 @@ enum Role {
     Administrator,
     /// Put what others proposed into force
     Approver,
-    /// Register, change and stop agents
+    /// Stop agents and tokens, read
     Operator,
     /// Read everything, change nothing
     Auditor,
@@ -92,6 +97,7 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<Exit, Failu
         Verb::List => list(session).await,
         Verb::Disable(args) => disable(session, args).await,
         Verb::Login(args) => login(session, &args).await,
+        Verb::Logout(args) => logout(session, args).await,
     }
 }
 
@@ -129,6 +135,15 @@ async fn disable(session: &Session<'_>, args: Disable) -> Result<Exit, Failure> 
     };
     let authority = session.authority()?;
     let owner = authority.owner_disable(&args.handle, &because).await?;
+    show(session, &owner)
+}
+
+async fn logout(session: &Session<'_>, args: Disable) -> Result<Exit, Failure> {
+    let because = Because {
+        reason: args.reason,
+    };
+    let authority = session.authority()?;
+    let owner = authority.owner_logout(&args.handle, &because).await?;
     show(session, &owner)
 }
 

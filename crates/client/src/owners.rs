@@ -31,4 +31,13 @@ impl Authority {
     pub async fn owner_login(&self, owner: &str, login: &IssueLogin) -> Result<Login, ClientError> {
         self.post(&["owners", owner, "logins"], login).await
     }
+
+    /// Ends every login of a person.
+    pub async fn owner_logout(
+        &self,
+        owner: &str,
+        because: &Because,
+    ) -> Result<OwnerView, ClientError> {
+        self.post(&["owners", owner, "logout"], because).await
+    }
 }

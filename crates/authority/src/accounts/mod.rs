@@ -7,5 +7,6 @@ pub mod add;
 pub mod disable;
 pub mod list;
 pub mod login;
+pub mod logout;
 pub mod resolve;
 pub mod whoami;

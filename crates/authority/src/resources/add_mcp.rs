@@ -14,7 +14,7 @@ use chancery_policy::Target;
 use chancery_store::{error::StoreError, mcp_servers};
 use chancery_wire::json;
 
-use crate::ctx::Ctx;
+use crate::ctx::{Caller, Ctx};
 use crate::error::Error;
 use crate::extract::Body;
 use crate::refresh::policies;

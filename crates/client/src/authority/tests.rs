@@ -118,6 +118,7 @@ async fn call_everything(authority: &Authority) {
             .is_ok(),
         authority.owner_list(&page).await.is_ok(),
         authority.owner_disable("x", &because).await.is_ok(),
+        authority.owner_logout("x", &because).await.is_ok(),
         authority
             .owner_login(
                 "x",

@@ -1,0 +1,47 @@
+//! Ends every login of a person, who stays an owner: what to do when a login may have leaked.
+
+use axum::Json;
+use axum::extract::Path;
+use chancery_api::agents::Because;
+use chancery_api::owners::OwnerView;
+use chancery_model::action::Action;
+use chancery_model::event::EventKind;
+use chancery_model::reason::Reason;
+use chancery_policy::Target;
+use chancery_store::{logins, owners};
+
+use crate::accounts::{add, list};
+use crate::ctx::Ctx;
+use crate::error::Error;
+use crate::extract::Body;
+
+/// `POST /v1/owners/{owner}/logout`.
+pub async fn logout(
+    ctx: Ctx,
+    Path(handle): Path<String>,
+    Body(body): Body<Because>,
+) -> Result<Json<OwnerView>, Error> {
+    let reason = Reason::parse(&body.reason).map_err(|error| Error::Invalid(error.to_string()))?;
+    let handle = add::parse(&handle)?;
+    let permit = ctx.authorize(Action::OwnerManage, Target::Owner(handle.as_str()))?;
+    let mut tx = ctx.begin().await?;
+    let owner = owners::fetch_by_handle(&mut tx, &handle)
+        .await?
+        .ok_or(Error::NotFound("owner"))?;
+    let ended = logins::revoke_for_owner(&mut tx, owner.id, ctx.now).await?;
+    if ended == 0 {
+        return Err(Error::Conflict("that person has no login".to_owned()));
+    }
+    let mut event = ctx.event(EventKind::LoginRevoked);
+    event.reason = Some(reason.as_str().to_owned());
+    event.facts.insert("owner".to_owned(), owner.id.to_string());
+    event
+        .facts
+        .insert("handle".to_owned(), owner.handle.as_str().to_owned());
+    event
+        .facts
+        .insert("logins_ended".to_owned(), ended.to_string());
+    let view = list::view(&mut tx, owner).await?;
+    ctx.commit(permit, tx, event, Vec::new()).await?;
+    Ok(Json(view))
+}
