@@ -4,7 +4,7 @@
 // then the page before stays, so nothing jumps.
 
 import { get, session, takeLoginFromAddress } from './api.js';
-import { append, failure, field, h, notice, prose, tell } from './dom.js';
+import { failure, field, h, notice, prose, tell } from './dom.js';
 import * as agents from './agents.js';
 import * as overview from './overview.js';
 import * as owners from './owners.js';
@@ -105,8 +105,9 @@ function mark(page) {
 async function enter() {
   if (!session.secret()) return signIn();
   if (shownAt === undefined) main.replaceChildren(h('p.loading', 'Loading…'));
+  showFrame();
   try {
-    showFrame(await get('whoami'));
+    showWho(await get('whoami'));
   } catch (error) {
     if (error.status !== 401) main.replaceChildren(h('h1', { tabindex: '-1' }, 'Chancery'), failure(error, enter));
     return;
@@ -114,18 +115,21 @@ async function enter() {
   await show(true);
 }
 
-/** The links and who is signed in. */
-function showFrame({ kind, id, roles = [] }) {
+/** The links, and room for who is signed in. */
+function showFrame() {
   side.hidden = menu.hidden = false;
   document.body.classList.add('signed-in');
   const links = PAGES.map(({ name, at }) => h('li', h('a', { href: `#/${at}`, 'data-at': at }, name)));
   document.getElementById('nav').replaceChildren(h('ul', links));
   const who = document.getElementById('who');
   const out = h('button.quiet', { type: 'button', onclick: () => leave() }, 'Sign out');
-  const name = h('p.name', h('strong', kind === 'local_administrator' ? 'Local administrator' : id));
-  if (roles.length) append(name, [h('br'), h('span.small', roles.join(', '))]);
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  who.replaceChildren(name, out, h('p.small', `Times are in ${zone}.`));
+  who.replaceChildren(h('p.name', '\u00a0'), out, h('p.small', `Times are in ${zone}.`));
+}
+
+function showWho({ kind, id, roles = [] }) {
+  const name = h('strong', kind === 'local_administrator' ? 'Local administrator' : id);
+  document.querySelector('#who .name').replaceChildren(name, ...(roles.length ? [h('br'), h('span.small', roles.join(', '))] : []));
 }
 
 function leave() {
@@ -154,8 +158,10 @@ function signIn(why) {
     session.begin(secret.value.trim());
     enter.disabled = true;
     try {
-      showFrame(await get('whoami'));
+      const me = await get('whoami');
       shownAt = '';
+      showFrame();
+      showWho(me);
       show(true);
     } catch (error) {
       session.end();

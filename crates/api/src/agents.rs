@@ -75,6 +75,11 @@ pub struct AgentView {
     pub name: String,
     /// `draft`, `active`, `suspended` or `retired`.
     pub status: String,
+    /// Whether it may act now: active, not expired, with an owner who has not left.
+    pub live: bool,
+    /// Why it may not, when that is not its status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_live_because: Option<String>,
     /// The digest of the version in force, or of the proposed one in a draft.
     pub version: Digest,
     /// The number of that version.

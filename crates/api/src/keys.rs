@@ -27,4 +27,7 @@ pub struct KeyView {
 pub struct RotateKey {
     /// `access_token` or `document`.
     pub purpose: String,
+    /// The old key stops verifying at once, and with it everything that it signed: for a key that leaked.
+    #[serde(default)]
+    pub withdraw: bool,
 }

@@ -13,6 +13,9 @@ pub struct PolicyText {
     /// What the text is.
     #[serde(default)]
     pub kind: PolicyKind,
+    /// For a check: the name under which it would come into force, in place of the text that has it now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 /// What a text holds.

@@ -50,6 +50,9 @@ pub enum Error {
     /// The database or the record is unavailable; nothing happened.
     #[error("the authority cannot record this now, so it did not happen")]
     Unavailable,
+    /// The act is done and durable, but the log has not sealed it in time.
+    #[error("it is done and durable, but not yet proven: ask for its receipt later")]
+    Unproven,
     /// A row or an invariant is broken; details are in the log line only.
     #[error("the authority found something broken and refused")]
     Broken,
@@ -76,7 +79,7 @@ impl Error {
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
             Self::Unacceptable { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Busy | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Unavailable | Self::Unproven => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -94,6 +97,7 @@ impl Error {
             Self::Unacceptable { .. } => "unacceptable",
             Self::Busy => "busy",
             Self::Unavailable => "unavailable",
+            Self::Unproven => "unproven",
             Self::Broken => "internal_error",
         }
     }
@@ -115,6 +119,7 @@ impl Error {
             | Self::PreconditionRequired
             | Self::Busy
             | Self::Unavailable
+            | Self::Unproven
             | Self::Broken => None,
         }
     }
@@ -199,6 +204,7 @@ impl IntoResponse for Error {
             | Self::PreconditionFailed
             | Self::PreconditionRequired
             | Self::Unacceptable { .. }
+            | Self::Unproven
             | Self::Broken => {}
         }
         response

@@ -54,6 +54,11 @@ pub enum OpenError {
         /// The issuer in the database.
         found: String,
     },
+    /// The keys were wrapped by another master key.
+    #[error(
+        "the keys in the database do not open with this `master.key`; restore the one that they were made with"
+    )]
+    WrongMasterKey,
     /// The keys or rows do not open.
     #[error("the data cannot be opened: {0}")]
     Broken(#[from] Error),
@@ -135,7 +140,8 @@ async fn found(
         .await?
         .ok_or(OpenError::Broken(Error::Broken))?;
     let rows = signing_keys::list(&mut tx, now).await?;
-    let ring = KeyRing::load(&rows, &origin, &world.master, None)?;
+    let ring = KeyRing::load(&rows, &origin, &world.master, None)
+        .map_err(|_| OpenError::WrongMasterKey)?;
     if issuer != config.issuer {
         // On loopback the port may differ from start to start; a public name may not.
         if !(is_loopback(&issuer) && is_loopback(&config.issuer)) {

@@ -56,6 +56,7 @@ pub(crate) async fn start(place: &Place) -> Result<Running> {
     let entropy: Arc<dyn Entropy> = Arc::new(OperatingSystem);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let folder = DataFolder::open(&place.data)?;
+    require_master_key(place, &folder)?;
     let master = folder.master_key(&*entropy)?;
     let admin = folder.admin_token(&*entropy)?;
     let listener = bind(place.listen).await?;
@@ -118,6 +119,22 @@ impl Running {
     }
 }
 
+/// A database without the key that its own keys are wrapped by is not to be given a new one.
+fn require_master_key(place: &Place, folder: &DataFolder) -> Result<()> {
+    let DatabaseUrl::Sqlite(file) = database(place, folder)? else {
+        return Ok(());
+    };
+    let key = folder.path().join("master.key");
+    if file.exists() && !key.exists() {
+        bail!(
+            "`{}` is missing, and `{}` cannot be opened without it; restore it from the backup",
+            key.display(),
+            file.display()
+        );
+    }
+    Ok(())
+}
+
 async fn bind(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
         format!("`{address}` is in use or not ours; give another with `--listen`, or stop what listens there")
@@ -128,10 +145,14 @@ fn checked_issuer(issuer: &str) -> Result<String> {
     let is_plain = |rest: &str| !rest.is_empty() && !rest.contains(['/', '?', '#', '@', ' ']);
     let is_https = issuer.strip_prefix("https://").is_some_and(is_plain);
     let is_local = issuer.strip_prefix("http://").is_some_and(|rest| {
+        let names_us = |host: &&str| {
+            rest.strip_prefix(*host)
+                .is_some_and(|port| port.is_empty() || port.starts_with(':'))
+        };
         is_plain(rest)
             && ["127.0.0.1", "localhost", "[::1]"]
                 .iter()
-                .any(|host| rest.starts_with(host))
+                .any(|host| names_us(&host))
     });
     if !(is_https || is_local) {
         bail!(

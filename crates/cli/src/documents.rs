@@ -265,7 +265,16 @@ expires_at: 2030-01-31T00:00:00Z
     fn a_member_given_twice_is_refused() {
         let yaml = "name: bot\nowner: alice@example.com\nname: other\n";
         let refused = read_text_as("bot.yaml", yaml).expect_err("twice");
-        assert!(refused.to_lowercase().contains("duplicate"), "{refused}");
+        assert!(
+            refused.ends_with("bot.yaml: line 3: the key `name` is given twice"),
+            "{refused}"
+        );
+        let deep = "name: bot\nowner: a@b.example\nmodel:\n  name: m\n  name: n\n";
+        let refused = read_text_as("bot.yaml", deep).expect_err("twice");
+        assert!(
+            refused.ends_with("line 5: the key `name` is given twice"),
+            "{refused}"
+        );
         let json = r#"{"name": "bot", "owner": "alice@example.com", "name": "other"}"#;
         let refused = read_text_as("bot.json", json).expect_err("twice");
         assert!(refused.contains("two members of one name"), "{refused}");

@@ -163,6 +163,7 @@ async fn list(session: &Session<'_>) -> Result<Exit, Failure> {
 async fn rotate(session: &Session<'_>, args: &Rotate) -> Result<Exit, Failure> {
     let rotate = RotateKey {
         purpose: args.purpose.name().to_owned(),
+        withdraw: false,
     };
     let key = session.authority()?.key_rotate(&rotate).await?;
     session.output.show(&key, || facts(&key).render())?;

@@ -117,6 +117,7 @@ fn text(file: &Path, schema: bool) -> Result<PolicyText, Failure> {
         } else {
             PolicyKind::Policies
         },
+        name: None,
     })
 }
 
@@ -177,7 +178,11 @@ async fn remove(session: &Session<'_>, which: &Which) -> Result<Exit, Failure> {
 }
 
 async fn check(session: &Session<'_>, args: &Check) -> Result<Exit, Failure> {
-    let text = text(&args.file, args.schema)?;
+    let text = PolicyText {
+        // A file from a pipe has no name, and is then checked beside everything that is in force.
+        name: name_of(&args.file).ok(),
+        ..text(&args.file, args.schema)?
+    };
     let report = session.authority()?.policy_check(&text).await?;
     session.output.show(&report, || {
         if report.ok {

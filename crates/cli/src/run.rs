@@ -69,9 +69,11 @@ async fn dispatch(session: &Session<'_>, command: Command) -> Result<Exit, Failu
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use crate::trial::{run, serve};
 
-    const AGENT: &str = r#"{"id":"agt_01hzy0000000000000000000aa","name":"bot","status":"draft",
+    const AGENT: &str = r#"{"id":"agt_01hzy0000000000000000000aa","name":"bot","status":"draft","live":false,
         "version":"sha256:0000000000000000000000000000000000000000000000000000000000000000","version_number":1,
         "owner":"a@b.example","owner_id":"own_01hzy0000000000000000000aa",
         "document":{"name":"bot","owner":"a@b.example"},"signature":"s","keys":["k"],
@@ -86,6 +88,101 @@ mod tests {
         let text = run(&format!("chancery agent show bot --url {url}"));
         assert!(text.out.contains("name      bot\n"), "{}", text.out);
         assert!(text.out.contains("status    draft\n"), "{}", text.out);
+    }
+
+    /// What `agent show` prints of [`AGENT`] after `changes`, and what `agent list` does.
+    fn shown(changes: serde_json::Value) -> (String, String) {
+        let mut agent: serde_json::Value = serde_json::from_str(AGENT).expect("JSON");
+        for (name, value) in changes.as_object().expect("an object") {
+            agent[name] = value.clone();
+        }
+        let page = serde_json::json!({"items": [&agent]}).to_string();
+        let url = serve(move |asked| {
+            let body = match asked.contains("/agents/") {
+                true => agent.to_string(),
+                false => page.clone(),
+            };
+            ("200 OK", body.into())
+        });
+        let show = run(&format!("chancery agent show bot --url {url}"));
+        let list = run(&format!("chancery agent list --url {url}"));
+        (show.out, list.out)
+    }
+
+    #[test]
+    fn a_pending_version_says_why_it_waits_when_that_is_known() {
+        let (text, _) = shown(json!({"pending_version": 1}));
+        assert!(
+            text.contains("version 1 waits for a second person\n"),
+            "{text}"
+        );
+        let because = ["the autonomy", "a tool"];
+        let (text, _) = shown(json!({"pending_version": 2, "pending_because": because}));
+        let expected = "version 2 waits for a second person: the autonomy, a tool\n";
+        assert!(text.contains(expected), "{text}");
+    }
+
+    #[test]
+    fn a_model_is_shown_with_its_version_and_provider() {
+        let check = |model: serde_json::Value, expected: &str| {
+            let document = json!({"name": "bot", "owner": "a@b.example", "model": model});
+            let (text, _) = shown(json!({"document": document}));
+            assert!(text.contains(&format!("model     {expected}\n")), "{text}");
+        };
+        check(json!({"name": "m"}), "m");
+        check(json!({"name": "m", "version": "1.10"}), "m 1.10");
+        check(
+            json!({"name": "m", "version": "1.10", "provider": "example"}),
+            "m 1.10 (example)",
+        );
+    }
+
+    #[test]
+    fn an_active_agent_that_cannot_act_says_why() {
+        let why = "its owner left";
+        let (show, list) =
+            shown(json!({"status": "active", "live": false, "not_live_because": why}));
+        let expected = "active, but cannot act: its owner left";
+        assert!(show.contains(&format!("status    {expected}\n")), "{show}");
+        assert!(list.contains(expected), "{list}");
+        let (show, list) = shown(json!({"status": "active", "live": true}));
+        assert!(show.contains("status    active\n"), "{show}");
+        assert!(!list.contains("cannot act"), "{list}");
+    }
+
+    #[test]
+    fn what_waits_to_be_sealed_is_counted_in_flushes() {
+        let check = |pending: u64, expected: &str| {
+            let url = serve(move |asked| {
+                let whoami = json!({"kind": "person", "id": "own_1", "roles": []});
+                let log = json!({"origin": "o", "size": 7, "root": "r", "log_key": "k", "pending": pending});
+                let body = if asked.contains("whoami") { whoami } else { log };
+                ("200 OK", body.to_string().into())
+            });
+            let text = run(&format!("chancery status --url {url}")).out;
+            assert!(text.contains(&format!("record   {expected}\n")), "{text}");
+        };
+        check(0, "7 entries, 0 flushes wait to be sealed");
+        check(1, "7 entries, 1 flush waits to be sealed");
+        check(2, "7 entries, 2 flushes wait to be sealed");
+    }
+
+    #[test]
+    fn a_key_is_withdrawn_only_when_that_is_said() {
+        let check = |flag: &str, expected: bool| {
+            let (url, bodies) = crate::trial::kept(|_| {
+                let key = json!({"kid": "k", "purpose": "document", "alg": "ES256",
+                    "status": "active", "created_at": "2026-01-01T00:00:00Z"});
+                ("200 OK", key.to_string().into())
+            });
+            let ended = run(&format!("chancery key rotate document {flag} --url {url}"));
+            assert_eq!(ended.code, 0, "{}", ended.err);
+            let sent: serde_json::Value =
+                serde_json::from_str(&bodies.lock().expect("a lock")[0]).expect("JSON");
+            assert_eq!(sent, json!({"purpose": "document", "withdraw": expected}));
+        };
+        check("--withdraw", true);
+        check("--json", false);
     }
 
     #[test]

@@ -92,15 +92,25 @@ pub(crate) fn run(line: &str) -> Ended {
 
 /// Serves what `answer` says for `METHOD /path` until the test's process ends; gives the address.
 pub(crate) fn serve(answer: impl Fn(&str) -> (&'static str, Vec<u8>) + Send + 'static) -> String {
+    kept(answer).0
+}
+
+/// Serves as [`serve`] does, and keeps the bodies of the requests.
+pub(crate) fn kept(
+    answer: impl Fn(&str) -> (&'static str, Vec<u8>) + Send + 'static,
+) -> (String, Arc<Mutex<Vec<String>>>) {
+    let bodies = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&bodies);
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.expect("a connection");
-            let mut bytes = [0; 64 * 1024];
-            // Requests of these tests arrive in one piece: they are small and on the loopback interface.
-            let read = stream.read(&mut bytes).expect("a request");
-            let text = String::from_utf8_lossy(&bytes[..read]).into_owned();
+            let text = request(&mut stream);
+            let body = text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
+            seen.lock()
+                .expect("a lock")
+                .push(body.unwrap_or_default());
             let asked = text.split(" HTTP/").next().unwrap_or_default().to_owned();
             let (status, body) = answer(&asked);
             let head = format!(
@@ -110,5 +120,26 @@ pub(crate) fn serve(answer: impl Fn(&str) -> (&'static str, Vec<u8>) + Send + 's
             let _ = stream.write_all(&[head.as_bytes(), &body].concat());
         }
     });
-    url
+    (url, bodies)
+}
+
+/// The whole text of a request: its head, and as much of a body as the head announces.
+fn request(stream: &mut std::net::TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let mut piece = [0; 64 * 1024];
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.to_lowercase().lines().find_map(|line| {
+                let length = line.strip_prefix("content-length: ")?;
+                length.parse::<usize>().ok()
+            });
+            if body.len() >= length.unwrap_or(0) {
+                return text;
+            }
+        }
+        let read = stream.read(&mut piece).expect("a request");
+        assert!(read > 0, "the request ends early");
+        bytes.extend_from_slice(&piece[..read]);
+    }
 }

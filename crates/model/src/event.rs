@@ -5,8 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::agent::Agent;
 use crate::decision::{Decision, Effect, ReasonCode};
 use crate::digest::Digest;
+use crate::document::Document;
 use crate::entropy::Entropy;
 use crate::id::{AgentId, DecisionId, EventId, OwnerId, TokenId};
 use crate::time::Timestamp;
@@ -220,6 +222,23 @@ pub struct AgentFacts {
     /// The digest of its version in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Digest>,
+}
+
+impl AgentFacts {
+    /// What the record says of an agent that `document` describes.
+    pub fn of(agent: &Agent, document: &Document) -> Self {
+        let model = document.model.as_ref().map(|model| match &model.version {
+            Some(version) => format!("{} {version}", model.name),
+            None => model.name.clone(),
+        });
+        Self {
+            id: agent.id,
+            model,
+            name: agent.name.as_str().to_owned(),
+            owner: agent.owner_id,
+            version: agent.version.map(|(_, digest)| digest),
+        }
+    }
 }
 
 /// What was asked for.

@@ -58,9 +58,40 @@ impl DatabaseUrl {
     }
 }
 
+/// What schema a database has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaState {
+    /// None yet.
+    Empty,
+    /// The one that this program writes.
+    Present,
+    /// An older or a newer one.
+    Other {
+        /// What the database has.
+        found: i64,
+        /// What this program writes.
+        known: i64,
+    },
+}
+
 impl Store {
     /// Opens the database and brings its schema up to date.
     pub async fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        let store = Self::connect(url)?;
+        crate::migrate::run(&store).await?;
+        Ok(store)
+    }
+
+    /// Opens the database to look at it, and changes nothing.
+    pub async fn open_as_it_is(url: &DatabaseUrl) -> Result<(Self, SchemaState), StoreError> {
+        let store = Self::connect(url)?;
+        // Whether it answers at all is a question of its own.
+        drop(store.read().await?);
+        let state = crate::migrate::state(&store).await;
+        Ok((store, state))
+    }
+
+    fn connect(url: &DatabaseUrl) -> Result<Self, StoreError> {
         let database = match url {
             DatabaseUrl::Sqlite(path) => {
                 let (writer, reader) = (open_sqlite(path)?, open_sqlite(path)?);
@@ -74,9 +105,7 @@ impl Store {
             }
             DatabaseUrl::Postgres(url) => Database::Postgres(open_postgres(url)?),
         };
-        let store = Self { database };
-        crate::migrate::run(&store).await?;
-        Ok(store)
+        Ok(Self { database })
     }
 
     /// Begins a transaction that may write.

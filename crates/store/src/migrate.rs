@@ -1,7 +1,7 @@
 //! Additive migrations: numbered texts, each statement able to run again, so that a kill at any step
 //! is finished by the next start (STOR-09).
 
-use crate::connect::Store;
+use crate::connect::{SchemaState, Store};
 use crate::error::StoreError;
 use crate::value::params;
 
@@ -52,6 +52,30 @@ async fn bring_up_to_date(store: &Store) -> Result<(), StoreError> {
         apply(store, migration).await?;
     }
     Ok(())
+}
+
+/// What the database holds, without changing it.
+pub(crate) async fn state(store: &Store) -> SchemaState {
+    let found = async {
+        let mut tx = store.read().await?;
+        let rows = tx
+            .query(
+                "migration",
+                "SELECT number FROM migration ORDER BY number",
+                &[],
+            )
+            .await?;
+        rows.last().map_or(Ok(0), |row| row.int("number"))
+    };
+    match found.await {
+        // A database without the table of migrations is a new one.
+        Err(_) | Ok(0) => SchemaState::Empty,
+        Ok(KNOWN) => SchemaState::Present,
+        Ok(found) => SchemaState::Other {
+            found,
+            known: KNOWN,
+        },
+    }
 }
 
 async fn applied(store: &Store) -> Result<i64, StoreError> {

@@ -62,7 +62,7 @@ pub(crate) fn added(ctx: &Ctx, owner: &Owner) -> Event {
 }
 
 /// Whether an owner is a person who has not left, or a team with one.
-async fn answers(tx: &mut Tx, owner: &Owner) -> Result<bool, Error> {
+pub(crate) async fn answers(tx: &mut Tx, owner: &Owner) -> Result<bool, Error> {
     if owner.disabled_at.is_some() {
         return Ok(false);
     }

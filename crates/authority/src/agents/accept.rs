@@ -22,8 +22,8 @@ pub async fn accept(
     Path((agent, number)): Path<(String, i64)>,
 ) -> Result<Json<AgentView>, Error> {
     let mut tx = ctx.begin().await?;
-    let loaded = load::require(&mut tx, &agent).await?;
-    let proposed = require_pending(&mut tx, &loaded, number).await?;
+    let loaded = load::require(&ctx, &mut tx, &agent).await?;
+    let proposed = require_pending(&ctx, &mut tx, &loaded, number).await?;
     if loaded.agent.state == AgentState::Draft {
         return Err(Error::Conflict(
             "a draft is put into force by activating the agent".to_owned(),
@@ -43,13 +43,14 @@ pub async fn accept(
         &loaded.agent,
         &loaded.version,
     );
-    let view = view::of(&mut tx, &loaded).await?;
+    let view = view::of(&ctx, &mut tx, &loaded).await?;
     ctx.commit(permit, tx, event, Vec::new()).await?;
     Ok(Json(view))
 }
 
 /// The version `number` of an agent, which must be waiting.
 pub(crate) async fn require_pending(
+    ctx: &Ctx,
     tx: &mut Tx,
     loaded: &Loaded,
     number: i64,
@@ -61,6 +62,7 @@ pub(crate) async fn require_pending(
             "that version does not wait for review".to_owned(),
         ));
     }
+    load::verify(ctx, &version)?;
     Ok(version)
 }
 

@@ -20,7 +20,7 @@ pub async fn activate(ctx: Ctx, Path(agent): Path<String>) -> Result<Json<AgentV
         agent,
         version,
         entity,
-    } = load::require(&mut tx, &agent).await?;
+    } = load::require(&ctx, &mut tx, &agent).await?;
     let about = About {
         target: Target::Agent(&entity),
         widens: true,
@@ -48,7 +48,7 @@ pub async fn activate(ctx: Ctx, Path(agent): Path<String>) -> Result<Json<AgentV
         &loaded.agent,
         &loaded.version,
     );
-    let view = view::of(&mut tx, &loaded).await?;
+    let view = view::of(&ctx, &mut tx, &loaded).await?;
     ctx.commit(permit, tx, event, Vec::new()).await?;
     Ok(Json(view))
 }

@@ -26,7 +26,7 @@ pub async fn replace(
         mut agent,
         version,
         entity,
-    } = load::require(&mut tx, &agent).await?;
+    } = load::require(&ctx, &mut tx, &agent).await?;
     let permit = ctx.authorize(Action::AgentUpdate, Target::Agent(&entity))?;
     agent.jwks = Some(jwks);
     agent.updated_at = ctx.now;
@@ -44,7 +44,7 @@ pub async fn replace(
         version,
         entity,
     };
-    let view = view::of(&mut tx, &loaded).await?;
+    let view = view::of(&ctx, &mut tx, &loaded).await?;
     ctx.commit(permit, tx, event, Vec::new()).await?;
     Ok(Json(view))
 }

@@ -7,9 +7,12 @@ use chancery_model::version::Version;
 use chancery_policy::AgentEntity;
 use chancery_store::tx::Tx;
 use chancery_store::{agents, versions};
+use chancery_wire::document;
+use chancery_wire::jwk::PublicKey;
 
 use crate::ctx::Ctx;
 use crate::error::Error;
+use crate::keyring::Purpose;
 
 /// An agent with the version in force, or in a draft the one proposed.
 pub(crate) struct Loaded {
@@ -19,8 +22,15 @@ pub(crate) struct Loaded {
     pub entity: AgentEntity,
 }
 
-/// The agent that `text` names, by id or by name.
-pub(crate) async fn require(tx: &mut Tx, text: &str) -> Result<Loaded, Error> {
+/// The agent that `text` names, by id or by name, as it was signed.
+pub(crate) async fn require(ctx: &Ctx, tx: &mut Tx, text: &str) -> Result<Loaded, Error> {
+    let loaded = require_unverified(tx, text).await?;
+    verify(ctx, &loaded.version)?;
+    Ok(loaded)
+}
+
+/// The same, whatever its document says now: for a stop, which must not wait for anything.
+pub(crate) async fn require_unverified(tx: &mut Tx, text: &str) -> Result<Loaded, Error> {
     let stored = match text.parse::<AgentId>() {
         Ok(id) => agents::fetch(tx, id).await?,
         Err(_) => agents::fetch_by_name(tx, text).await?,
@@ -39,20 +49,22 @@ pub(crate) async fn require(tx: &mut Tx, text: &str) -> Result<Loaded, Error> {
     })
 }
 
+/// Refuses a version that is not as it was signed: nobody is served it, and nothing is built on it (IDR-01).
+pub(crate) fn verify(ctx: &Ctx, version: &Version) -> Result<(), Error> {
+    let ring = ctx.authority.keys.load();
+    let keys: Vec<PublicKey> = ring
+        .verifying(Purpose::Document, ctx.now)
+        .cloned()
+        .collect();
+    document::verify_version(version, &keys).map_err(|_| {
+        tracing::error!(agent.id = %version.agent_id, "a version of the agent does not verify; it is not served");
+        Error::Broken
+    })
+}
+
 /// An event about an agent as it is after the change.
 pub(crate) fn event(ctx: &Ctx, kind: EventKind, agent: &Agent, version: &Version) -> Event {
     let mut event = ctx.event(kind);
-    let model = version
-        .document
-        .model
-        .as_ref()
-        .map(|model| model.name.clone());
-    event.agent = Some(AgentFacts {
-        id: agent.id,
-        model,
-        name: agent.name.as_str().to_owned(),
-        owner: agent.owner_id,
-        version: agent.version.map(|(_, digest)| digest),
-    });
+    event.agent = Some(AgentFacts::of(agent, &version.document));
     event
 }

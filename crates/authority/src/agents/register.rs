@@ -10,6 +10,7 @@ use chancery_model::id::AgentId;
 use chancery_model::version::{Version, VersionState};
 use chancery_policy::{AgentEntity, Target};
 use chancery_store::{agents, error::StoreError, versions};
+use chancery_wire::client_assertion;
 use chancery_wire::document::{self, Statement};
 use chancery_wire::jwk::KeySet;
 
@@ -86,7 +87,7 @@ pub async fn register(ctx: Ctx, Body(body): Body<RegisterAgent>) -> Result<Json<
         version,
         entity,
     };
-    let view = view::of(&mut tx, &loaded).await?;
+    let view = view::of(&ctx, &mut tx, &loaded).await?;
     ctx.commit(permit, tx, event, owner_added.into_iter().collect())
         .await?;
     Ok(Json(view))
@@ -99,9 +100,10 @@ pub(crate) fn check(ctx: &Ctx, document: &Document) -> Result<(), Error> {
         .map_err(|error| Error::Invalid(error.to_string()))
 }
 
-/// A key set that clients may authenticate with, in canonical form (JWKS-01, JWKS-02).
+/// A key set that clients may authenticate with, in canonical form (JWKS-01, JWKS-02, CRY-04).
 pub(crate) fn parse_keys(jwks: &serde_json::Value) -> Result<String, Error> {
     let keys = KeySet::parse(jwks)
+        .and_then(|keys| keys.restricted_to(&client_assertion::ALGORITHMS))
         .map_err(|error| Error::Invalid(format!("`jwks` is not acceptable: {error}")))?;
     Ok(keys.to_canonical_json())
 }

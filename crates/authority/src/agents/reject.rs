@@ -24,8 +24,8 @@ pub async fn reject(
 ) -> Result<Json<AgentView>, Error> {
     let reason = Reason::parse(&body.reason).map_err(|error| Error::Invalid(error.to_string()))?;
     let mut tx = ctx.begin().await?;
-    let loaded = load::require(&mut tx, &agent).await?;
-    let mut version = require_pending(&mut tx, &loaded, number).await?;
+    let loaded = load::require(&ctx, &mut tx, &agent).await?;
+    let mut version = require_pending(&ctx, &mut tx, &loaded, number).await?;
     // Refusing only ever narrows, so it is never held to the rule for versions that widen.
     let about = About {
         target: Target::Agent(&loaded.entity),
@@ -53,7 +53,7 @@ pub async fn reject(
     event
         .facts
         .insert("number".to_owned(), version.number.to_string());
-    let view = view::of(&mut tx, &loaded).await?;
+    let view = view::of(&ctx, &mut tx, &loaded).await?;
     ctx.commit(permit, tx, event, Vec::new()).await?;
     Ok(Json(view))
 }

@@ -20,7 +20,7 @@ pub async fn resume(ctx: Ctx, Path(agent): Path<String>) -> Result<Json<AgentVie
         agent,
         version,
         entity,
-    } = load::require(&mut tx, &agent).await?;
+    } = load::require(&ctx, &mut tx, &agent).await?;
     let permit = ctx.authorize(Action::AgentResume, Target::Agent(&entity))?;
     let mut agent = agent
         .resume(ctx.now)
@@ -35,7 +35,7 @@ pub async fn resume(ctx: Ctx, Path(agent): Path<String>) -> Result<Json<AgentVie
         version,
         entity,
     };
-    let view = view::of(&mut tx, &loaded).await?;
+    let view = view::of(&ctx, &mut tx, &loaded).await?;
     ctx.commit(permit, tx, event, Vec::new()).await?;
     Ok(Json(view))
 }

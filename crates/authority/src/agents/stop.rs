@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::Path;
 use chancery_api::agents::{Because, StillRunning, Stopped};
+use chancery_gateway::snapshot::STALE_AFTER;
 use chancery_model::action::Action;
 use chancery_model::event::EventKind;
 use chancery_model::reason::Reason;
@@ -47,7 +48,7 @@ async fn stop(ctx: Ctx, agent: &str, reason: &str, stop: Stop) -> Result<Json<St
         agent,
         version,
         entity,
-    } = load::require(&mut tx, agent).await?;
+    } = load::require_unverified(&mut tx, agent).await?;
     let (action, kind) = match stop {
         Stop::Suspend => (Action::AgentSuspend, EventKind::AgentSuspended),
         Stop::Retire => (Action::AgentRetire, EventKind::AgentRetired),
@@ -88,6 +89,10 @@ pub(crate) fn may_still_run(ctx: &Ctx) -> Vec<StillRunning> {
         StillRunning {
             what: "a call that was forwarded before the stop; its stream is closed".to_owned(),
             until: rfc3339(ctx.now.after(std::time::Duration::from_secs(5))),
+        },
+        StillRunning {
+            what: "calls through another gateway process that has lost the database and does not yet know it".to_owned(),
+            until: rfc3339(ctx.now.after(STALE_AFTER)),
         },
         StillRunning {
             what: "calls at a resource outside the gateway that checks tokens offline and never introspects".to_owned(),

@@ -29,7 +29,7 @@ pub async fn transfer(
         agent,
         version,
         entity,
-    } = load::require(&mut tx, &agent).await?;
+    } = load::require(&ctx, &mut tx, &agent).await?;
     let permit = ctx.authorize(Action::AgentTransfer, Target::Agent(&entity))?;
     if agent.version.is_none() {
         return Err(Error::Conflict(
@@ -85,7 +85,7 @@ pub async fn transfer(
     event
         .facts
         .insert("to".to_owned(), owner.handle.as_str().to_owned());
-    let view = view::of(&mut tx, &loaded).await?;
+    let view = view::of(&ctx, &mut tx, &loaded).await?;
     ctx.commit(permit, tx, event, owner_added.into_iter().collect())
         .await?;
     Ok(Json(view))

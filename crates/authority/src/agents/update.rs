@@ -33,7 +33,7 @@ pub async fn update(
         agent,
         version,
         entity,
-    } = load::require(&mut tx, &agent).await?;
+    } = load::require(&ctx, &mut tx, &agent).await?;
     let permit = ctx.authorize(Action::AgentUpdate, Target::Agent(&entity))?;
     if agent.revision != seen {
         return Err(Error::PreconditionFailed);
@@ -115,7 +115,7 @@ pub async fn update(
         }
         loaded.agent.revision += 1;
     }
-    let view = view::of(&mut tx, &loaded).await?;
+    let view = view::of(&ctx, &mut tx, &loaded).await?;
     ctx.commit(permit, tx, event, more).await?;
     Ok(Json(view))
 }

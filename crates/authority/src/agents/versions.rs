@@ -24,7 +24,7 @@ pub async fn list(
         after.map_err(|_| Error::Invalid("`after` is the number of a version".to_owned()))?;
     let limit = query.limit.unwrap_or(100).clamp(1, MAX_LIMIT);
     let mut tx = ctx.read().await?;
-    let loaded = load::require(&mut tx, &agent).await?;
+    let loaded = load::require(&ctx, &mut tx, &agent).await?;
     ctx.authorize(Action::AgentRead, Target::Agent(&loaded.entity))?;
     let found = versions::list(&mut tx, loaded.agent.id, after, limit.into()).await?;
     let next = found
@@ -39,6 +39,7 @@ pub async fn list(
     };
     let mut items = Vec::with_capacity(found.len());
     for version in found {
+        load::verify(&ctx, &version)?;
         items.push(view::version(version.clone(), before.as_ref()));
         before = Some(version);
     }

@@ -1,22 +1,28 @@
 //! An agent as our API shows it.
 
 use chancery_api::agents::{AgentView, VersionView};
-use chancery_model::agent::AgentState;
+use chancery_model::agent::{AgentState, NotLive};
 use chancery_model::version::{Version, VersionState, widenings};
 use chancery_store::tx::Tx;
-use chancery_store::versions;
+use chancery_store::{owners, versions};
 use chancery_wire::json;
 use chancery_wire::jwk::KeySet;
 
+use crate::accounts::resolve;
 use crate::agents::load::Loaded;
+use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::text::rfc3339;
 
 /// The view of an agent, with the version that waits, if one does.
-pub(crate) async fn of(tx: &mut Tx, loaded: &Loaded) -> Result<AgentView, Error> {
+pub(crate) async fn of(ctx: &Ctx, tx: &mut Tx, loaded: &Loaded) -> Result<AgentView, Error> {
     let Loaded { agent, version, .. } = loaded;
     let latest = versions::fetch_latest(tx, agent.id).await?;
     let pending = latest.filter(|latest| latest.state == VersionState::Pending);
+    let owner = owners::fetch(tx, agent.owner_id)
+        .await?
+        .ok_or(Error::Broken)?;
+    let live = agent.live(ctx.now, resolve::answers(tx, &owner).await?);
     let reason = match &agent.state {
         AgentState::Draft | AgentState::Active => None,
         AgentState::Suspended { reason, .. } | AgentState::Retired { reason, .. } => {
@@ -32,6 +38,11 @@ pub(crate) async fn of(tx: &mut Tx, loaded: &Loaded) -> Result<AgentView, Error>
         id: agent.id,
         name: agent.name.as_str().to_owned(),
         status: agent.state.name().to_owned(),
+        live: live.is_ok(),
+        not_live_because: live
+            .err()
+            .filter(|why| !matches!(why, NotLive::State(_)))
+            .map(|why| why.to_string()),
         version: version.digest,
         version_number: version.number,
         pending_version: pending.map(|pending| pending.number),

@@ -81,7 +81,7 @@ pub(crate) async fn receipt(authority: &Arc<Authority>, event: EventId) -> Resul
     };
     tokio::time::timeout(PATIENCE, search)
         .await
-        .unwrap_or(Err(Error::Unavailable))
+        .unwrap_or(Err(Error::Unproven))
 }
 
 async fn find(

@@ -23,6 +23,12 @@ pub async fn rotate(ctx: Ctx, Body(body): Body<RotateKey>) -> Result<Json<KeyVie
             ));
         }
     };
+    if body.withdraw && purpose != Purpose::AccessToken {
+        return Err(Error::Invalid(
+            "only an access token key can be withdrawn; documents would be left without proof"
+                .to_owned(),
+        ));
+    }
     let permit = ctx.authorize(Action::KeyRotate, Target::Authority)?;
     let authority = &ctx.authority;
     let ring = authority.keys.load_full();
@@ -40,6 +46,7 @@ pub async fn rotate(ctx: Ctx, Body(body): Body<RotateKey>) -> Result<Json<KeyVie
     let mut tx = ctx.begin().await?;
     // Documents are verified for as long as they are kept; tokens only until the last one has ended.
     let until = match purpose {
+        Purpose::AccessToken if body.withdraw => ctx.now,
         Purpose::AccessToken => ctx.now.after(authority.config.key_overlap),
         Purpose::Document | Purpose::Log => ctx
             .now
@@ -54,6 +61,9 @@ pub async fn rotate(ctx: Ctx, Body(body): Body<RotateKey>) -> Result<Json<KeyVie
         .facts
         .insert("purpose".to_owned(), purpose.name().to_owned());
     event.facts.insert("kid".to_owned(), row.kid.clone());
+    event
+        .facts
+        .insert("withdrawn".to_owned(), body.withdraw.to_string());
     ctx.commit(permit, tx, event, Vec::new()).await?;
 
     // The refresh of the commit has opened the new key and put it to use.

@@ -31,6 +31,9 @@ pub async fn put(
             "a policy's name has 1 to 64 of `a-z`, `0-9`, `.`, `_`, `-`, and is not that of the shipped one".to_owned(),
         ));
     }
+    if body.name.as_ref().is_some_and(|other| *other != name) {
+        return Err(Error::Invalid("`name` must be that of the path".to_owned()));
+    }
     if body.text.len() > LONGEST {
         return Err(Error::Invalid(
             "a policy text has at most 128 KiB".to_owned(),

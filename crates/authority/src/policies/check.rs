@@ -18,7 +18,7 @@ pub async fn check(ctx: Ctx, Body(body): Body<Proposed>) -> Result<Json<CheckRep
     let mut tx = ctx.begin().await?;
     let policy = PolicyText {
         id: PolicyId::generate(ctx.now, &*ctx.authority.entropy),
-        name: "proposed".to_owned(),
+        name: body.name.unwrap_or_else(|| "proposed".to_owned()),
         is_schema: matches!(body.kind, PolicyKind::Schema),
         text: body.text,
         created_at: ctx.now,

@@ -14,7 +14,7 @@ use crate::extract::Body;
 pub async fn explain(ctx: Ctx, Body(body): Body<ExplainCall>) -> Result<Json<Explanation>, Error> {
     ctx.authorize(Action::PolicyRead, Target::Authority)?;
     let mut tx = ctx.read().await?;
-    let loaded = load::require(&mut tx, &body.agent).await?;
+    let loaded = load::require(&ctx, &mut tx, &body.agent).await?;
     let context = CallContext {
         now: ctx.now,
         sender_constrained: body.sender_constrained,

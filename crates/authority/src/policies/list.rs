@@ -4,6 +4,7 @@ use axum::Json;
 use chancery_api::page::Page;
 use chancery_api::policies::{PolicyKind, PolicyView};
 use chancery_model::action::Action;
+use chancery_model::time::Timestamp;
 use chancery_policy::Target;
 use chancery_store::policy_texts::{self, PolicyText};
 
@@ -16,10 +17,25 @@ pub async fn list(ctx: Ctx) -> Result<Json<Page<PolicyView>>, Error> {
     ctx.authorize(Action::PolicyRead, Target::Authority)?;
     let mut tx = ctx.read().await?;
     let texts = policy_texts::list(&mut tx).await?;
-    Ok(Json(Page {
-        items: texts.into_iter().map(view).collect(),
-        next: None,
-    }))
+    let items = std::iter::once(shipped()?)
+        .chain(texts.into_iter().map(view))
+        .collect();
+    Ok(Json(Page { items, next: None }))
+}
+
+/// The policies that come with the program; they have no beginning, and an id that no other text gets.
+fn shipped() -> Result<PolicyView, Error> {
+    let id = "pol_00000000000000000000000000"
+        .parse()
+        .map_err(|_| Error::Broken)?;
+    Ok(PolicyView {
+        id,
+        name: chancery_policy::DEFAULT.name.to_owned(),
+        kind: PolicyKind::Policies,
+        text: chancery_policy::DEFAULT.text.to_owned(),
+        shipped: true,
+        created_at: rfc3339(Timestamp::from_secs(0)),
+    })
 }
 
 pub(crate) fn view(policy: PolicyText) -> PolicyView {

@@ -119,25 +119,11 @@ fn know(
         }
         None => None,
     };
-    let model = version
-        .document
-        .model
-        .as_ref()
-        .map(|model| match &model.version {
-            Some(version) => format!("{} {version}", model.name),
-            None => model.name.clone(),
-        });
     Some(KnownAgent {
         owner_is_live,
         keys,
         facts: AgentEntity::of(&agent, &version.document),
-        recorded: AgentFacts {
-            id: agent.id,
-            model,
-            name: agent.name.as_str().to_owned(),
-            owner: agent.owner_id,
-            version: agent.version.map(|(_, digest)| digest),
-        },
+        recorded: AgentFacts::of(&agent, &version.document),
         not_before,
         agent,
     })

@@ -34,6 +34,14 @@ pub async fn add(ctx: Ctx, Body(body): Body<AddMcpServer>) -> Result<Json<McpSer
     }
     let bearer_until = register::bearer_until(&ctx, body.allow_bearer)?;
     let permit = ctx.authorize(Action::McpManage, Target::Server(&body.name))?;
+    let starts_a_process = matches!(body.upstream, Upstream::Stdio { .. });
+    if starts_a_process && ctx.caller != Caller::LocalAdministrator {
+        let reason = "only the local administrator may have the gateway start a process".to_owned();
+        return Err(Error::Denied {
+            reason,
+            event: None,
+        });
+    }
     if ctx
         .authority
         .current

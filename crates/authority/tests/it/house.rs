@@ -42,6 +42,15 @@ pub(crate) struct Seeded {
     drawn: AtomicU64,
 }
 
+impl Seeded {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            drawn: AtomicU64::new(0),
+        }
+    }
+}
+
 impl Entropy for Seeded {
     fn fill(&self, bytes: &mut [u8]) {
         for piece in bytes.chunks_mut(32) {
@@ -152,10 +161,7 @@ impl House {
         change(&mut config);
         let world = World {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            entropy: Arc::new(Seeded {
-                seed,
-                drawn: AtomicU64::new(0),
-            }),
+            entropy: Arc::new(Seeded::new(seed)),
             master: Secret::new([7; 32]),
             reach: Reach::new([]),
         };

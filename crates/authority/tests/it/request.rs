@@ -60,9 +60,8 @@ impl Ask {
         loop {
             let answer = self.send_once(router).await;
             let is_shed = answer.status == StatusCode::SERVICE_UNAVAILABLE
-                && !self.uri.starts_with("/v1")
-                && !self.uri.starts_with("/readyz")
-                && answer.header("content-type") == "application/problem+json";
+                && (self.uri.starts_with("/access/")
+                    || answer.text().contains("has too much to do"));
             if !is_shed {
                 return answer;
             }

@@ -64,6 +64,42 @@ fn the_definition_is_consistent() {
     definition().debug_assert();
 }
 
+/// An argument of a command with the id of a global one would be read in its place: a token to revoke as the login.
+#[test]
+fn no_argument_of_a_command_has_the_id_of_a_global_one() {
+    fn walk(command: &clap::Command, words: &str, globals: &[clap::Id], named: &mut Vec<String>) {
+        for below in command.get_subcommands() {
+            let words = format!("{words} {}", below.get_name());
+            let taken = below
+                .get_arguments()
+                .map(clap::Arg::get_id)
+                .filter(|id| globals.contains(id));
+            named.extend(taken.map(|id| format!("{words}: {id}")));
+            walk(below, &words, globals, named);
+        }
+    }
+    // Before it is built: building copies the global arguments into every command.
+    let command = Cli::command();
+    let globals: Vec<clap::Id> = command
+        .get_arguments()
+        .map(|arg| arg.get_id().clone())
+        .collect();
+    assert_eq!(globals.len(), 6, "{globals:?}");
+    let mut named = Vec::new();
+    walk(&command, "chancery", &globals, &mut named);
+    assert_eq!(named, Vec::<String>::new());
+}
+
+#[test]
+fn a_token_that_is_named_is_not_the_login() {
+    for line in [
+        "chancery token revoke eyJh.eyJp.c2ln --reason leaked",
+        "chancery token inspect eyJh.eyJp.c2ln",
+    ] {
+        assert_ne!(asked(line).login.token.as_deref(), Some("eyJh.eyJp.c2ln"));
+    }
+}
+
 #[test]
 fn every_command_has_help_with_an_example_that_parses_and_the_exit_codes() {
     let leaves = leaves();
@@ -104,7 +140,7 @@ fn a_flag_outranks_the_environment() {
         data: data.map(PathBuf::from),
         url: url.map(str::to_owned),
         json: false,
-        token: Some(String::new()),
+        login_token: Some(String::new()),
         xdg_data_home: Some("relative".into()),
         home: Some("/home/alice".into()),
     };

@@ -1,1 +1,4 @@
-//! placeholder
+//! The room `accounts`: owners, and the logins of people.
+
+mod logins;
+mod owners;

@@ -1,1 +1,4 @@
-//! placeholder
+//! The room `policies`: what comes into force, when, and what is refused with its place.
+
+mod live;
+mod refused;

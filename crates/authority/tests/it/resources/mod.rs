@@ -1,1 +1,4 @@
-//! placeholder
+//! The room `resources`: resource servers, and MCP servers behind the gateway.
+
+mod mcp;
+mod register;
