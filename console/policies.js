@@ -83,28 +83,29 @@ function editor(before, { title, back, isReplacement = false }) {
   const report = h('div.report', { 'aria-live': 'polite' });
   const check = h('button.primary', { type: 'submit' }, 'Check');
   const apply = h('button', { type: 'button', disabled: true }, isReplacement ? 'Replace the text in force' : 'Put into force');
-  const proposed = () => ({ text: text.value, kind: kind.value });
+  const proposed = () => ({ text: text.value, kind: kind.value, name: name.value });
   const change = () => {
     apply.disabled = true;
     apply.className = '';
     check.className = 'primary';
     report.replaceChildren();
   };
+  name.addEventListener('input', change);
   text.addEventListener('input', change);
   kind.addEventListener('change', change);
   const submit = async (event) => {
     event.preventDefault();
+    if (!name.reportValidity()) return;
     const body = proposed();
     check.disabled = true;
     try {
       const { ok, problems } = await post('policies/check', body);
-      if (body.text !== text.value || body.kind !== kind.value) return;
+      if (body.text !== text.value || body.kind !== kind.value || body.name !== name.value) return;
       report.replaceChildren(ok
         ? notice('good', h('p', 'Nothing is wrong with it. It could come into force beside the other texts.'))
         : notice('bad', h('p', h('strong', problems.length === 1 ? 'One problem:' : `${problems.length} problems:`)),
-          h('ul', problems.map((problem) => h('li', prose(problem)))),
-          isReplacement && h('p', 'The check holds it against the text that it replaces, too; names that both use are no problem when it is replaced. What is acceptable is checked again then, and nothing changes if it is not.')));
-      apply.disabled = !ok && !isReplacement;
+          h('ul', problems.map((problem) => h('li', prose(problem))))));
+      apply.disabled = !ok;
       if (ok) {
         apply.className = 'primary';
         check.className = '';

@@ -170,15 +170,16 @@ mod tests {
     #[test]
     fn a_key_is_withdrawn_only_when_that_is_said() {
         let check = |flag: &str, expected: bool| {
-            let (url, bodies) = crate::trial::kept(|_| {
+            let (url, requests) = crate::trial::kept(|_| {
                 let key = json!({"kid": "k", "purpose": "document", "alg": "ES256",
                     "status": "active", "created_at": "2026-01-01T00:00:00Z"});
                 ("200 OK", key.to_string().into())
             });
             let ended = run(&format!("chancery key rotate document {flag} --url {url}"));
             assert_eq!(ended.code, 0, "{}", ended.err);
-            let sent: serde_json::Value =
-                serde_json::from_str(&bodies.lock().expect("a lock")[0]).expect("JSON");
+            let request = requests.lock().expect("a lock").remove(0);
+            let (_, body) = request.split_once("\r\n\r\n").expect("a body");
+            let sent: serde_json::Value = serde_json::from_str(body).expect("JSON");
             assert_eq!(sent, json!({"purpose": "document", "withdraw": expected}));
         };
         check("--withdraw", true);

@@ -95,23 +95,20 @@ pub(crate) fn serve(answer: impl Fn(&str) -> (&'static str, Vec<u8>) + Send + 's
     kept(answer).0
 }
 
-/// Serves as [`serve`] does, and keeps the bodies of the requests.
+/// Serves as [`serve`] does, and keeps the whole text of every request.
 pub(crate) fn kept(
     answer: impl Fn(&str) -> (&'static str, Vec<u8>) + Send + 'static,
 ) -> (String, Arc<Mutex<Vec<String>>>) {
-    let bodies = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&bodies);
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&requests);
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.expect("a connection");
             let text = request(&mut stream);
-            let body = text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
-            seen.lock()
-                .expect("a lock")
-                .push(body.unwrap_or_default());
             let asked = text.split(" HTTP/").next().unwrap_or_default().to_owned();
+            seen.lock().expect("a lock").push(text);
             let (status, body) = answer(&asked);
             let head = format!(
                 "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
@@ -120,7 +117,7 @@ pub(crate) fn kept(
             let _ = stream.write_all(&[head.as_bytes(), &body].concat());
         }
     });
-    (url, bodies)
+    (url, requests)
 }
 
 /// The whole text of a request: its head, and as much of a body as the head announces.

@@ -48,7 +48,11 @@ async fn look(authority: &Authority, is_due: bool) -> Result<(), Error> {
     if is_due {
         one_time::sweep(&authority.store, now).await?;
     }
-    if is_due || authority.current.load().number != number {
+    // A key whose overlap has ended is withdrawn now, not at the next full reading (JWKS-04).
+    let has_ended = |until: Option<Timestamp>| until.is_some_and(|until| until <= now);
+    let ring = authority.keys.load();
+    let is_withdrawn = (ring.verifying.iter()).any(|known| has_ended(known.verifies_until));
+    if is_due || is_withdrawn || authority.current.load().number != number {
         return refresh::everything(authority).await;
     }
     authority.freshness.mark(now);

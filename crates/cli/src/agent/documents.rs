@@ -184,6 +184,12 @@ mod tests {
     }
 
     #[test]
+    fn the_template_says_which_owners_must_exist_first() {
+        assert!(!TEMPLATE.contains("Must be known"));
+        assert!(TEMPLATE.contains("a team must exist first: `chancery owner add"));
+    }
+
+    #[test]
     fn exported_yaml_is_read_back_as_the_same_document() {
         let document = parsed(
             "name: bot\nowner: a@b.example\nmodel: {name: m, version: '1.10'}\ndescription: 'yes: #no\n\n  x'\n",

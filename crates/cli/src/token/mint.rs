@@ -170,3 +170,62 @@ fn is_shared(path: &Path) -> bool {
 fn is_shared(_: &Path) -> bool {
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, OnceLock};
+
+    use chancery_wire::jwk::Algorithm;
+    use chancery_wire::jws::Unverified;
+    use serde_json::{Value, json};
+
+    use crate::trial::{kept, run};
+
+    use super::*;
+
+    const SERVER: &str = "rsc_01hzy0000000000000000000aa";
+
+    #[test]
+    fn a_resource_server_gets_a_bearer_token_for_the_issuer_with_nothing_but_its_key() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("ledger.key.json");
+        let key = PrivateKey::generate(Algorithm::Es256).expect("a key");
+        std::fs::write(&file, key.to_jwk().expose()).expect("written");
+        let own = Arc::new(OnceLock::<String>::new());
+        let issuer = Arc::clone(&own);
+        let (url, requests) = kept(move |asked| {
+            let issuer = issuer.get().expect("an address");
+            let body = match asked {
+                "POST /oauth/token" => json!({"access_token": "a.b.c", "token_type": "Bearer"}),
+                _ => json!({"issuer": issuer, "token_endpoint": format!("{issuer}/oauth/token")}),
+            };
+            ("200 OK", body.to_string().into())
+        });
+        own.set(url.clone()).expect("once");
+        for flag in ["--agent", "--client"] {
+            requests.lock().expect("a lock").clear();
+            let file = file.display();
+            let line = format!(
+                "chancery token mint {flag} {SERVER} --key {file} --resource {url} --url {url} --json"
+            );
+            let ended = run(&line);
+            assert_eq!(ended.json()["access_token"], "a.b.c", "{}", ended.err);
+            let requests = requests.lock().expect("a lock").clone();
+            assert_eq!(requests.len(), 2, "discovery and the token, no more");
+            let (head, form) = requests[1].split_once("\r\n\r\n").expect("a body");
+            assert!(!head.to_lowercase().contains("\r\ndpop:"), "{head}");
+            let assertion = form.split("client_assertion=").nth(1).expect("an assertion");
+            let assertion = assertion.split('&').next().expect("its text");
+            let unverified = Unverified::parse(assertion, json::TOKEN).expect("a token");
+            let claims: Value = unverified.untrusted_claims(json::TOKEN).expect("claims");
+            assert_eq!((&claims["iss"], &claims["sub"]), (&SERVER.into(), &SERVER.into()));
+        }
+        let file = file.display();
+        let line = format!(
+            "chancery token mint --agent {SERVER} --key {file} --dpop-key {file} --resource {url} --url {url}"
+        );
+        let bound = run(&line);
+        assert_eq!(bound.code, 2);
+        assert!(bound.err.contains("leave out `--dpop-key`"), "{}", bound.err);
+    }
+}

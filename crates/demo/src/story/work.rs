@@ -131,6 +131,7 @@ pub(super) async fn hit_the_limit(
     let policy = PolicyText {
         text: LIMIT.to_owned(),
         kind: PolicyKind::Policies,
+        name: None,
     };
     tell.must(
         scene.authority.policy_put("refund-limit", &policy).await,

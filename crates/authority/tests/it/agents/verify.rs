@@ -15,7 +15,7 @@ fn idr_01_changed_document_is_not_served_and_its_agent_cannot_act() {
     let unsigned = "UPDATE agent_version SET signature = ''";
     // The signature of another version, which is genuine there.
     let swapped = "UPDATE agent_version SET signature = (SELECT signature FROM agent_version AS other \
-        WHERE other.agent_id <> agent_version.agent_id LIMIT 1)";
+        WHERE other.agent_id <> agent_version.agent_id) WHERE document LIKE '%refunds%'";
     let renumbered = "UPDATE agent_version SET number = 2; UPDATE agent SET version_number = 2";
     for damage in [widened, another_owner, unsigned, swapped, renumbered] {
         let (database, clock, agent) = life(async {
@@ -31,11 +31,8 @@ fn idr_01_changed_document_is_not_served_and_its_agent_cannot_act() {
         life(async {
             database.run(damage).await;
             let house = House::open(database, clock, 2, |_| {}).await;
-            let answer = house.ask_token(&agent, R1);
-            // Whoever is left out of the snapshot cannot even get a nonce.
-            let nonce = house.send(house.token_request(&agent, R1, "")).await;
-            nonce.oauth_error(401, "invalid_client");
-            drop(answer);
+            let answer = house.send(house.token_request(&agent, R1, "")).await;
+            answer.oauth_error(401, "invalid_client");
             house
                 .admin("GET", "/v1/agents/refund-bot", Value::Null)
                 .await

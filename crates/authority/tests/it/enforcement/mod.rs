@@ -1,1 +1,6 @@
-//! x
+//! The room `enforcement`, and what stands in front of every room: who may do what, limits, secrets.
+
+mod authzen;
+mod coverage;
+mod secrets;
+mod surface;

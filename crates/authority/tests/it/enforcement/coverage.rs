@@ -1,0 +1,181 @@
+//! Every endpoint is tried with no credential, with a wrong one, and with each role; who may do what is the
+//! table in `roles.txt`, read like code.
+
+use std::path::Path;
+
+use chancery_api::routes::{ROUTES, Route};
+use chancery_model::action;
+use serde_json::{Value, json};
+
+use crate::house::{ADMIN, House};
+use crate::request::{Ask, Answer, ask};
+
+/// A path of the route that leads to things that exist.
+fn path(route: &Route) -> String {
+    route
+        .path
+        .replace("{agent}", "refund-bot")
+        .replace("{number}", "1")
+        .replace("{owner}", "alice@example.com")
+        .replace("{server}", "desk")
+        .replace("{policy}", "limit")
+        .replace("{event}", "evt_01hzy0000000000000000000aa")
+}
+
+/// A body that gets past its parser, so that what refuses is the decision.
+fn body(route: &Route) -> Option<Value> {
+    let document = json!({"name": "refund-bot", "owner": "alice@example.com"});
+    Some(match route.request? {
+        "RegisterAgent" => json!({"document": {"name": "new-bot", "owner": "alice@example.com"}}),
+        "UpdateAgent" => json!({"document": document}),
+        "ReplaceKeys" => json!({"jwks": crate::house::jwks(&crate::house::new_key())}),
+        "Because" => json!({"reason": "a test"}),
+        "TransferAgent" => json!({"owner": "alice@example.com"}),
+        "AddOwner" => json!({"handle": "new@example.com"}),
+        "IssueLogin" => json!({"roles": ["auditor"]}),
+        "RegisterResource" => json!({"url": "https://new.example"}),
+        "AddMcpServer" => json!({"name": "new", "upstream": {"kind": "http", "url": "http://127.0.0.1:1/mcp"}}),
+        "PolicyText" => json!({"text": "permit("}),
+        "ExplainCall" => json!({"agent": "refund-bot", "server": "desk", "tool": "add"}),
+        "RotateKey" => json!({"purpose": "document"}),
+        "RevokeToken" => json!({"jti": "tok_01hzy0000000000000000000aa", "reason": "a test"}),
+        other => panic!("no test makes a `{other}`"),
+    })
+}
+
+fn request(route: &Route) -> Ask {
+    let ask = ask(route.method, &path(route)).header("if-match", "1");
+    match body(route) {
+        Some(body) => ask.json(&body),
+        None => ask,
+    }
+}
+
+#[tokio::test]
+async fn every_endpoint_refuses_strangers_before_it_looks_at_anything() {
+    let house = House::found().await;
+    house.register("refund-bot").await;
+    for route in ROUTES {
+        let name = format!("{} {}", route.method, route.path);
+        let wrong = "chl_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        let mut answers: Vec<Answer> = Vec::new();
+        for ask in [
+            request(route),
+            request(route).bearer(wrong),
+            request(route).header("authorization", format!("DPoP {ADMIN}")),
+            ask(route.method, &path(route)).body("application/json", "{not json"),
+            ask(route.method, &path(route).replace("refund-bot", "no-such-bot")).body("application/json", "{}"),
+        ] {
+            let answer = house.send(ask).await;
+            answer.refused(401, "unauthenticated");
+            assert_eq!(answer.header("www-authenticate"), "Bearer", "{name}");
+            answers.push(answer);
+        }
+        answers.dedup_by(|one, other| one.bytes == other.bytes);
+        assert_eq!(answers.len(), 1, "{name} tells strangers apart");
+        house.advance_unseen(std::time::Duration::from_millis(100));
+    }
+    assert!(house.events_of("owner.added").await.len() == 1, "nothing changed");
+    let refused = house.events_of("request.refused").await;
+    assert!(refused.len() >= ROUTES.len(), "each refusal is recorded");
+    assert!(refused.iter().all(|event| event["outcome"] == "unauthenticated"));
+}
+
+#[tokio::test]
+async fn router_and_table_of_endpoints_name_the_same() {
+    let house = House::found().await;
+    for route in ROUTES {
+        let answer = house.send(request(route)).await;
+        assert_eq!(answer.status, 401, "{} {} is not routed: {answer:?}", route.method, route.path);
+    }
+    // Beside those of the table no method of any path under /v1 answers anybody.
+    let paths: std::collections::BTreeSet<&str> = ROUTES.iter().map(|route| route.path).collect();
+    for path_of in paths {
+        for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"] {
+            let named = ROUTES.iter().find(|route| route.method == method && route.path == path_of);
+            if named.is_some() {
+                continue;
+            }
+            // `/v1/policies/check` is also a policy of that name, which only its own methods reach.
+            let is_shadow = path_of.starts_with("/v1/policies/") && path_of != "/v1/policies/{policy}";
+            let like = ROUTES.iter().find(|route| route.path == path_of).expect("a route");
+            let answer = house.send(ask(method, &path(like)).bearer(ADMIN)).await;
+            let refused = [404, 405].contains(&answer.status.as_u16());
+            assert!(refused || is_shadow, "{method} {path_of}: {answer:?}");
+        }
+    }
+    // The source of the router names no path under /v1 that the table does not.
+    let source = include_str!("../../../src/router.rs");
+    for quoted in source.split('"').filter(|text| text.starts_with("/v1/")) {
+        let known = ROUTES.iter().any(|route| route.path == quoted || route.path.starts_with(&format!("{quoted}/")));
+        assert!(known || quoted == "/v1/mcp", "`{quoted}` is not in the table");
+    }
+    let described = house.send(ask("GET", "/openapi.json")).await.ok();
+    for route in ROUTES {
+        let method = route.method.to_ascii_lowercase();
+        assert!(described["paths"][route.path][&method].is_object(), "{} {}", route.method, route.path);
+    }
+}
+
+/// Whether the decision point let the request through, whatever became of it afterwards.
+fn is_let_through(answer: &Answer, name: &str) -> bool {
+    match answer.status.as_u16() {
+        403 => {
+            assert_eq!(answer.json()["code"], "access_denied", "{name}: {answer:?}");
+            false
+        }
+        401 | 405 | 500 => panic!("{name}: {answer:?}"),
+        _ => true,
+    }
+}
+
+#[tokio::test]
+async fn who_may_do_what_is_the_table_that_was_reviewed() {
+    const ROLES: [&str; 4] = ["administrator", "approver", "operator", "auditor"];
+    let mut table = String::from(
+        "# Who may do what under /v1 by the shipped policies: `+` let through, `-` refused. Written by\n\
+         # `who_may_do_what_is_the_table_that_was_reviewed`; a change of it is a change of who holds power.\n",
+    );
+    let heading = format!("{:<52}{:>14}{:>9}{:>9}{:>9}{:>6}\n", "", "administrator", "approver", "operator", "auditor", "none");
+    table.push_str(&heading);
+    let mut actions = Vec::new();
+    for route in ROUTES {
+        let name = format!("{} {}", route.method, route.path);
+        let mut line = format!("{name:<52}");
+        for (role, width) in ROLES.iter().zip([14, 9, 9, 9]) {
+            // A house for each: a request that is let through may change what the next one meets.
+            let house = furnished().await;
+            let login = house.login("bob@example.com", &[role]).await;
+            let answer = house.send(request(route).bearer(&login)).await;
+            let sign = if is_let_through(&answer, &format!("{role}: {name}")) { "+" } else { "-" };
+            line.push_str(&format!("{sign:>width$}"));
+        }
+        // A login with no role is not given; a team member whose login ended is nobody.
+        let house = furnished().await;
+        let login = house.login("bob@example.com", &["auditor"]).await;
+        house.database.run("UPDATE login SET roles = 'nothing'").await;
+        house.add_person("carol@example.com").await;
+        let answer = house.send(request(route).bearer(&login)).await;
+        let sign = if is_let_through(&answer, &format!("none: {name}")) { "+" } else { "-" };
+        line.push_str(&format!("{sign:>6}\n"));
+        table.push_str(&line);
+        actions.extend(route.action);
+    }
+    for action in action::ALL {
+        assert!(actions.contains(&action), "no endpoint asks for {action:?}");
+    }
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/roles.txt");
+    let reviewed = std::fs::read_to_string(&file).unwrap_or_default();
+    if reviewed != table {
+        let found = file.with_extension("found.txt");
+        std::fs::write(&found, &table).expect("a file");
+        panic!("who may do what has changed; compare {} with {}", file.display(), found.display());
+    }
+}
+
+async fn furnished() -> House {
+    let house = House::found().await;
+    house.add_person("bob@example.com").await;
+    house.register("refund-bot").await;
+    house
+}
