@@ -26,6 +26,7 @@ impl Node {
             "--test-reporter=tap",
             "node/clients.test.mjs",
             "node/oauth.test.mjs",
+            "node/console.test.mjs",
         ]);
         command
     }

@@ -75,14 +75,15 @@ struct Globals {
     #[arg(long, global = true)]
     json: bool,
     // From the environment only: a secret on a command line is seen by every user of the machine.
+    // Ids of global arguments are those of no other: clap hands values up and down the commands by id.
     #[arg(
-        long = "login-token",
+        long,
         global = true,
         hide = true,
         hide_env_values = true,
         env = "CHANCERY_TOKEN"
     )]
-    token: Option<String>,
+    login_token: Option<String>,
     #[arg(long, global = true, hide = true, env = "XDG_DATA_HOME")]
     xdg_data_home: Option<OsString>,
     #[arg(long, global = true, hide = true, env = "HOME")]
@@ -251,7 +252,7 @@ fn login(globals: &Globals, data_was_named: bool, named_url: Option<String>) -> 
         data: globals.data.clone().or(default),
         data_was_named,
         url: named_url.or(url),
-        token: globals.token.clone().filter(|token| !token.is_empty()),
+        token: globals.login_token.clone().filter(|token| !token.is_empty()),
     }
 }
 

@@ -147,6 +147,13 @@ fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, Mistake> {
                     place.and_then(|line| line.try_into().ok()).unwrap_or(0),
                 )
             }
+            serde_saphyr::Error::DuplicateMappingKey {
+                key: Some(key),
+                location,
+            } => Mistake {
+                what: format!("line {}: the key `{key}` is given twice", location.line()),
+                fix: None,
+            },
             other => Mistake {
                 what: other.to_string(),
                 fix: None,

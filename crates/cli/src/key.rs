@@ -25,8 +25,12 @@ pub(crate) enum Verb {
     /// List the signing keys of the authority
     #[command(after_help = "Example:\n  chancery key list")]
     List,
-    /// Rotate a signing key of the authority; what the old one signed still verifies until it ends
-    #[command(after_help = "Example:\n  chancery key rotate access-token")]
+    /// Rotate a signing key of the authority
+    ///
+    /// What the old key signed still verifies until it ends, unless the key is withdrawn.
+    #[command(
+        after_help = "Example:\n  chancery key rotate access-token\n  chancery key rotate access-token --withdraw"
+    )]
     Rotate(Rotate),
 }
 
@@ -58,6 +62,9 @@ pub(crate) struct Rotate {
     /// What the key signs
     #[arg(value_enum, value_name = "PURPOSE")]
     purpose: Purpose,
+    /// The old key stops verifying at once, and with it everything that it signed: for a key that leaked
+    #[arg(long)]
+    withdraw: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -163,7 +170,7 @@ async fn list(session: &Session<'_>) -> Result<Exit, Failure> {
 async fn rotate(session: &Session<'_>, args: &Rotate) -> Result<Exit, Failure> {
     let rotate = RotateKey {
         purpose: args.purpose.name().to_owned(),
-        withdraw: false,
+        withdraw: args.withdraw,
     };
     let key = session.authority()?.key_rotate(&rotate).await?;
     session.output.show(&key, || facts(&key).render())?;

@@ -113,6 +113,9 @@ fn row(arg: &clap::Arg) -> String {
         None => values.join(" "),
     };
     let mut meaning = arg.get_help().map(ToString::to_string).unwrap_or_default();
+    for alias in arg.get_visible_aliases().unwrap_or_default() {
+        write!(meaning, " (also `--{alias}`)").expect("text");
+    }
     let names = arg.get_possible_values();
     let names: Vec<&str> = names.iter().map(|value| value.get_name()).collect();
     if !names.is_empty() && arg.get_action().takes_values() {

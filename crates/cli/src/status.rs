@@ -40,10 +40,12 @@ pub(crate) async fn status(session: &Session<'_>) -> Result<Exit, Failure> {
         log: authority.log_state().await?,
     };
     session.output.show(&status, || {
-        let sealed = format!(
-            "{} entries, {} wait to be sealed",
-            status.log.size, status.log.pending
-        );
+        // The authority counts what it flushed together, not the events in it.
+        let waiting = match status.log.pending {
+            1 => "1 flush waits".to_owned(),
+            pending => format!("{pending} flushes wait"),
+        };
+        let sealed = format!("{} entries, {waiting} to be sealed", status.log.size);
         Facts::new()
             .add("url", &status.url)
             .add(

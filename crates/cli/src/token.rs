@@ -16,12 +16,13 @@ use crate::session::Session;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Ask for a token as the agent would: discovery, private_key_jwt, DPoP
+    /// Ask for a token as its holder would: discovery, private_key_jwt, DPoP
     ///
     /// The token is bound to the agent's own key unless another is given. With `--bearer` a plain bearer token is
-    /// asked for, which a resource must have been allowed.
+    /// asked for, which a resource must have been allowed. A resource server gets a bearer token for the issuer
+    /// (`--resource ISSUER`), to introspect with.
     #[command(
-        after_help = "Example:\n  chancery token mint --agent refund-bot --key refund-bot.key.json --resource http://127.0.0.1:7420/mcp/desk"
+        after_help = "Example:\n  chancery token mint --agent refund-bot --key refund-bot.key.json --resource http://127.0.0.1:7420/mcp/desk\n  chancery token mint --client rsc_01hzy0000000000000000000aa --key ledger.key.json --resource http://127.0.0.1:7420"
     )]
     Mint(mint::Mint),
     /// Take a token apart, and say what of it was verified; exit code 1 when its signature is wrong

@@ -1,4 +1,4 @@
-//! Third-party clients and servers: the suites in `tests-interop/`, each in its own language.
+//! Third-party clients and servers, and the console in a browser: the suites in `tests-interop/`, each in its own language.
 
 use anyhow::{Result, ensure};
 
@@ -6,12 +6,13 @@ use crate::command::{self, Count};
 use crate::report::Outcome;
 use crate::suite::demo::chancery;
 use crate::system::Setup;
-use crate::{interop, node, python};
+use crate::{interop, node, python, system};
 
 /// Runs the suites in TypeScript's and Python's runtimes; one that fails does not stop the other.
 pub(super) fn run(setup: &Setup) -> Result<Outcome> {
     let node = node::obtain(setup)?;
     let python = python::obtain(setup)?;
+    let chromium = system::require_program(setup, "chromium", &["chromium"])?;
     let chancery = chancery(setup)?;
 
     let mut total = Count::default();
@@ -19,6 +20,7 @@ pub(super) fn run(setup: &Setup) -> Result<Outcome> {
     for (language, mut suite) in [("node", node.tests()), ("python", python.tests())] {
         suite
             .env("CHANCERY_BIN", &chancery)
+            .env("CHROMIUM", &chromium)
             .env("INTEROP_NODE", &node.program)
             .env("INTEROP_PYTHON", &python.program)
             .env_remove("CHANCERY_URL")

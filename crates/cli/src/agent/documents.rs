@@ -121,7 +121,8 @@ const TEMPLATE: &str = "\
 name: NAME
 description: What the agent is for, in a sentence or two.
 
-# Who answers for it: an e-mail address, or `team:` and a name. Must be known: `chancery owner add`.
+# Who answers for it: an e-mail address, or `team:` and a name. A person becomes known with the agent when you may
+# add owners; a team must exist first: `chancery owner add`.
 owner: you@example.com
 
 # What it is built with, what it thinks with, and where it runs.

@@ -1,9 +1,10 @@
 //! How agents, versions and stops look to people.
 
 use chancery_api::agents::{AgentView, VersionView};
+use chancery_model::document::Model;
 
 use crate::failure::Failure;
-use crate::layout::{self, Facts};
+use crate::layout::{self, Facts, plain};
 use crate::session::Session;
 
 /// Prints one agent.
@@ -24,13 +25,17 @@ fn facts(agent: &AgentView) -> Facts {
         .map(|capability| format!("{} ({})", capability.name, word(&capability.risk)))
         .collect();
     let pending = agent.pending_version.map(|number| {
-        let because = agent.pending_because.join(", ");
-        format!("version {number} waits for a second person: {because}")
+        let because = match agent.pending_because.as_slice() {
+            [] => String::new(),
+            because => format!(": {}", because.join(", ")),
+        };
+        format!("version {number} waits for a second person{because}")
     });
+    let but = plain(&cannot_act(agent));
     Facts::new()
         .add("name", &agent.name)
         .add("id", agent.id)
-        .styled("status", layout::status(&agent.status))
+        .styled("status", format!("{}{but}", layout::status(&agent.status)))
         .maybe("reason", agent.reason.as_ref())
         .add(
             "version",
@@ -42,7 +47,7 @@ fn facts(agent: &AgentView) -> Facts {
             "about",
             Some(&document.description).filter(|text| !text.is_empty()),
         )
-        .maybe("model", document.model.as_ref().map(|model| &model.name))
+        .maybe("model", document.model.as_ref().map(model))
         .add("autonomy", word(&document.autonomy_level))
         .each("can", &capabilities)
         .each("tools", &tools)
@@ -51,6 +56,25 @@ fn facts(agent: &AgentView) -> Facts {
         .add("updated", &agent.updated_at)
         .maybe("expires", agent.expires_at.as_ref())
         .add("revision", agent.revision)
+}
+
+/// What follows the status of an agent that may not act for another reason than its status.
+fn cannot_act(agent: &AgentView) -> String {
+    match &agent.not_live_because {
+        Some(why) if !agent.live => format!(", but cannot act: {why}"),
+        Some(_) | None => String::new(),
+    }
+}
+
+/// A model by name, version and provider.
+fn model(model: &Model) -> String {
+    let version = model.version.as_ref().map(|version| format!(" {version}"));
+    let provider = model.provider.as_ref();
+    let provider = provider.map(|provider| format!(" ({provider})"));
+    [Some(model.name.clone()), version, provider]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// The word that documents have for a value of one of their enumerations.
@@ -69,7 +93,7 @@ pub(super) fn agents(agents: &[AgentView]) -> String {
             .map(|number| format!(" (+{number} pending)"));
         vec![
             agent.name.clone(),
-            agent.status.clone(),
+            format!("{}{}", agent.status, cannot_act(agent)),
             format!("{}{}", agent.version_number, pending.unwrap_or_default()),
             agent.owner.clone(),
             agent.id.to_string(),

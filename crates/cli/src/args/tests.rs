@@ -140,7 +140,7 @@ fn a_flag_outranks_the_environment() {
         data: data.map(PathBuf::from),
         url: url.map(str::to_owned),
         json: false,
-        token: Some(String::new()),
+        login_token: Some(String::new()),
         xdg_data_home: Some("relative".into()),
         home: Some("/home/alice".into()),
     };

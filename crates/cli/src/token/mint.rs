@@ -7,7 +7,7 @@ use chancery_client::agent::discovery::{self, AuthorizationServer};
 use chancery_client::agent::dpop::DpopSession;
 use chancery_client::agent::token::{self, TokenRequest, TokenResponse};
 use chancery_client::transport::Transport;
-use chancery_model::id::AgentId;
+use chancery_model::id::ClientId;
 use chancery_wire::json;
 use chancery_wire::jwk::PrivateKey;
 use clap::Args;
@@ -22,8 +22,8 @@ use crate::session::Session;
 
 #[derive(Debug, Args)]
 pub(crate) struct Mint {
-    /// The agent; by id, nothing but its key is needed
-    #[arg(long, value_name = "NAME|ID")]
+    /// Who asks: an agent, or a resource server by its id `rsc_…`; by id, nothing but the key is needed
+    #[arg(long, visible_alias = "client", value_name = "NAME|ID")]
     agent: String,
     /// Its private key, a JWK
     #[arg(long, value_name = "FILE")]
@@ -37,7 +37,7 @@ pub(crate) struct Mint {
     /// Ask for a plain bearer token; without it that is done only where the gateway has the exception
     #[arg(long, conflicts_with = "dpop_key")]
     bearer: bool,
-    /// Bind the token to this private key; to the agent's own when absent
+    /// Bind the token to this private key; an agent's to its own when absent
     #[arg(long, value_name = "FILE")]
     dpop_key: Option<PathBuf>,
     /// The issuer, when it is not the address of the authority
@@ -60,16 +60,25 @@ struct Minted<'a> {
 
 pub(super) async fn run(session: &Session<'_>, args: &Mint) -> Result<Exit, Failure> {
     let key = read_private(session, &args.key)?;
-    let client_id = match args.agent.parse::<AgentId>() {
+    let client_id = match args.agent.parse::<ClientId>() {
         Ok(id) => id,
-        Err(_) => session.authority()?.agent_show(&args.agent).await?.id,
+        Err(_) => session.authority()?.agent_show(&args.agent).await?.id.into(),
     };
     let transport = Transport::new();
     let server = server(session, args, &transport).await?;
-    let dpop = match &args.dpop_key {
-        Some(path) => Some(DpopSession::new(read_private(session, path)?)),
-        None if args.bearer || takes_bearer(&transport, &server, &args.resource).await => None,
-        None => Some(DpopSession::new(read_private(session, &args.key)?)),
+    let dpop = match (&args.dpop_key, client_id) {
+        (Some(_), ClientId::Resource(_)) => {
+            let message = "the token of a resource server is a bearer token, bound to no key";
+            return Err(Failure::unreadable(message).with_fix("leave out `--dpop-key`"));
+        }
+        (None, ClientId::Resource(_)) => None,
+        (Some(path), ClientId::Agent(_)) => Some(DpopSession::new(read_private(session, path)?)),
+        (None, ClientId::Agent(_))
+            if args.bearer || takes_bearer(&transport, &server, &args.resource).await =>
+        {
+            None
+        }
+        (None, ClientId::Agent(_)) => Some(DpopSession::new(read_private(session, &args.key)?)),
     };
     let wanted = TokenRequest {
         client_id,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use chancery_model::entropy::Entropy;
-use chancery_model::id::AgentId;
+use chancery_model::id::{AgentId, ClientId};
 use chancery_model::secret::Secret;
 use chancery_model::time::Timestamp;
 use chancery_wire::jwk::PrivateKey;
@@ -22,10 +22,10 @@ use crate::authority::not_ours;
 use crate::transport::{Answer, Transport};
 
 /// What is asked for, and by whom.
-pub struct TokenRequest<'a> {
-    /// The agent's id, which is its `client_id`.
-    pub client_id: AgentId,
-    /// The key that the agent is registered with.
+pub struct TokenRequest<'a, C = AgentId> {
+    /// The id of the agent or of the resource server, which is its `client_id`.
+    pub client_id: C,
+    /// The key that it is registered with.
     pub key: &'a PrivateKey,
     /// The resource that the token is for.
     pub resource: &'a str,
@@ -66,10 +66,10 @@ struct RawRefusal {
 }
 
 /// Asks `server` for a token; once more when it wants a nonce in the proof.
-pub async fn request(
+pub async fn request<C: Into<ClientId> + Copy>(
     transport: &Transport,
     server: &AuthorizationServer,
-    wanted: &TokenRequest<'_>,
+    wanted: &TokenRequest<'_, C>,
     now: Timestamp,
     entropy: &dyn Entropy,
 ) -> Result<TokenResponse, AgentError> {
@@ -84,11 +84,11 @@ pub async fn request(
     understand(&endpoint, &answer)
 }
 
-async fn send(
+async fn send<C: Into<ClientId> + Copy>(
     transport: &Transport,
     server: &AuthorizationServer,
     endpoint: &Url,
-    wanted: &TokenRequest<'_>,
+    wanted: &TokenRequest<'_, C>,
     now: Timestamp,
     entropy: &dyn Entropy,
 ) -> Result<Answer, AgentError> {

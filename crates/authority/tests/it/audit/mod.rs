@@ -2,7 +2,7 @@
 
 mod find;
 mod receipts;
-mod record;
+pub(crate) mod record;
 mod serve;
 mod tamper;
 

@@ -1,5 +1,5 @@
 // The console in a browser: a person signs in by the link that carries the login, finds an agent, suspends
-// it and reads the receipt. `node --test console.mjs` with CHANCERY_BIN, where `npm ci` was run; without
+// it and reads the receipt. `node --test node/console.test.mjs` with CHANCERY_BIN, where `npm ci` was run; without
 // playwright-core or Chromium it is skipped and says so.
 
 import assert from 'node:assert/strict';
@@ -29,7 +29,7 @@ describe('the console', () => {
 
   before(async () => {
     if (skip) return;
-    const { Authority } = await import('./node/authority.mjs');
+    const { Authority } = await import('./authority.mjs');
     authority = await Authority.start();
     agent = await authority.registerAgent({ name: 'desk' }, 'refund');
     login = (await authority.command('owner', 'login', 'alice@example.com', '--role', 'administrator')).token;
