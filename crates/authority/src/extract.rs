@@ -1,4 +1,4 @@
-//! Strict bodies and queries: limits before parsing, duplicates refused, errors without echo.
+//! Strict bodies, queries and paths: limits before parsing, duplicates refused, errors without echo.
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -54,5 +54,19 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
                     "the query has an unknown, repeated or malformed parameter".to_owned(),
                 )
             })
+    }
+}
+
+/// The parameters of a path; what cannot be one names nothing.
+pub struct Path<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let parsed = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        parsed
+            .map(|axum::extract::Path(path)| Self(path))
+            .map_err(|_| Error::NotFound("page"))
     }
 }

@@ -100,6 +100,17 @@ impl DataFolder {
         Ok(secret)
     }
 
+    /// Makes a database file that only its owner can read; one that exists keeps its content.
+    pub(crate) fn protect(&self, file: &Path) -> Result<()> {
+        let opened = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(file);
+        opened.with_context(|| format!("`{}` cannot be written", file.display()))?;
+        Ok(())
+    }
+
     /// Writes a file that tools on this machine read, whole or not at all.
     pub(crate) fn publish(&self, name: &str, content: &str) -> Result<()> {
         let partial = self.path.join(format!(".{name}.new"));

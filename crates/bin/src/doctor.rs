@@ -1,18 +1,17 @@
-//! Finds what is wrong with an installation, and says the fix.
+//! Finds what is wrong with an installation, and says the fix; it changes nothing.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
+use chancery_cli::presence;
 use chancery_cli::roles::{DoctorArgs, Place};
 use chancery_gateway::probe;
 use chancery_gateway::upstream::Reach;
 use chancery_model::mcp::McpServer;
-use chancery_store::connect::{DatabaseUrl, Store};
-use chancery_store::error::StoreError;
+use chancery_store::connect::{DatabaseUrl, SchemaState, Store};
 use chancery_store::mcp_servers;
 use serde_json::{Value, json};
 
@@ -80,11 +79,10 @@ pub(crate) async fn run(args: DoctorArgs) -> ExitCode {
 }
 
 async fn examine(place: &Place) -> Vec<Finding> {
-    let mut findings = vec![
-        clock(&place.data),
-        folder(&place.data),
-        port(place.listen).await,
-    ];
+    let mut findings = vec![clock(&place.data), folder(&place.data), port(place).await];
+    if place.database.is_none() && !place.data.exists() {
+        return findings;
+    }
     let Ok(folder) = DataFolder::open(&place.data) else {
         return findings;
     };
@@ -168,14 +166,24 @@ fn folder(data: &Path) -> Finding {
     }
 }
 
-async fn port(address: SocketAddr) -> Finding {
+async fn port(place: &Place) -> Finding {
     const WHAT: &str = "port";
-    match tokio::net::TcpListener::bind(address).await {
-        Ok(_) => Finding::well(WHAT, format!("`{address}` is free")),
-        Err(error) => Finding::ill(
+    let address = place.listen;
+    let Err(error) = tokio::net::TcpListener::bind(address).await else {
+        return Finding::well(WHAT, format!("`{address}` is free"));
+    };
+    match presence::running(&place.data).await {
+        Some(running) if running.url == format!("http://{address}") => {
+            let found = format!(
+                "the authority runs here: `{address}`, process {}",
+                running.pid
+            );
+            Finding::well(WHAT, found)
+        }
+        Some(_) | None => Finding::ill(
             WHAT,
             format!("`{address}` cannot be listened on: {error}"),
-            "stop what listens there (perhaps a running authority), or give another with `--listen`",
+            "stop what listens there (perhaps the authority of another data folder), or give another with `--listen`",
         ),
     }
 }
@@ -211,15 +219,14 @@ async fn database(url: &DatabaseUrl) -> (Finding, Vec<McpServer>) {
             Vec::new(),
         );
     }
-    let store = match Store::open(url).await {
-        Ok(store) => store,
-        Err(error @ StoreError::NewerSchema { .. }) => {
-            let finding = Finding::ill(
-                WHAT,
-                error.to_string(),
-                "run the newer program, or restore an older backup",
-            );
-            return (finding, Vec::new());
+    let store = match Store::open_as_it_is(url).await {
+        Ok((store, SchemaState::Present)) => store,
+        Ok((_, SchemaState::Empty)) => {
+            let found = "opens, and has no schema yet: the first start makes it";
+            return (Finding::well(WHAT, found), Vec::new());
+        }
+        Ok((_, SchemaState::Other { found, known })) => {
+            return (other_schema(found, known), Vec::new());
         }
         Err(error) => {
             let why = std::error::Error::source(&error)
@@ -245,9 +252,19 @@ async fn database(url: &DatabaseUrl) -> (Finding, Vec<McpServer>) {
     }
 }
 
+fn other_schema(found: i64, known: i64) -> Finding {
+    let fix = if found < known {
+        "make a backup, then start the authority once: it brings the schema up to date"
+    } else {
+        "run the newer program, or restore an older backup"
+    };
+    let found = format!("has schema {found}, and this program writes schema {known}");
+    Finding::ill("database", found, fix)
+}
+
 async fn upstream(server: &McpServer) -> Finding {
     const WHAT: &str = "upstream";
-    let reach = Reach::new([]);
+    let reach = Reach::new(role::environment());
     match probe::probe(&reach, &server.upstream).await {
         Ok(probed) => Finding::well(
             WHAT,
@@ -265,5 +282,138 @@ async fn upstream(server: &McpServer) -> Finding {
                 server.name
             ),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::SocketAddr;
+
+    use chancery_model::mcp::Upstream;
+    use chancery_model::time::Timestamp;
+
+    use super::*;
+
+    fn place(data: &Path, listen: SocketAddr) -> Place {
+        Place {
+            data: data.to_owned(),
+            listen,
+            issuer: None,
+            database: None,
+        }
+    }
+
+    /// A server of the legacy era that needs to know its home; it names no tools.
+    const SERVER: &str = r#"#!/bin/sh
+[ -n "$HOME" ] && [ -n "$PATH" ] || exit 1
+while read -r line; do
+  case "$line" in *'"id":'*) ;; *) continue ;; esac
+  id=${line#*'"id":'}; id=${id%%,*}
+  case "$line" in
+    *'"initialize"'*) answer='"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}' ;;
+    *'"tools/list"'*) answer='"result":{"tools":[]}' ;;
+    *) answer='"error":{"code":-32601,"message":"unknown"}' ;;
+  esac
+  printf '{"jsonrpc":"2.0","id":%s,%s}\n' "$id" "$answer"
+done
+"#;
+
+    #[tokio::test]
+    async fn a_server_process_is_probed_with_the_environment_that_the_gateway_gives_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("server");
+        fs::write(&path, SERVER).expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).expect("set");
+        let server = McpServer {
+            id: "rsc_01hzy0000000000000000000aa".parse().expect("an id"),
+            name: "files".to_owned(),
+            upstream: Upstream::Stdio {
+                command: path.display().to_string(),
+                args: Vec::new(),
+            },
+            bearer_until: None,
+            created_at: Timestamp::from_secs(0),
+            removed_at: None,
+            revision: 1,
+            tools: Vec::new(),
+        };
+        let finding = upstream(&server).await;
+        assert!(finding.is_well, "{}", finding.found);
+        assert_eq!(finding.found, "`files` answers with 0 tools");
+    }
+
+    #[tokio::test]
+    async fn looking_changes_neither_the_folder_nor_the_schema() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let absent = folder.path().join("absent");
+        let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let findings = examine(&place(&absent, anywhere)).await;
+        assert!(findings.iter().all(|finding| finding.is_well));
+        assert!(!absent.exists());
+
+        let url = DatabaseUrl::Sqlite(folder.path().join("old.db"));
+        fs::write(folder.path().join("old.db"), b"").expect("written");
+        let (finding, _) = database(&url).await;
+        assert!(finding.is_well, "{}", finding.found);
+        let (_, state) = Store::open_as_it_is(&url).await.expect("opens");
+        assert_eq!(state, SchemaState::Empty);
+
+        Store::open(&url).await.expect("opens");
+        let (finding, _) = database(&url).await;
+        assert_eq!(finding.found, "opens, with the present schema");
+    }
+
+    #[test]
+    fn another_schema_is_a_finding_with_its_fix() {
+        let check = |found, known, expected: &str| {
+            let finding = other_schema(found, known);
+            assert!(!finding.is_well);
+            let fix = finding.fix.expect("a fix");
+            assert!(fix.contains(expected), "{fix}");
+        };
+        check(1, 2, "start the authority once");
+        check(3, 2, "run the newer program");
+    }
+
+    /// Answers everything as an authority answers a stranger, until the process of the test ends.
+    fn authority() -> SocketAddr {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.expect("a connection");
+                let read = stream.read(&mut [0; 4096]).expect("a request");
+                assert!(read > 0);
+                let problem = r#"{"status":401,"code":"unauthenticated","title":"log in"}"#;
+                let length = problem.len();
+                let answer = format!(
+                    "HTTP/1.1 401 Unauthorized\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{problem}"
+                );
+                stream.write_all(answer.as_bytes()).expect("a reader");
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn an_authority_of_this_folder_on_the_port_is_no_failure() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (here, elsewhere) = (authority(), authority());
+        let publish = |address: SocketAddr| {
+            let text = json!({"url": format!("http://{address}"), "pid": std::process::id()});
+            fs::write(folder.path().join("server.json"), text.to_string()).expect("written");
+        };
+        assert!(!port(&place(folder.path(), here)).await.is_well);
+        publish(here);
+        let finding = port(&place(folder.path(), here)).await;
+        assert!(finding.is_well, "{}", finding.found);
+        assert!(
+            finding.found.contains("the authority runs here"),
+            "{}",
+            finding.found
+        );
+        publish(elsewhere);
+        assert!(!port(&place(folder.path(), here)).await.is_well);
     }
 }

@@ -65,7 +65,11 @@ pub(crate) async fn start(place: &Place) -> Result<Running> {
         Some(issuer) => checked_issuer(issuer)?,
         None => url.clone(),
     };
-    let store = Store::open(&database(place, &folder)?)
+    let url_of_database = database(place, &folder)?;
+    if let DatabaseUrl::Sqlite(file) = &url_of_database {
+        folder.protect(file)?;
+    }
+    let store = Store::open(&url_of_database)
         .await
         .context("the database cannot be opened")?;
     let console_login = new_login(&*entropy);
@@ -187,7 +191,7 @@ pub(crate) fn database(place: &Place, folder: &DataFolder) -> Result<DatabaseUrl
 }
 
 /// All that a server process of the gateway sees of our environment.
-fn environment() -> Vec<(String, String)> {
+pub(crate) fn environment() -> Vec<(String, String)> {
     ["PATH", "HOME", "LANG"]
         .into_iter()
         .filter_map(|name| {

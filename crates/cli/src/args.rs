@@ -252,7 +252,10 @@ fn login(globals: &Globals, data_was_named: bool, named_url: Option<String>) -> 
         data: globals.data.clone().or(default),
         data_was_named,
         url: named_url.or(url),
-        token: globals.login_token.clone().filter(|token| !token.is_empty()),
+        token: globals
+            .login_token
+            .clone()
+            .filter(|token| !token.is_empty()),
     }
 }
 

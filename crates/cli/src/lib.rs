@@ -23,6 +23,7 @@ mod mcp;
 mod output;
 mod owner;
 mod policy;
+pub mod presence;
 #[cfg(test)]
 mod reference;
 mod resource;

@@ -21,8 +21,9 @@ const CREDENTIAL: &str = "admin.token";
 
 /// What a running authority says of itself.
 #[derive(Debug, Deserialize)]
-struct Server {
-    url: String,
+pub(crate) struct Server {
+    pub(crate) url: String,
+    pub(crate) pid: u32,
 }
 
 /// The authority that `login` means, ready to be asked.
@@ -40,7 +41,11 @@ pub(crate) fn url(login: &Login) -> Result<String, Failure> {
     if let Some(url) = &login.url {
         return Ok(url.clone());
     }
-    let folder = folder(login)?;
+    published(folder(login)?).map(|server| server.url)
+}
+
+/// What the authority of `folder` says of itself, or said before it was killed.
+pub(crate) fn published(folder: &Path) -> Result<Server, Failure> {
     let path = folder.join(SERVER);
     let text = match std::fs::read(&path) {
         Ok(text) => text,
@@ -52,14 +57,13 @@ pub(crate) fn url(login: &Login) -> Result<String, Failure> {
         }
         Err(error) => return Err(Failure::file("read", &path, &error)),
     };
-    let server: Server = json::parse_as(&text, json::BODY).map_err(|error| {
+    json::parse_as(&text, json::BODY).map_err(|error| {
         let message = format!(
             "{} is not what an authority writes: {error}",
             path.display()
         );
         Failure::unreadable(message).with_fix("restart the authority, which writes it anew")
-    })?;
-    Ok(server.url)
+    })
 }
 
 /// The credential of the data folder: for the authority of that folder, or for one that was named beside the folder

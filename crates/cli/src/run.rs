@@ -156,7 +156,11 @@ mod tests {
             let url = serve(move |asked| {
                 let whoami = json!({"kind": "person", "id": "own_1", "roles": []});
                 let log = json!({"origin": "o", "size": 7, "root": "r", "log_key": "k", "pending": pending});
-                let body = if asked.contains("whoami") { whoami } else { log };
+                let body = if asked.contains("whoami") {
+                    whoami
+                } else {
+                    log
+                };
                 ("200 OK", body.to_string().into())
             });
             let text = run(&format!("chancery status --url {url}")).out;

@@ -76,12 +76,18 @@ fn is_never(address: IpAddr) -> bool {
                 || SERVICES.contains(&four)
         }
         IpAddr::V6(six) => {
-            const SERVICE: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+            // The metadata services of clouds that have them at private addresses.
+            const SERVICES: [Ipv6Addr; 4] = [
+                Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+                Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),
+                Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+                Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
+            ];
             six.is_unspecified()
                 || six.is_multicast()
                 || (six.segments()[0] & 0xffc0) == 0xfe80
                 || (six.segments()[0] & 0xffc0) == 0xfec0
-                || six == SERVICE
+                || SERVICES.contains(&six)
         }
     }
 }
@@ -112,6 +118,9 @@ mod tests {
             "febf::1",
             "ff02::1",
             "fd00:ec2::254",
+            "fd00:ec2::23",
+            "fd20:ce::254",
+            "fd00:c1::a9fe:a9fe",
             "::ffff:169.254.169.254",
             "64:ff9b::169.254.169.254",
             "2002:a9fe:a9fe::1",

@@ -4,8 +4,13 @@
 //! by name must be all that the tool gets. Patterns run on an engine of linear time, and references
 //! out of the schema are refused, so a hostile schema costs nothing.
 
-use jsonschema::{Draft, PatternOptions, Validator};
+use std::fmt;
+
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde_json::{Map, Value};
+
+use crate::review::visible;
 
 /// Compiles the input schema of a tool; the error says what is wrong with it.
 pub(crate) fn compile(schema: &Value) -> Result<Validator, String> {
@@ -130,13 +135,97 @@ fn declares(schema: &Value, root: &Value, depth: usize) -> bool {
     some.iter().all(|branch| declares(branch, root, depth + 1))
 }
 
+/// What is wrong with the arguments of a call, and where; it repeats names of members, never values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Misfit {
+    /// The member, as a JSON Pointer; empty for the arguments as a whole.
+    at: String,
+    problem: String,
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.at.as_str() {
+            "" => write!(f, "the whole {}", self.problem),
+            at => write!(f, "`{}` {}", shown(at), self.problem),
+        }
+    }
+}
+
+/// The same arguments, when they fit.
+pub(crate) fn check(
+    schema: &Validator,
+    arguments: Map<String, Value>,
+) -> Result<Map<String, Value>, Misfit> {
+    let arguments = Value::Object(arguments);
+    if let Err(error) = schema.validate(&arguments) {
+        return Err(Misfit::of(&error));
+    }
+    match arguments {
+        Value::Object(arguments) => Ok(arguments),
+        // They came as an object.
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Ok(Map::new())
+        }
+    }
+}
+
+impl Misfit {
+    fn of(error: &ValidationError<'_>) -> Self {
+        let within = error.instance_path().as_str();
+        // RFC 6901 §3: `~` and `/` are escaped.
+        let member = |name: &str| {
+            let name = name.replace('~', "~0").replace('/', "~1");
+            format!("{within}/{name}")
+        };
+        let (at, problem) = match error.kind() {
+            ValidationErrorKind::Required { property } => (
+                member(property.as_str().unwrap_or_default()),
+                "is missing".to_owned(),
+            ),
+            ValidationErrorKind::AdditionalProperties { unexpected }
+            | ValidationErrorKind::UnevaluatedProperties { unexpected } => (
+                member(unexpected.first().map_or("", String::as_str)),
+                "is not declared".to_owned(),
+            ),
+            ValidationErrorKind::FalseSchema => (within.to_owned(), "is not allowed".to_owned()),
+            ValidationErrorKind::Type { kind } => {
+                let kinds = match kind {
+                    TypeKind::Single(kind) => kind.to_string(),
+                    TypeKind::Multiple(kinds) => {
+                        let kinds: Vec<String> =
+                            kinds.iter().map(|kind| kind.to_string()).collect();
+                        kinds.join(" or ")
+                    }
+                };
+                (within.to_owned(), format!("must be of type {kinds}"))
+            }
+            other => (
+                within.to_owned(),
+                format!("does not satisfy `{}`", other.keyword()),
+            ),
+        };
+        Self { at, problem }
+    }
+}
+
+/// A place that a caller may have named: bounded, and nothing in it that a reader could not see.
+fn shown(at: &str) -> String {
+    const LONGEST: usize = 200;
+    let mut cut: String = at.chars().take(LONGEST).collect();
+    if cut.len() < at.len() {
+        cut.push('…');
+    }
+    visible(&cut)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
 
     #[track_caller]
-    fn check(schema: Value, good: &[Value], bad: &[Value]) {
+    fn accepts(schema: Value, good: &[Value], bad: &[Value]) {
         let validator = compile(&schema).expect("a schema");
         for value in good {
             assert!(validator.is_valid(value), "{value} against {schema}");
@@ -148,7 +237,7 @@ mod tests {
 
     #[test]
     fn mcp_13_undeclared_members_are_refused_where_the_schema_is_silent() {
-        check(
+        accepts(
             json!({"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}),
             &[json!({"path": "a"})],
             &[
@@ -158,8 +247,8 @@ mod tests {
                 json!({}),
             ],
         );
-        check(json!({"type": "object"}), &[json!({})], &[json!({"x": 1})]);
-        check(
+        accepts(json!({"type": "object"}), &[json!({})], &[json!({"x": 1})]);
+        accepts(
             json!({"type": "object", "additionalProperties": true}),
             &[json!({"x": 1})],
             &[],
@@ -174,7 +263,7 @@ mod tests {
             "free": {"type": "object"},
             "any": {},
         }});
-        check(
+        accepts(
             schema,
             &[json!({"to": {"name": "x"}, "list": [{"a": 1}], "free": {"y": 1}, "any": {"z": 1}})],
             &[json!({"to": {"nome": "x"}}), json!({"list": [{"b": 1}]})],
@@ -192,7 +281,7 @@ mod tests {
                 "any": {"anyOf": [{}, {"type": "null"}]},
             },
         });
-        check(
+        accepts(
             optional,
             &[
                 json!({"to": null}),
@@ -200,7 +289,7 @@ mod tests {
             ],
             &[json!({"to": {"town": "x"}}), json!({"from": {"town": "x"}})],
         );
-        check(
+        accepts(
             json!({"$schema": "http://json-schema.org/draft-07/schema#", "type": "object",
                 "allOf": [{"properties": {"a": {}}}], "properties": {"b": {}}}),
             &[json!({"a": 1, "b": 2})],
@@ -210,7 +299,7 @@ mod tests {
 
     #[test]
     fn older_drafts_are_read_in_their_own_words() {
-        check(
+        accepts(
             json!({"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "properties": {
                 "pair": {"type": "array", "items": [{"type": "string"}, {"type": "integer"}]},
             }}),
@@ -233,5 +322,87 @@ mod tests {
         for bad in [json!(true), json!({}), json!({"type": "array"})] {
             assert!(compile(&bad).is_err(), "{bad}");
         }
+    }
+
+    #[track_caller]
+    fn misfit(schema: Value, arguments: Value) -> String {
+        let validator = compile(&schema).expect("a schema");
+        let arguments = arguments.as_object().expect("an object").clone();
+        check(&validator, arguments)
+            .expect_err("a misfit")
+            .to_string()
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named_and_no_value_is_repeated() {
+        let schema = json!({"type": "object", "required": ["amount"], "properties": {
+            "amount": {"type": "number", "maximum": 100},
+            "to": {"type": "object", "properties": {"a/b": {"type": ["string", "null"]}}},
+            "list": {"type": "array", "items": {"type": "string", "pattern": "^[a-z]+$"}},
+            "kind": {"enum": ["one", "two"]},
+            "never": false,
+            "either": {"anyOf": [{"type": "string"}, {"type": "object", "properties": {"x": {}}}]},
+        }});
+        for (arguments, expected) in [
+            (json!({}), "`/amount` is missing"),
+            (
+                json!({"amount": "s3cret"}),
+                "`/amount` must be of type number",
+            ),
+            (
+                json!({"amount": 777_001}),
+                "`/amount` does not satisfy `maximum`",
+            ),
+            (json!({"amount": 1, "x": "s3cret"}), "`/x` is not declared"),
+            (
+                json!({"amount": 1, "to": {"y~": "s3cret"}}),
+                "`/to/y~0` is not declared",
+            ),
+            (
+                json!({"amount": 1, "to": {"a/b": 777_001}}),
+                "`/to/a~1b` must be of type null or string",
+            ),
+            (
+                json!({"amount": 1, "list": ["a", "S3CRET"]}),
+                "`/list/1` does not satisfy `pattern`",
+            ),
+            (
+                json!({"amount": 1, "kind": "s3cret"}),
+                "`/kind` does not satisfy `enum`",
+            ),
+            (
+                json!({"amount": 1, "never": "s3cret"}),
+                "`/never` is not allowed",
+            ),
+            (
+                json!({"amount": 1, "either": 777_001}),
+                "`/either` does not satisfy `anyOf`",
+            ),
+        ] {
+            assert_eq!(
+                misfit(schema.clone(), arguments.clone()),
+                expected,
+                "{arguments}"
+            );
+        }
+        let some = json!({"type": "object", "minProperties": 1, "additionalProperties": true});
+        assert_eq!(
+            misfit(some, json!({})),
+            "the whole does not satisfy `minProperties`"
+        );
+        let none = json!({"type": "object"});
+        assert_eq!(misfit(none, json!({"x": 1})), "`/x` is not declared");
+        let combined = json!({"type": "object", "allOf": [{"properties": {"a": {}}}]});
+        assert_eq!(misfit(combined, json!({"x": 1})), "`/x` is not declared");
+    }
+
+    #[test]
+    fn names_that_a_caller_gave_are_cut_and_written_out() {
+        let named = |name: String| misfit(json!({"type": "object"}), json!({ name: 1 }));
+        assert_eq!(
+            named("a\u{1b}[8m\u{200b}".to_owned()),
+            "`/a\\u{1b}[8m\\u{200b}` is not declared"
+        );
+        assert!(named("x".repeat(100_000)).len() < 300);
     }
 }

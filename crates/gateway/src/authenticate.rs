@@ -60,8 +60,6 @@ struct Held {
 pub(crate) struct Caller {
     pub(crate) agent: Arc<KnownAgent>,
     held: Arc<Held>,
-    /// The nonce for the client's next proof, when it is time for one.
-    pub(crate) next_nonce: Option<String>,
 }
 
 impl Caller {
@@ -104,7 +102,7 @@ impl Authenticator {
     }
 
     /// Recognises the caller of a POST to `server`, or says why not; what is learnt on the way goes
-    /// into `case`.
+    /// into `case`. Beside the caller comes the nonce for the next proof, when it is time for one.
     pub(crate) fn recognise(
         &self,
         snapshot: &Snapshot,
@@ -112,7 +110,7 @@ impl Authenticator {
         headers: &HeaderMap,
         now: Timestamp,
         case: &mut Case,
-    ) -> Result<Caller, Refusal> {
+    ) -> Result<(Caller, Option<String>), Refusal> {
         let (text, by_proof) = presented(headers)?;
         let held = self.verified(text, snapshot, &server.resource, now)?;
         case.suspect(snapshot, &held.token);
@@ -140,11 +138,7 @@ impl Authenticator {
             }
         }
         case.is_recognised = true;
-        Ok(Caller {
-            agent,
-            held,
-            next_nonce,
-        })
+        Ok((Caller { agent, held }, next_nonce))
     }
 
     /// The token with this exact text, verified now or before.
@@ -344,5 +338,22 @@ fn refused_proof(error: DpopError) -> Refusal {
         | DpopError::KeyMismatch
         | DpopError::UseNonce => error.code(),
     };
-    Refusal::credentials(code, Some(OAuthError::new(error.error_code(), message)))
+    let refusal = Refusal::credentials(code, Some(OAuthError::new(error.error_code(), message)));
+    match error {
+        // RFC 9449 §9: the first step of every client. Nothing else about the proof is known yet, and
+        // whatever is wrong with it is recorded when it comes again with the nonce.
+        DpopError::UseNonce => refusal.settled(),
+        DpopError::Malformed
+        | DpopError::AlgNotAllowed
+        | DpopError::TypMismatch
+        | DpopError::KeyRefused
+        | DpopError::BadSignature
+        | DpopError::ClaimMissing(_)
+        | DpopError::MethodMismatch
+        | DpopError::UrlMismatch
+        | DpopError::Expired
+        | DpopError::NotYetValid
+        | DpopError::TokenMismatch
+        | DpopError::KeyMismatch => refusal,
+    }
 }

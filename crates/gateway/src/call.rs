@@ -1,25 +1,30 @@
-//! `tools/call`: checked against what was accepted, decided, recorded, and only then forwarded.
+//! `tools/call`: decided, checked against what was accepted, recorded, and only then forwarded.
+//!
+//! Policy comes first: an agent that may neither call nor see a tool learns nothing of it, not even
+//! that it exists. Only then does anybody hear of its schema, or is its server asked.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::response::Response;
-use chancery_model::decision::Decision;
+use chancery_model::decision::{Decision, Effect, ReasonCode};
 use chancery_model::event::EventKind;
 use chancery_model::id::DecisionId;
+use chancery_model::mcp::is_legal_tool_name;
 use chancery_policy::{CallContext, Question};
-use chancery_wire::json;
+use chancery_wire::json as strict;
 use chancery_wire::mcp::{self, DENIED, INVALID_PARAMS, REFUSED, RpcError};
 use http::header::ACCEPT;
 use http::{HeaderMap, StatusCode};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use crate::arguments;
 use crate::case::Case;
 use crate::forward::{JudgedCall, forward};
 use crate::gateway::Gateway;
 use crate::guard::Guard;
 use crate::line::{Accepted, Headers};
-use crate::listing::{unusable, watched};
+use crate::listing::{may_see, unusable, watched};
 use crate::meta;
 use crate::refusal::Refusal;
 use crate::reply::{Answering, Completion};
@@ -36,9 +41,25 @@ pub(crate) async fn call(
     let (name, arguments) = read(&mut accepted.params, case)?;
     let server = Arc::clone(&accepted.server);
     let Some(tool) = server.tools.get(&name) else {
-        let error = RpcError::new(INVALID_PARAMS, "unknown tool");
-        return Err(Refusal::rpc("unknown_tool", error));
+        let denied = unknown(gateway, &accepted);
+        let told = told_nothing(&denied, &name, &accepted);
+        return Err(deny(gateway, &denied, told, &accepted, case).await);
     };
+    let permit = match decide(gateway, &accepted, &name, &arguments).into_permit() {
+        Ok(permit) => permit,
+        Err(denied) => {
+            let told = if may_see(gateway, &accepted, &name) {
+                if denied.code == ReasonCode::RequestInvalid {
+                    check(tool, arguments, &accepted)?;
+                }
+                told_why(&denied)
+            } else {
+                told_nothing(&denied, &name, &accepted)
+            };
+            return Err(deny(gateway, &denied, told, &accepted, case).await);
+        }
+    };
+    // From here on the agent may know of the tool, because it may call it.
     let arguments = check(tool, arguments, &accepted)?;
     // May wait for the server; whatever changes meanwhile is looked at again before forwarding.
     if !watched(gateway, &accepted)
@@ -53,12 +74,7 @@ pub(crate) async fn call(
     let link = gateway.links.of_agent(&server.server, agent);
     let link = link.map_err(|_| unusable(&UpstreamError::Unreachable))?;
 
-    let decision = decide(gateway, &accepted, &name, &arguments);
-    case.decided(&decision);
-    let permit = match decision.into_permit() {
-        Ok(permit) => permit,
-        Err(denied) => return Err(deny(gateway, denied, &accepted, case).await),
-    };
+    case.decided(permit.decision());
     let permitted = case.event(
         EventKind::CallPermitted,
         "ok",
@@ -99,7 +115,10 @@ pub(crate) async fn call(
 }
 
 /// The tool and the arguments; parameters that would not be judged are refused.
-fn read(params: &mut Map<String, Value>, case: &mut Case) -> Result<(String, Value), Refusal> {
+fn read(
+    params: &mut Map<String, Value>,
+    case: &mut Case,
+) -> Result<(String, Map<String, Value>), Refusal> {
     let invalid = |message: &str| {
         let error = RpcError::new(INVALID_PARAMS, message);
         Refusal::rpc("params_invalid", error)
@@ -107,41 +126,38 @@ fn read(params: &mut Map<String, Value>, case: &mut Case) -> Result<(String, Val
     let Some(Value::String(name)) = params.remove("name") else {
         return Err(invalid("`name` must be a string"));
     };
-    case.tool(&name);
-    let arguments = match params.remove("arguments") {
-        None => Value::Object(Map::new()),
-        Some(arguments @ Value::Object(_)) => arguments,
-        Some(_) => return Err(invalid("`arguments` must be an object")),
-    };
+    // No tool of any server has another name (MCP-10), and nothing repeats one.
+    if !is_legal_tool_name(&name) {
+        let message = "`name` must be 1 to 128 letters, digits, `_`, `-` and `.`";
+        return Err(invalid(message));
+    }
+    case.tool = Some(name.clone());
     // `task` asks for a way of answering that we do not offer; MCP 2025-11-25 says to ignore it then.
-    if params.keys().any(|name| name != "_meta" && name != "task") {
+    let known = ["_meta", "arguments", "task"];
+    if params.keys().any(|name| !known.contains(&name.as_str())) {
         return Err(invalid("`params` has a member that is not supported"));
     }
-    let digest = json::digest(&arguments)
+    let arguments = params.remove("arguments");
+    let arguments = arguments.unwrap_or_else(|| Map::new().into());
+    let digest = strict::digest(&arguments)
         .map_err(|_| invalid("`arguments` has a number that not every reader reads the same"))?;
     case.args_digest = Some(digest);
+    let Value::Object(arguments) = arguments else {
+        return Err(invalid("`arguments` must be an object"));
+    };
     Ok((name, arguments))
 }
 
 /// Checks the arguments against the accepted schema, and the headers against the arguments.
 fn check(
     tool: &KnownTool,
-    arguments: Value,
+    arguments: Map<String, Value>,
     accepted: &Accepted,
 ) -> Result<Map<String, Value>, Refusal> {
-    if let Err(error) = tool.arguments.validate(&arguments) {
-        let place = error.instance_path().to_string();
-        let message = match place.as_str() {
-            "" => "the arguments do not fit the tool's input schema".to_owned(),
-            place => format!("the arguments do not fit the tool's input schema at `{place}`"),
-        };
-        let error = RpcError::new(INVALID_PARAMS, message);
-        return Err(Refusal::rpc("arguments_invalid", error));
-    }
-    let Value::Object(arguments) = arguments else {
-        let error = RpcError::new(INVALID_PARAMS, "`arguments` must be an object");
-        return Err(Refusal::rpc("params_invalid", error));
-    };
+    let arguments = arguments::check(&tool.arguments, arguments).map_err(|misfit| {
+        let message = format!("the arguments do not fit the tool's input schema: {misfit}");
+        Refusal::rpc("arguments_invalid", RpcError::new(INVALID_PARAMS, message))
+    })?;
     let headers = Headers(&accepted.headers);
     let agree = mcp::check_mirrors(accepted.era, &headers, &tool.mirrors, &arguments);
     agree.map_err(|error| Refusal::rpc("header_mismatch", error))?;
@@ -170,8 +186,52 @@ fn decide(
     accepted.snapshot.policy.decide(id, &question)
 }
 
+/// The decision about a tool that is not among the accepted ones: nobody may call it.
+fn unknown(gateway: &Gateway, accepted: &Accepted) -> Decision {
+    Decision {
+        id: DecisionId::generate(accepted.now, &*gateway.entropy),
+        effect: Effect::Deny,
+        snapshot: accepted.snapshot.policy.number(),
+        policies: Vec::new(),
+        code: ReasonCode::UnknownAction,
+        reason: "the server has no accepted tool of this name".to_owned(),
+    }
+}
+
+/// What an agent is told that may see the tool: how it was decided.
+fn told_why(denied: &Decision) -> RpcError {
+    let data = json!({
+        "decision_id": denied.id,
+        "policies": denied.policies,
+        "reason_code": denied.code,
+    });
+    RpcError::new(DENIED, format!("denied: {}", denied.reason)).with_data(data)
+}
+
+/// What an agent is told that may not see the tool: word for word the same whether the tool exists or
+/// not. The record has the reason.
+fn told_nothing(denied: &Decision, tool: &str, accepted: &Accepted) -> RpcError {
+    let agent = accepted.caller.agent.agent.name.as_str();
+    let server = &accepted.server.server.name;
+    told_why(&Decision {
+        id: denied.id,
+        effect: Effect::Deny,
+        snapshot: denied.snapshot,
+        policies: Vec::new(),
+        code: ReasonCode::NoPolicyPermits,
+        reason: format!("no policy permits agent {agent} to call {server}/{tool}"),
+    })
+}
+
 /// Records the denial; a denial is an answer, not a fault of the transport.
-async fn deny(gateway: &Gateway, denied: Decision, accepted: &Accepted, case: &Case) -> Refusal {
+async fn deny(
+    gateway: &Gateway,
+    denied: &Decision,
+    told: RpcError,
+    accepted: &Accepted,
+    case: &mut Case,
+) -> Refusal {
+    case.decided(denied);
     let event = case.event(
         EventKind::CallDenied,
         "denied",
@@ -179,18 +239,13 @@ async fn deny(gateway: &Gateway, denied: Decision, accepted: &Accepted, case: &C
         accepted.now,
         &*gateway.entropy,
     );
-    if gateway.record(event).await.is_err() {
-        return unrecorded();
+    match gateway.record(event).await {
+        Ok(_) => Refusal::rpc("denied", told).settled(),
+        Err(_) => unrecorded(),
     }
-    let data = serde_json::json!({
-        "decision_id": denied.id,
-        "policies": denied.policies,
-        "reason_code": denied.code,
-    });
-    let error = RpcError::new(DENIED, format!("denied: {}", denied.reason)).with_data(data);
-    Refusal::rpc("denied", error)
 }
 
+/// Nothing is settled, but there is no record that could take another entry.
 fn unrecorded() -> Refusal {
     let message = "the call cannot be recorded, so it is not made";
     Refusal::for_now(
@@ -198,6 +253,7 @@ fn unrecorded() -> Refusal {
         "record_unavailable",
         message,
     )
+    .settled()
 }
 
 fn mirrored(tool: &KnownTool, arguments: &Map<String, Value>) -> Vec<(String, String)> {

@@ -11,7 +11,6 @@ use chancery_model::event::{
     Actor, ActorKind, CallFacts, DecisionFacts, Event, EventKind, TokenFacts,
 };
 use chancery_model::id::{AgentId, EventId};
-use chancery_model::mcp::is_legal_tool_name;
 use chancery_model::time::Timestamp;
 use chancery_wire::access_token::VerifiedAccessToken;
 
@@ -54,11 +53,6 @@ impl Case {
     /// The agent that proved to be the caller.
     fn caller(&self) -> Option<&Arc<KnownAgent>> {
         self.agent.as_ref().filter(|_| self.is_recognised)
-    }
-
-    /// Notes the tool that was asked for; a text that can be no tool's name is not repeated.
-    pub(crate) fn tool(&mut self, name: &str) {
-        self.tool = is_legal_tool_name(name).then(|| name.to_owned());
     }
 
     /// Notes how it was decided.

@@ -4,6 +4,7 @@
 //! then read [`crate::call`] for how a tool call is judged, recorded and forwarded.
 
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -12,9 +13,11 @@ use axum::response::Response;
 use chancery_model::time::Timestamp;
 use chancery_wire::json::{self, JsonError};
 use chancery_wire::mcp::{
-    self, Era, HeaderSource, INVALID_REQUEST, Id, METHOD_NOT_FOUND, PARSE_ERROR, RpcError,
+    self, Era, HeaderSource, INTERNAL_ERROR, INVALID_REQUEST, Id, METHOD_NOT_FOUND, PARSE_ERROR,
+    RpcError,
 };
 use chancery_wire::metadata::{WellKnown, well_known};
+use futures_util::FutureExt;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
@@ -26,7 +29,7 @@ use crate::door;
 use crate::gateway::Gateway;
 use crate::greeting;
 use crate::listing;
-use crate::refusal::{Challenger, Refusal, offer_nonce};
+use crate::refusal::{Challenger, Entry, Refusal, offer_nonce};
 use crate::snapshot::{KnownServer, Snapshot};
 
 /// A request that passed the door and was parsed, with whom it comes from.
@@ -48,6 +51,8 @@ pub(crate) struct Accepted {
 pub(crate) struct Envelope {
     era: Option<Era>,
     id: Option<Id>,
+    /// The nonce for the client's next proof, when it is time for one.
+    next_nonce: Option<String>,
 }
 
 /// `POST /mcp/{server}`
@@ -65,7 +70,7 @@ pub(crate) async fn serve(
         server: snapshot.servers.get(&name).cloned(),
         ..Case::default()
     };
-    let walked = walk(
+    let walking = walk(
         &gateway,
         now,
         snapshot,
@@ -73,11 +78,24 @@ pub(crate) async fn serve(
         body,
         &mut envelope,
         &mut case,
-    )
-    .await;
-    match walked {
+    );
+    // Whatever panicked is gone with the walk; only what it had learnt is read afterwards.
+    let walked = AssertUnwindSafe(walking).catch_unwind().await;
+    let mut response = match walked.unwrap_or_else(|_| Err(panicked())) {
         Ok(response) => response,
         Err(refusal) => refuse(&gateway, &refusal, &envelope, &case, now).await,
+    };
+    if let Some(nonce) = &envelope.next_nonce {
+        offer_nonce(response.headers_mut(), nonce);
+    }
+    response
+}
+
+/// A fault of ours: the client is told that much, and the panic hook has told the operator.
+fn panicked() -> Refusal {
+    Refusal {
+        status: Some(StatusCode::INTERNAL_SERVER_ERROR),
+        ..Refusal::rpc("internal", RpcError::new(INTERNAL_ERROR, "internal error"))
     }
 }
 
@@ -119,7 +137,9 @@ async fn walk(
     });
     // A stranger is told how to come back before anything is said about the message.
     let authenticator = &gateway.authenticator;
-    let caller = authenticator.recognise(&snapshot, &server, &parts.headers, now, case)?;
+    let (caller, next_nonce) =
+        authenticator.recognise(&snapshot, &server, &parts.headers, now, case)?;
+    envelope.next_nonce = next_nonce;
     let (request, era) = parsed?;
     let era = era.map_err(envelope_error)?;
     mcp::check_headers(era, &headers, &request).map_err(envelope_error)?;
@@ -129,7 +149,6 @@ async fn walk(
     let Some(id) = request.id else {
         return told(&request.method);
     };
-    let next_nonce = caller.next_nonce.clone();
     let accepted = Accepted {
         now,
         snapshot,
@@ -141,22 +160,18 @@ async fn walk(
         params: request.params,
         place,
     };
-    let mut response = match (era, request.method.as_str()) {
-        (_, "tools/call") => call::call(gateway, accepted, case).await?,
-        (_, "tools/list") => listing::list(gateway, accepted).await?,
-        (Era::Legacy, "initialize") => greeting::initialize(&accepted),
-        (Era::Legacy, "ping") => greeting::ping(&accepted),
-        (Era::Modern, "server/discover") => greeting::discover(&accepted),
+    match (era, request.method.as_str()) {
+        (_, "tools/call") => call::call(gateway, accepted, case).await,
+        (_, "tools/list") => listing::list(gateway, accepted).await,
+        (Era::Legacy, "initialize") => Ok(greeting::initialize(&accepted)),
+        (Era::Legacy, "ping") => Ok(greeting::ping(&accepted)),
+        (Era::Modern, "server/discover") => Ok(greeting::discover(&accepted)),
         // Prompts, resources and completion are not judged yet, so they do not exist here.
         _ => {
             let error = RpcError::new(METHOD_NOT_FOUND, "method not found");
-            return Err(Refusal::rpc("method_not_found", error));
+            Err(Refusal::rpc("method_not_found", error))
         }
-    };
-    if let Some(nonce) = next_nonce {
-        offer_nonce(response.headers_mut(), &nonce);
     }
-    Ok(response)
 }
 
 fn parse(body: &[u8], envelope: &mut Envelope) -> Result<mcp::Request, Refusal> {
@@ -242,9 +257,9 @@ async fn refuse(
     now: Timestamp,
 ) -> Response {
     tracing::debug!(refusal.code, "call refused");
-    // A denial was recorded with its decision.
-    if case.decision.is_none() {
-        gateway.record_refusal(case, refusal.code, now).await;
+    match refusal.entry {
+        Entry::Due => gateway.record_refusal(case, refusal.code, now).await,
+        Entry::Settled => {}
     }
     let era = envelope.era.unwrap_or(Era::Legacy);
     let id = envelope.id.as_ref();

@@ -30,14 +30,17 @@ pub(crate) async fn list(gateway: &Arc<Gateway>, accepted: Accepted) -> Result<R
         let error = RpcError::new(INVALID_PARAMS, "unknown cursor");
         return Err(Refusal::rpc("cursor_unknown", error));
     }
-    let server = &accepted.server;
-    let seen = watched(gateway, &accepted).await?;
-    let visible = in_order(server)
-        .filter(|(name, tool)| seen.is_as_accepted(name, tool.digest))
+    let mut visible: Vec<_> = in_order(&accepted.server)
         .filter(|(name, _)| may_see(gateway, &accepted, name))
-        .map(|(_, tool)| tool.definition.clone());
+        .collect();
+    // An agent that may see nothing here makes no server answer and no process start.
+    if !visible.is_empty() {
+        let seen = watched(gateway, &accepted).await?;
+        visible.retain(|(name, tool)| seen.is_as_accepted(name, tool.digest));
+    }
+    let definitions = visible.iter().map(|(_, tool)| tool.definition.clone());
     let mut result = Map::new();
-    result.insert("tools".to_owned(), Value::Array(visible.collect()));
+    result.insert("tools".to_owned(), Value::Array(definitions.collect()));
     if accepted.era == Era::Modern {
         modernise(&mut result);
         forbid_caching(&mut result);
@@ -71,7 +74,8 @@ fn in_order(server: &KnownServer) -> impl Iterator<Item = (&str, &KnownTool)> {
     pins.filter_map(|pin| Some((pin.name.as_str(), server.tools.get(&pin.name)?)))
 }
 
-fn may_see(gateway: &Gateway, accepted: &Accepted, tool: &str) -> bool {
+/// Whether the agent may see `tool` in a list.
+pub(crate) fn may_see(gateway: &Gateway, accepted: &Accepted, tool: &str) -> bool {
     let question = Question::ListTool {
         agent: &accepted.caller.agent.facts,
         server: &accepted.server.server.name,

@@ -22,6 +22,17 @@ pub(crate) struct Refusal {
     pub(crate) error: RpcError,
     /// How the client could do better.
     pub(crate) advice: Advice,
+    /// Whether it is still to be recorded.
+    pub(crate) entry: Entry,
+}
+
+/// Whether a refusal still belongs into the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// It does.
+    Due,
+    /// It does not: it was recorded with its decision, or is a step that every client takes.
+    Settled,
 }
 
 /// What beside the error helps the client on.
@@ -43,6 +54,7 @@ impl Refusal {
             status: Some(status),
             error: RpcError::new(REFUSED, message),
             advice: Advice::None,
+            entry: Entry::Due,
         }
     }
 
@@ -70,6 +82,15 @@ impl Refusal {
             status: None,
             error,
             advice: Advice::None,
+            entry: Entry::Due,
+        }
+    }
+
+    /// The same refusal, which is not to be recorded any more.
+    pub(crate) fn settled(self) -> Self {
+        Self {
+            entry: Entry::Settled,
+            ..self
         }
     }
 }

@@ -296,7 +296,12 @@ impl Drop for Completion {
     fn drop(&mut self) {
         if self.open.is_some() {
             let now = self.gateway.clock.now();
-            self.finish("client_closed", None, now);
+            let outcome = if std::thread::panicking() {
+                "internal"
+            } else {
+                "client_closed"
+            };
+            self.finish(outcome, None, now);
         }
     }
 }

@@ -182,7 +182,7 @@ fn warning(rule: &'static str, severity: Severity, at: &str, text: &str) -> Warn
 }
 
 /// The text with everything written out that a person could not see.
-fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for letter in text.chars() {
         if is_invisible(letter) || letter.is_control() {

@@ -31,7 +31,8 @@ pub(crate) struct Watch(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     seen: ArcSwapOption<Seen>,
-    reading: Mutex<()>,
+    /// Held while one reads; what the last reading that failed came to, and when.
+    reading: Mutex<Option<(Instant, UpstreamError)>>,
 }
 
 /// One reading.
@@ -101,11 +102,23 @@ pub(crate) async fn current(link: &Arc<Link>) -> Result<Arc<Seen>, UpstreamError
 
 async fn read(link: &Link, age: Duration) -> Result<Arc<Seen>, UpstreamError> {
     let watch = &link.watch;
-    let _one_at_a_time = watch.0.reading.lock().await;
+    let asked_at = Instant::now();
+    let mut failed = watch.0.reading.lock().await;
     if let Some(seen) = watch.seen_within(age) {
         return Ok(seen);
     }
-    let definitions = within(PATIENCE, list::tools(link)).await?;
+    // Whoever waited for a reading that failed shares its failure: of a server that hangs, the tenth
+    // caller does not wait ten times as long as the first.
+    if let Some((_, error)) = failed.as_ref().filter(|(at, _)| *at >= asked_at) {
+        return Err(error.clone());
+    }
+    let definitions = match within(PATIENCE, list::tools(link)).await {
+        Ok(definitions) => definitions,
+        Err(error) => {
+            *failed = Some((Instant::now(), error.clone()));
+            return Err(error);
+        }
+    };
     let seen = Arc::new(Seen::of(&definitions));
     watch.0.seen.store(Some(Arc::clone(&seen)));
     Ok(seen)

@@ -17,7 +17,7 @@ pub const SCHEMA: &str = "chancery/agent-identity/1";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Document {
-    /// The shape of this document; [`SCHEMA`] when absent.
+    /// The shape of this document; `chancery/agent-identity/1` when absent.
     #[serde(default = "known_schema")]
     pub schema: String,
     /// Unique among the agents that are not retired.
@@ -452,6 +452,13 @@ mod tests {
 
     fn parse(json: serde_json::Value) -> Result<Document, String> {
         serde_json::from_value(json).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_published_schema_is_that_of_the_type() {
+        let published_schema = include_str!("../../../schemas/agent-identity-1.json");
+        let published: serde_json::Value = serde_json::from_str(published_schema).expect("JSON");
+        assert_eq!(published, Document::json_schema());
     }
 
     #[test]

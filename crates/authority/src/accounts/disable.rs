@@ -1,7 +1,6 @@
 //! Records that an owner left: their logins end, and agents that nobody else answers for stop being live.
 
 use axum::Json;
-use axum::extract::Path;
 use chancery_api::agents::Because;
 use chancery_api::owners::OwnerView;
 use chancery_model::action::Action;
@@ -13,7 +12,7 @@ use chancery_store::{logins, owners};
 use crate::accounts::{add, list};
 use crate::ctx::Ctx;
 use crate::error::Error;
-use crate::extract::Body;
+use crate::extract::{Body, Path};
 
 /// `POST /v1/owners/{owner}/disable`.
 pub async fn disable(

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::Path;
 use chancery_api::owners::{IssueLogin, Login};
 use chancery_model::action::Action;
 use chancery_model::event::EventKind;
@@ -15,7 +14,7 @@ use chancery_wire::{base64url, hash};
 use crate::accounts::add;
 use crate::ctx::Ctx;
 use crate::error::Error;
-use crate::extract::Body;
+use crate::extract::{Body, Path};
 use crate::text::rfc3339;
 
 /// The roles that the shipped policies know.

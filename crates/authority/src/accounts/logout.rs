@@ -1,7 +1,6 @@
 //! Ends every login of a person, who stays an owner: what to do when a login may have leaked.
 
 use axum::Json;
-use axum::extract::Path;
 use chancery_api::agents::Because;
 use chancery_api::owners::OwnerView;
 use chancery_model::action::Action;
@@ -13,7 +12,7 @@ use chancery_store::{logins, owners};
 use crate::accounts::{add, list};
 use crate::ctx::Ctx;
 use crate::error::Error;
-use crate::extract::Body;
+use crate::extract::{Body, Path};
 
 /// `POST /v1/owners/{owner}/logout`.
 pub async fn logout(

@@ -1,7 +1,6 @@
 //! Puts a proposed version into force.
 
 use axum::Json;
-use axum::extract::Path;
 use chancery_api::agents::AgentView;
 use chancery_model::action::Action;
 use chancery_model::agent::AgentState;
@@ -15,6 +14,7 @@ use crate::agents::load::{self, Loaded};
 use crate::agents::view;
 use crate::ctx::{About, Ctx};
 use crate::error::Error;
+use crate::extract::Path;
 
 /// `POST /v1/agents/{agent}/versions/{number}/accept`.
 pub async fn accept(
@@ -23,12 +23,7 @@ pub async fn accept(
 ) -> Result<Json<AgentView>, Error> {
     let mut tx = ctx.begin().await?;
     let loaded = load::require(&ctx, &mut tx, &agent).await?;
-    let proposed = require_pending(&ctx, &mut tx, &loaded, number).await?;
-    if loaded.agent.state == AgentState::Draft {
-        return Err(Error::Conflict(
-            "a draft is put into force by activating the agent".to_owned(),
-        ));
-    }
+    let proposed = require_version(&ctx, &mut tx, &loaded, number).await?;
     let entity = AgentEntity::of(&loaded.agent, &proposed.document);
     let about = About {
         target: Target::Agent(&entity),
@@ -36,6 +31,12 @@ pub async fn accept(
         proposed_by: Some(&proposed.proposed_by),
     };
     let permit = ctx.authorize(Action::AgentAccept, about)?;
+    require_waiting(&proposed)?;
+    if loaded.agent.state == AgentState::Draft {
+        return Err(Error::Conflict(
+            "a draft is put into force by activating the agent".to_owned(),
+        ));
+    }
     let loaded = put_into_force(&ctx, &mut tx, loaded, proposed).await?;
     let event = load::event(
         &ctx,
@@ -48,8 +49,8 @@ pub async fn accept(
     Ok(Json(view))
 }
 
-/// The version `number` of an agent, which must be waiting.
-pub(crate) async fn require_pending(
+/// The version `number` of an agent, as it was signed.
+pub(crate) async fn require_version(
     ctx: &Ctx,
     tx: &mut Tx,
     loaded: &Loaded,
@@ -57,13 +58,18 @@ pub(crate) async fn require_pending(
 ) -> Result<Version, Error> {
     let version = versions::fetch(tx, loaded.agent.id, number).await?;
     let version = version.ok_or(Error::NotFound("version"))?;
-    if version.state != VersionState::Pending {
-        return Err(Error::Conflict(
-            "that version does not wait for review".to_owned(),
-        ));
-    }
     load::verify(ctx, &version)?;
     Ok(version)
+}
+
+/// Refuses a version that was decided already; for those alone who may decide it.
+pub(crate) fn require_waiting(version: &Version) -> Result<(), Error> {
+    if version.state == VersionState::Pending {
+        return Ok(());
+    }
+    Err(Error::Conflict(
+        "that version does not wait for review".to_owned(),
+    ))
 }
 
 /// Moves the version in force to the past and `proposed` into its place; only in the transaction of the caller.

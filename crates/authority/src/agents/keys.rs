@@ -1,7 +1,6 @@
 //! Replaces the keys that an agent authenticates with; what was issued under the old ones stops.
 
 use axum::Json;
-use axum::extract::Path;
 use chancery_api::agents::{AgentView, ReplaceKeys};
 use chancery_model::action::Action;
 use chancery_model::event::EventKind;
@@ -12,7 +11,7 @@ use crate::agents::load::{self, Loaded};
 use crate::agents::{register, view};
 use crate::ctx::Ctx;
 use crate::error::Error;
-use crate::extract::Body;
+use crate::extract::{Body, Path};
 
 /// `PUT /v1/agents/{agent}/keys`.
 pub async fn replace(

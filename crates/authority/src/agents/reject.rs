@@ -1,7 +1,6 @@
 //! Refuses a proposed version; the one in force stays so.
 
 use axum::Json;
-use axum::extract::Path;
 use chancery_api::agents::{AgentView, Because};
 use chancery_model::action::Action;
 use chancery_model::event::EventKind;
@@ -10,11 +9,11 @@ use chancery_model::version::VersionState;
 use chancery_policy::Target;
 use chancery_store::versions;
 
-use crate::agents::accept::require_pending;
+use crate::agents::accept::{require_version, require_waiting};
 use crate::agents::{load, view};
 use crate::ctx::{About, Ctx};
 use crate::error::Error;
-use crate::extract::Body;
+use crate::extract::{Body, Path};
 
 /// `POST /v1/agents/{agent}/versions/{number}/reject`.
 pub async fn reject(
@@ -25,7 +24,7 @@ pub async fn reject(
     let reason = Reason::parse(&body.reason).map_err(|error| Error::Invalid(error.to_string()))?;
     let mut tx = ctx.begin().await?;
     let loaded = load::require(&ctx, &mut tx, &agent).await?;
-    let mut version = require_pending(&ctx, &mut tx, &loaded, number).await?;
+    let mut version = require_version(&ctx, &mut tx, &loaded, number).await?;
     // Refusing only ever narrows, so it is never held to the rule for versions that widen.
     let about = About {
         target: Target::Agent(&loaded.entity),
@@ -33,6 +32,7 @@ pub async fn reject(
         proposed_by: Some(&version.proposed_by),
     };
     let permit = ctx.authorize(Action::AgentAccept, about)?;
+    require_waiting(&version)?;
     version.state = VersionState::Rejected {
         at: ctx.now,
         by: ctx.caller.name(),

@@ -1,7 +1,6 @@
 //! Lets a suspended agent act again; tokens from before the stop stay void.
 
 use axum::Json;
-use axum::extract::Path;
 use chancery_api::agents::AgentView;
 use chancery_model::action::Action;
 use chancery_model::event::EventKind;
@@ -12,6 +11,7 @@ use crate::agents::load::{self, Loaded};
 use crate::agents::view;
 use crate::ctx::Ctx;
 use crate::error::Error;
+use crate::extract::Path;
 
 /// `POST /v1/agents/{agent}/resume`.
 pub async fn resume(ctx: Ctx, Path(agent): Path<String>) -> Result<Json<AgentView>, Error> {

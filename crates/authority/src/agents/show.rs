@@ -1,7 +1,6 @@
 //! Shows an agent.
 
 use axum::Json;
-use axum::extract::Path;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use chancery_model::action::Action;
@@ -10,6 +9,7 @@ use chancery_policy::Target;
 use crate::agents::{load, view};
 use crate::ctx::Ctx;
 use crate::error::Error;
+use crate::extract::Path;
 
 /// `GET /v1/agents/{agent}`; the `ETag` is what a change names in `If-Match`.
 pub async fn show(ctx: Ctx, Path(agent): Path<String>) -> Result<Response, Error> {

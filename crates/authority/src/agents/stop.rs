@@ -1,7 +1,6 @@
 //! The stop: suspends or retires an agent. Everything that hangs on it stops before the answer.
 
 use axum::Json;
-use axum::extract::Path;
 use chancery_api::agents::{Because, StillRunning, Stopped};
 use chancery_gateway::snapshot::STALE_AFTER;
 use chancery_model::action::Action;
@@ -14,7 +13,7 @@ use crate::agents::load::{self, Loaded};
 use crate::audit::prove;
 use crate::ctx::Ctx;
 use crate::error::Error;
-use crate::extract::Body;
+use crate::extract::{Body, Path};
 use crate::text::rfc3339;
 
 /// `POST /v1/agents/{agent}/suspend`.

@@ -1,7 +1,6 @@
 //! Gives an agent to another owner: a new version that differs in nothing else.
 
 use axum::Json;
-use axum::extract::Path;
 use chancery_api::agents::{AgentView, TransferAgent};
 use chancery_model::action::Action;
 use chancery_model::event::EventKind;
@@ -15,7 +14,7 @@ use crate::agents::load::{self, Loaded};
 use crate::agents::{register, view};
 use crate::ctx::Ctx;
 use crate::error::Error;
-use crate::extract::Body;
+use crate::extract::{Body, Path};
 
 /// `POST /v1/agents/{agent}/transfer`.
 pub async fn transfer(

@@ -1,7 +1,6 @@
 //! Proposes a new version: in force at once when policy lets the proposer accept it, else pending (IDR-06).
 
 use axum::Json;
-use axum::extract::Path;
 use axum::http::{HeaderMap, header};
 use chancery_api::agents::{AgentView, UpdateAgent};
 use chancery_model::action::Action;
@@ -17,7 +16,7 @@ use crate::agents::load::{self, Loaded};
 use crate::agents::{register, view};
 use crate::ctx::{About, Ctx};
 use crate::error::Error;
-use crate::extract::Body;
+use crate::extract::{Body, Path};
 
 /// `PUT /v1/agents/{agent}` with `If-Match` (IDR-07).
 pub async fn update(

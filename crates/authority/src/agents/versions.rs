@@ -1,7 +1,6 @@
 //! Lists the versions of an agent, oldest first.
 
 use axum::Json;
-use axum::extract::Path;
 use chancery_api::agents::VersionView;
 use chancery_api::page::{MAX_LIMIT, Page, PageQuery};
 use chancery_model::action::Action;
@@ -11,7 +10,7 @@ use chancery_store::versions;
 use crate::agents::{load, view};
 use crate::ctx::Ctx;
 use crate::error::Error;
-use crate::extract::Query;
+use crate::extract::{Path, Query};
 
 /// `GET /v1/agents/{agent}/versions`.
 pub async fn list(

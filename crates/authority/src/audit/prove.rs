@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use chancery_api::log::{LogView, Receipt};
 use chancery_ledger::checkpoint::Checkpoint;
 use chancery_ledger::path::TileId;
@@ -22,6 +22,7 @@ use chancery_store::tx::Tx;
 use crate::audit::sequence::BUNDLE;
 use crate::ctx::Ctx;
 use crate::error::Error;
+use crate::extract::Path;
 use crate::state::Authority;
 
 /// How long a fresh event may take to be sealed before we say that it is durable but not yet proven.

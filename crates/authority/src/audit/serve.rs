@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use chancery_ledger::bundle;
@@ -17,6 +17,7 @@ use chancery_store::log;
 
 use crate::ctx::Ctx;
 use crate::error::Error;
+use crate::extract::Path;
 use crate::state::Authority;
 
 /// `GET /log/{path}`.

@@ -1,7 +1,6 @@
 //! Adds a policy text or a schema fragment, or replaces one of the same name.
 
 use axum::Json;
-use axum::extract::Path;
 use chancery_api::policies::{PolicyKind, PolicyText as Proposed, PolicyView};
 use chancery_model::action::Action;
 use chancery_model::document::is_legal_name;
@@ -13,7 +12,7 @@ use chancery_wire::hash;
 
 use crate::ctx::Ctx;
 use crate::error::Error;
-use crate::extract::Body;
+use crate::extract::{Body, Path};
 use crate::policies::list;
 use crate::refresh::policies;
 

@@ -1,7 +1,6 @@
 //! Takes a policy text out of force.
 
 use axum::Json;
-use axum::extract::Path;
 use chancery_api::policies::PolicyView;
 use chancery_model::action::Action;
 use chancery_model::event::EventKind;
@@ -10,6 +9,7 @@ use chancery_store::policy_texts;
 
 use crate::ctx::Ctx;
 use crate::error::Error;
+use crate::extract::Path;
 use crate::policies::list;
 use crate::refresh::policies;
 

@@ -1,7 +1,6 @@
 //! Accepts the tools of an MCP server as they are now: what had changed is callable again.
 
 use axum::Json;
-use axum::extract::Path;
 use chancery_api::mcp::McpServerView;
 use chancery_model::action::Action;
 use chancery_model::event::EventKind;
@@ -10,6 +9,7 @@ use chancery_store::mcp_servers;
 
 use crate::ctx::Ctx;
 use crate::error::Error;
+use crate::extract::Path;
 use crate::refresh::policies;
 use crate::resources::{add_mcp, show_mcp};
 

@@ -1,7 +1,6 @@
 //! Removes an MCP server from behind the gateway.
 
 use axum::Json;
-use axum::extract::Path;
 use chancery_api::mcp::McpServerView;
 use chancery_model::action::Action;
 use chancery_model::event::EventKind;
@@ -10,6 +9,7 @@ use chancery_store::mcp_servers;
 
 use crate::ctx::Ctx;
 use crate::error::Error;
+use crate::extract::Path;
 use crate::refresh::policies;
 use crate::resources::show_mcp;
 

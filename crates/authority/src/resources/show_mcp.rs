@@ -1,7 +1,6 @@
 //! Shows the MCP servers behind the gateway.
 
 use axum::Json;
-use axum::extract::Path;
 use chancery_api::mcp::{McpServerView, ToolView};
 use chancery_api::page::{MAX_LIMIT, Page, PageQuery};
 use chancery_model::action::Action;
@@ -12,7 +11,7 @@ use chancery_wire::json;
 
 use crate::ctx::Ctx;
 use crate::error::Error;
-use crate::extract::Query;
+use crate::extract::{Path, Query};
 use crate::text::rfc3339;
 
 /// `GET /v1/mcp/{server}`.

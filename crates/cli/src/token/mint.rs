@@ -62,7 +62,12 @@ pub(super) async fn run(session: &Session<'_>, args: &Mint) -> Result<Exit, Fail
     let key = read_private(session, &args.key)?;
     let client_id = match args.agent.parse::<ClientId>() {
         Ok(id) => id,
-        Err(_) => session.authority()?.agent_show(&args.agent).await?.id.into(),
+        Err(_) => session
+            .authority()?
+            .agent_show(&args.agent)
+            .await?
+            .id
+            .into(),
     };
     let transport = Transport::new();
     let server = server(session, args, &transport).await?;
@@ -223,11 +228,17 @@ mod tests {
             assert_eq!(requests.len(), 2, "discovery and the token, no more");
             let (head, form) = requests[1].split_once("\r\n\r\n").expect("a body");
             assert!(!head.to_lowercase().contains("\r\ndpop:"), "{head}");
-            let assertion = form.split("client_assertion=").nth(1).expect("an assertion");
+            let assertion = form
+                .split("client_assertion=")
+                .nth(1)
+                .expect("an assertion");
             let assertion = assertion.split('&').next().expect("its text");
             let unverified = Unverified::parse(assertion, json::TOKEN).expect("a token");
             let claims: Value = unverified.untrusted_claims(json::TOKEN).expect("claims");
-            assert_eq!((&claims["iss"], &claims["sub"]), (&SERVER.into(), &SERVER.into()));
+            assert_eq!(
+                (&claims["iss"], &claims["sub"]),
+                (&SERVER.into(), &SERVER.into())
+            );
         }
         let file = file.display();
         let line = format!(
@@ -235,6 +246,10 @@ mod tests {
         );
         let bound = run(&line);
         assert_eq!(bound.code, 2);
-        assert!(bound.err.contains("leave out `--dpop-key`"), "{}", bound.err);
+        assert!(
+            bound.err.contains("leave out `--dpop-key`"),
+            "{}",
+            bound.err
+        );
     }
 }

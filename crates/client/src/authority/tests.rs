@@ -78,6 +78,7 @@ async fn call_everything(authority: &Authority) {
     let policy = PolicyText {
         text: x.clone(),
         kind: PolicyKind::Policies,
+        name: None,
     };
     let mut answers = vec![
         authority.whoami().await.is_ok(),
@@ -171,7 +172,10 @@ async fn call_everything(authority: &Authority) {
         authority.policy_schema().await.is_ok(),
         authority.key_list(&page).await.is_ok(),
         authority
-            .key_rotate(&RotateKey { purpose: x })
+            .key_rotate(&RotateKey {
+                purpose: x,
+                withdraw: false,
+            })
             .await
             .is_ok(),
         authority.token_revoke(&revoke).await.is_ok(),

