@@ -58,6 +58,6 @@ pub struct LogView {
     pub root: String,
     /// The verifier key.
     pub log_key: String,
-    /// Durable events that wait to be sealed.
+    /// Flushes, each of one or more durable events, that wait to be sealed.
     pub pending: u64,
 }

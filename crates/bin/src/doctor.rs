@@ -1,4 +1,4 @@
-//! Finds what is wrong with an installation, and says the fix; it changes nothing.
+//! Finds what is wrong with an installation, and says the fix.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -344,7 +344,7 @@ done
     }
 
     #[tokio::test]
-    async fn looking_changes_neither_the_folder_nor_the_schema() {
+    async fn looking_makes_neither_a_folder_nor_a_schema() {
         let folder = tempfile::tempdir().expect("a folder");
         let absent = folder.path().join("absent");
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -153,10 +153,7 @@ fn checked_issuer(issuer: &str) -> Result<String> {
             rest.strip_prefix(*host)
                 .is_some_and(|port| port.is_empty() || port.starts_with(':'))
         };
-        is_plain(rest)
-            && ["127.0.0.1", "localhost", "[::1]"]
-                .iter()
-                .any(|host| names_us(&host))
+        is_plain(rest) && ["127.0.0.1", "localhost", "[::1]"].iter().any(names_us)
     });
     if !(is_https || is_local) {
         bail!(

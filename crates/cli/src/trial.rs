@@ -1,6 +1,6 @@
 //! Running commands in tests: a world that stands still, streams that are kept, and a server to talk to.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
@@ -121,7 +121,7 @@ pub(crate) fn kept(
 }
 
 /// The whole text of a request: its head, and as much of a body as the head announces.
-fn request(stream: &mut std::net::TcpStream) -> String {
+fn request(stream: &mut impl std::io::Read) -> String {
     let mut bytes = Vec::new();
     let mut piece = [0; 64 * 1024];
     loop {

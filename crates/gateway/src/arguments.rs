@@ -89,6 +89,7 @@ fn close(schema: &mut Value, root: &Value, is_top: bool, depth: usize) {
         close(items, root, false, depth + 1);
     }
     if says(members) {
+        name_the_undeclared(members);
         return;
     }
     if is_combined(members) {
@@ -98,6 +99,16 @@ fn close(schema: &mut Value, root: &Value, is_top: bool, depth: usize) {
         }
     } else if is_top || members.contains_key("properties") {
         members.insert("additionalProperties".to_owned(), false.into());
+        name_the_undeclared(members);
+    }
+}
+
+/// Where no member at all is declared, the validator names the undeclared one only beside an empty list.
+fn name_the_undeclared(members: &mut Map<String, Value>) {
+    if members.get("additionalProperties") == Some(&Value::Bool(false)) {
+        members
+            .entry("properties")
+            .or_insert_with(|| Map::new().into());
     }
 }
 
@@ -161,13 +172,13 @@ pub(crate) fn check(
     if let Err(error) = schema.validate(&arguments) {
         return Err(Misfit::of(&error));
     }
-    match arguments {
-        Value::Object(arguments) => Ok(arguments),
-        // They came as an object.
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            Ok(Map::new())
-        }
-    }
+    let Value::Object(arguments) = arguments else {
+        return Err(Misfit {
+            at: String::new(),
+            problem: "must be of type object".to_owned(),
+        });
+    };
+    Ok(arguments)
 }
 
 impl Misfit {
@@ -188,7 +199,15 @@ impl Misfit {
                 member(unexpected.first().map_or("", String::as_str)),
                 "is not declared".to_owned(),
             ),
-            ValidationErrorKind::FalseSchema => (within.to_owned(), "is not allowed".to_owned()),
+            ValidationErrorKind::FalseSchema => {
+                let rule = error.schema_path().as_str();
+                let problem = if rule.ends_with("/additionalProperties") {
+                    "has a member that is not declared"
+                } else {
+                    "is not allowed"
+                };
+                (within.to_owned(), problem.to_owned())
+            }
             ValidationErrorKind::Type { kind } => {
                 let kinds = match kind {
                     TypeKind::Single(kind) => kind.to_string(),
@@ -392,6 +411,14 @@ mod tests {
         );
         let none = json!({"type": "object"});
         assert_eq!(misfit(none, json!({"x": 1})), "`/x` is not declared");
+        let nothing = json!({"type": "object", "additionalProperties": false});
+        assert_eq!(misfit(nothing, json!({"x": 1})), "`/x` is not declared");
+        let referred = json!({"type": "object", "properties": {"a": {"$ref": "#/$defs/none"}},
+            "$defs": {"none": {"type": "object", "additionalProperties": false}}});
+        assert_eq!(
+            misfit(referred, json!({"a": {"x": 1}})),
+            "`/a` has a member that is not declared"
+        );
         let combined = json!({"type": "object", "allOf": [{"properties": {"a": {}}}]});
         assert_eq!(misfit(combined, json!({"x": 1})), "`/x` is not declared");
     }

@@ -15,13 +15,13 @@ use chancery_model::time::{Clock, Timestamp};
 use chancery_wire::metadata::ProtectedResource;
 use http::StatusCode;
 use serde_json::json;
-use tokio::sync::Semaphore;
 
 use crate::authenticate::Authenticator;
 use crate::case::Case;
 use crate::line;
 use crate::links::Links;
 use crate::noise::{Admission, Noise};
+use crate::places::Places;
 use crate::recorder::{RecordUnavailable, Recorded, Recorder};
 use crate::refusal::json_response;
 use crate::snapshot::Current;
@@ -34,7 +34,7 @@ const COUNTED_FOR: Duration = Duration::from_secs(5);
 pub struct Config {
     /// What upstream servers are reached with.
     pub reach: Reach,
-    /// How many calls may run at once; more are sent away at once.
+    /// How many calls may run at once, three quarters of them to one server; more are sent away at once.
     pub in_flight: usize,
 }
 
@@ -45,7 +45,7 @@ pub struct Gateway {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) authenticator: Authenticator,
     pub(crate) links: Links,
-    pub(crate) in_flight: Arc<Semaphore>,
+    pub(crate) places: Places,
     recorder: Arc<dyn Recorder>,
     noise: Noise,
 }
@@ -65,7 +65,7 @@ impl Gateway {
             authenticator: Authenticator::new(&*entropy),
             entropy,
             links: Links::new(config.reach),
-            in_flight: Arc::new(Semaphore::new(config.in_flight)),
+            places: Places::new(config.in_flight),
             recorder,
             noise: Noise::default(),
         }

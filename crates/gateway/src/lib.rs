@@ -25,6 +25,7 @@ mod listing;
 mod meta;
 mod noise;
 pub mod outbound;
+mod places;
 pub mod probe;
 pub mod recorder;
 mod refusal;

@@ -20,7 +20,6 @@ use chancery_wire::metadata::{WellKnown, well_known};
 use futures_util::FutureExt;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::authenticate::Caller;
 use crate::call;
@@ -29,6 +28,7 @@ use crate::door;
 use crate::gateway::Gateway;
 use crate::greeting;
 use crate::listing;
+use crate::places::Place;
 use crate::refusal::{Challenger, Entry, Refusal, offer_nonce};
 use crate::snapshot::{KnownServer, Snapshot};
 
@@ -43,7 +43,7 @@ pub(crate) struct Accepted {
     pub(crate) id: Id,
     pub(crate) params: serde_json::Map<String, serde_json::Value>,
     /// Its place among the calls in flight.
-    pub(crate) place: OwnedSemaphorePermit,
+    pub(crate) place: Place,
 }
 
 /// What must be known to answer, whatever happens: filled as the line goes on.
@@ -123,7 +123,7 @@ async fn walk(
         return Err(Refusal::for_now(status, "snapshot_stale", message));
     }
     let body = door::body(body).await?;
-    let Ok(place) = Arc::clone(&gateway.in_flight).try_acquire_owned() else {
+    let Some(place) = gateway.places.take(server.server.id) else {
         let message = "too many calls are in flight";
         let status = StatusCode::SERVICE_UNAVAILABLE;
         return Err(Refusal::for_now(status, "overloaded", message));

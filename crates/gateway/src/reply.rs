@@ -19,11 +19,11 @@ use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::case::Case;
 use crate::gateway::Gateway;
 use crate::guard::{Fallen, Guard};
+use crate::places::Place;
 use crate::refusal::json_text;
 use crate::upstream::{Exchange, Outcome, Reply, UpstreamError};
 
@@ -233,7 +233,7 @@ fn event(data: &str) -> Bytes {
 pub(crate) struct Completion {
     gateway: Arc<Gateway>,
     began_at: Timestamp,
-    open: Option<(Case, OwnedSemaphorePermit)>,
+    open: Option<(Case, Place)>,
 }
 
 impl Completion {
@@ -241,7 +241,7 @@ impl Completion {
     pub(crate) fn begin(
         gateway: &Arc<Gateway>,
         case: &Case,
-        place: OwnedSemaphorePermit,
+        place: Place,
         began_at: Timestamp,
     ) -> Self {
         Self {

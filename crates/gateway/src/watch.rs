@@ -81,6 +81,34 @@ impl Watch {
         let seen = self.0.seen.load_full()?;
         (seen.at.elapsed() < age).then_some(seen)
     }
+
+    /// What `reading` finds, or what another one found or failed at while this one waited its turn.
+    async fn renew(
+        &self,
+        age: Duration,
+        reading: impl Future<Output = Result<Vec<Value>, UpstreamError>>,
+    ) -> Result<Arc<Seen>, UpstreamError> {
+        let asked_at = Instant::now();
+        let mut failed = self.0.reading.lock().await;
+        if let Some(seen) = self.seen_within(age) {
+            return Ok(seen);
+        }
+        // Of a server that hangs, the tenth caller must not wait ten times as long as the first.
+        if let Some((_, error)) = failed.as_ref().filter(|(at, _)| *at >= asked_at) {
+            return Err(error.clone());
+        }
+        match reading.await {
+            Ok(definitions) => {
+                let seen = Arc::new(Seen::of(&definitions));
+                self.0.seen.store(Some(Arc::clone(&seen)));
+                Ok(seen)
+            }
+            Err(error) => {
+                *failed = Some((Instant::now(), error.clone()));
+                Err(error)
+            }
+        }
+    }
 }
 
 /// What the server of `link` says of its tools, at most [`STALE`] old.
@@ -101,27 +129,8 @@ pub(crate) async fn current(link: &Arc<Link>) -> Result<Arc<Seen>, UpstreamError
 }
 
 async fn read(link: &Link, age: Duration) -> Result<Arc<Seen>, UpstreamError> {
-    let watch = &link.watch;
-    let asked_at = Instant::now();
-    let mut failed = watch.0.reading.lock().await;
-    if let Some(seen) = watch.seen_within(age) {
-        return Ok(seen);
-    }
-    // Whoever waited for a reading that failed shares its failure: of a server that hangs, the tenth
-    // caller does not wait ten times as long as the first.
-    if let Some((_, error)) = failed.as_ref().filter(|(at, _)| *at >= asked_at) {
-        return Err(error.clone());
-    }
-    let definitions = match within(PATIENCE, list::tools(link)).await {
-        Ok(definitions) => definitions,
-        Err(error) => {
-            *failed = Some((Instant::now(), error.clone()));
-            return Err(error);
-        }
-    };
-    let seen = Arc::new(Seen::of(&definitions));
-    watch.0.seen.store(Some(Arc::clone(&seen)));
-    Ok(seen)
+    let reading = within(PATIENCE, list::tools(link));
+    link.watch.renew(age, reading).await
 }
 
 #[cfg(test)]
@@ -151,5 +160,21 @@ mod tests {
         let twice = [accepted.clone(), accepted];
         assert!(!Seen::of(&twice).is_as_accepted("add", digest));
         assert!(!Seen::of(&[]).is_as_accepted("add", digest));
+    }
+
+    #[tokio::test]
+    async fn who_waited_for_a_reading_that_failed_shares_its_failure() {
+        let watch = Watch::default();
+        let fails = async {
+            tokio::task::yield_now().await;
+            Err(UpstreamError::Timeout)
+        };
+        let second = async { panic!("a server that hangs was asked again") };
+        let (first, second) = tokio::join!(watch.renew(STALE, fails), watch.renew(STALE, second));
+        assert_eq!(first.err(), Some(UpstreamError::Timeout));
+        assert_eq!(second.err(), Some(UpstreamError::Timeout));
+        // Whoever comes later asks again.
+        let again = watch.renew(STALE, async { Ok(Vec::new()) }).await;
+        assert!(again.is_ok());
     }
 }

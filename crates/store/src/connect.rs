@@ -85,9 +85,7 @@ impl Store {
     /// Opens the database to look at it, and changes nothing.
     pub async fn open_as_it_is(url: &DatabaseUrl) -> Result<(Self, SchemaState), StoreError> {
         let store = Self::connect(url)?;
-        // Whether it answers at all is a question of its own.
-        drop(store.read().await?);
-        let state = crate::migrate::state(&store).await;
+        let state = crate::migrate::state(&store).await?;
         Ok((store, state))
     }
 
@@ -223,6 +221,21 @@ impl Session {
             Self::Sqlite(connection) => query_sqlite(connection, table, sql, params),
             Self::Postgres(object) => query_postgres(object, table, sql, params).await,
         }
+    }
+
+    pub(crate) async fn has_table(&mut self, table: &'static str) -> Result<bool, StoreError> {
+        let sql = match self {
+            Self::Sqlite(_) => "SELECT count(*) AS found FROM sqlite_master WHERE name = $1",
+            Self::Postgres(_) => {
+                "SELECT count(*) AS found FROM information_schema.tables \
+                 WHERE table_name = $1 AND table_schema = current_schema()"
+            }
+        };
+        let rows = self
+            .query("information_schema", sql, &[Value::from(table)])
+            .await?;
+        rows.first()
+            .map_or(Ok(false), |row| Ok(row.int("found")? > 0))
     }
 
     pub(crate) async fn batch(&mut self, sql: &str) -> Result<(), StoreError> {

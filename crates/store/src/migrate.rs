@@ -55,26 +55,25 @@ async fn bring_up_to_date(store: &Store) -> Result<(), StoreError> {
 }
 
 /// What the database holds, without changing it.
-pub(crate) async fn state(store: &Store) -> SchemaState {
-    let found = async {
-        let mut tx = store.read().await?;
-        let rows = tx
-            .query(
-                "migration",
-                "SELECT number FROM migration ORDER BY number",
-                &[],
-            )
-            .await?;
-        rows.last().map_or(Ok(0), |row| row.int("number"))
-    };
-    match found.await {
-        // A database without the table of migrations is a new one.
-        Err(_) | Ok(0) => SchemaState::Empty,
-        Ok(KNOWN) => SchemaState::Present,
-        Ok(found) => SchemaState::Other {
+pub(crate) async fn state(store: &Store) -> Result<SchemaState, StoreError> {
+    let mut tx = store.read().await?;
+    if !tx.has_table("migration").await? {
+        return Ok(SchemaState::Empty);
+    }
+    let rows = tx
+        .query(
+            "migration",
+            "SELECT number FROM migration ORDER BY number",
+            &[],
+        )
+        .await?;
+    match rows.last().map_or(Ok(0), |row| row.int("number"))? {
+        0 => Ok(SchemaState::Empty),
+        KNOWN => Ok(SchemaState::Present),
+        found => Ok(SchemaState::Other {
             found,
             known: KNOWN,
-        },
+        }),
     }
 }
 

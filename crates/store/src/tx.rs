@@ -47,6 +47,10 @@ impl Tx {
         self.session()?.query(table, sql, params).await
     }
 
+    pub(crate) async fn has_table(&mut self, table: &'static str) -> Result<bool, StoreError> {
+        self.session()?.has_table(table).await
+    }
+
     pub(crate) async fn batch(&mut self, sql: &str) -> Result<(), StoreError> {
         self.session()?.batch(sql).await
     }

@@ -26,8 +26,9 @@ pub const BUNDLE: u64 = 256;
 const BATCHES: i64 = 8;
 /// How often the sequencer looks without being rung.
 const PERIOD: Duration = Duration::from_millis(200);
-/// How long a lease lasts unless renewed; each sealing renews it.
-const LEASE: Duration = Duration::from_secs(10);
+/// How long a lease lasts unless a sealing renews it. Shorter than a stop waits for its receipt, so that
+/// another process takes over from one that was killed before that stop is answered.
+const LEASE: Duration = Duration::from_secs(2);
 
 /// Why the log cannot grow.
 #[derive(Debug, thiserror::Error)]

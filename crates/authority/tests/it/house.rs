@@ -75,8 +75,6 @@ pub(crate) struct House {
 pub(crate) struct Party {
     pub(crate) id: String,
     pub(crate) key: PrivateKey,
-    /// What tokens are for: the resource's own URL, or for an agent nothing.
-    pub(crate) url: String,
 }
 
 pub(crate) fn new_key() -> PrivateKey {
@@ -264,7 +262,6 @@ impl House {
         Party {
             id: view["id"].as_str().expect("an id").to_owned(),
             key,
-            url: String::new(),
         }
     }
 
@@ -276,7 +273,6 @@ impl House {
         Party {
             id: view["id"].as_str().expect("an id").to_owned(),
             key,
-            url: url.to_owned(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use chancery_model::entropy::Entropy;
-use chancery_model::id::{AgentId, ClientId};
+use chancery_model::id::ClientId;
 use chancery_model::secret::Secret;
 use chancery_model::time::Timestamp;
 use chancery_wire::jwk::PrivateKey;
@@ -22,9 +22,9 @@ use crate::authority::not_ours;
 use crate::transport::{Answer, Transport};
 
 /// What is asked for, and by whom.
-pub struct TokenRequest<'a, C = AgentId> {
+pub struct TokenRequest<'a> {
     /// The id of the agent or of the resource server, which is its `client_id`.
-    pub client_id: C,
+    pub client_id: ClientId,
     /// The key that it is registered with.
     pub key: &'a PrivateKey,
     /// The resource that the token is for.
@@ -66,10 +66,10 @@ struct RawRefusal {
 }
 
 /// Asks `server` for a token; once more when it wants a nonce in the proof.
-pub async fn request<C: Into<ClientId> + Copy>(
+pub async fn request(
     transport: &Transport,
     server: &AuthorizationServer,
-    wanted: &TokenRequest<'_, C>,
+    wanted: &TokenRequest<'_>,
     now: Timestamp,
     entropy: &dyn Entropy,
 ) -> Result<TokenResponse, AgentError> {
@@ -84,11 +84,11 @@ pub async fn request<C: Into<ClientId> + Copy>(
     understand(&endpoint, &answer)
 }
 
-async fn send<C: Into<ClientId> + Copy>(
+async fn send(
     transport: &Transport,
     server: &AuthorizationServer,
     endpoint: &Url,
-    wanted: &TokenRequest<'_, C>,
+    wanted: &TokenRequest<'_>,
     now: Timestamp,
     entropy: &dyn Entropy,
 ) -> Result<Answer, AgentError> {

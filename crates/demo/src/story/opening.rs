@@ -288,7 +288,7 @@ impl Agent {
         dpop: &'a DpopSession,
     ) -> TokenRequest<'a> {
         TokenRequest {
-            client_id: self.view.id,
+            client_id: self.view.id.into(),
             key: &self.key,
             resource: &desk.url,
             scope: None,

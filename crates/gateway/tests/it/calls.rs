@@ -109,6 +109,32 @@ async fn si_9_without_a_record_nothing_is_forwarded() {
 }
 
 #[tokio::test]
+async fn a_panic_in_a_request_is_answered_and_recorded_and_ends_nothing_else() {
+    let upstream = Upstream::start(Speaks::Modern).await;
+    let world = world(&upstream.url());
+    let ask = world
+        .with(
+            &world.alice,
+            "desk",
+            &call_body("add", json!({"a": 1, "b": 2})),
+        )
+        .await;
+    world.panic_while_recording();
+    let answer = world.send(ask).await;
+    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(
+        answer.json(),
+        json!({"jsonrpc": "2.0", "id": 7, "error": {"code": -32603, "message": "internal error"}})
+    );
+    assert!(upstream.calls().is_empty());
+    let refused = world.recorded(EventKind::CallRefused).await;
+    assert_eq!(refused.outcome, "internal");
+    assert_eq!(refused.actor.id, world.alice.id.to_string());
+    let answer = world.call("add", json!({"a": 1, "b": 2})).await;
+    assert_eq!(answer.json()["result"]["structuredContent"]["result"], 3);
+}
+
+#[tokio::test]
 async fn mcp_01_nothing_of_the_clients_request_but_the_judged_call_goes_out() {
     let upstream = Upstream::start(Speaks::Modern).await;
     let world = world(&upstream.url());
@@ -294,17 +320,31 @@ async fn mcp_06_ambiguous_json_is_refused_and_what_passes_is_written_anew() {
 async fn mcp_13_arguments_that_the_accepted_schema_does_not_declare_are_refused() {
     let upstream = Upstream::start(Speaks::Modern).await;
     let world = world(&upstream.url());
-    for arguments in [
-        json!({"a": 1, "b": 2, "path": "../../secrets"}),
-        json!({"a": [1], "b": 2}),
-        json!({"a": {"$ref": "#/"}, "b": 2}),
-        json!({"a": 1}),
-        json!({"a": 9_007_199_254_740_993_i64, "b": 2}),
-        json!([1, 2]),
+    let fit = "the arguments do not fit the tool's input schema:";
+    for (arguments, message) in [
+        (
+            json!({"a": 1, "b": 2, "path": "../../secrets"}),
+            format!("{fit} `/path` is not declared"),
+        ),
+        (
+            json!({"a": [1], "b": 2}),
+            format!("{fit} `/a` must be of type integer"),
+        ),
+        (
+            json!({"a": {"$ref": "#/"}, "b": 2}),
+            format!("{fit} `/a` must be of type integer"),
+        ),
+        (json!({"a": 1}), format!("{fit} `/b` is missing")),
+        (
+            json!({"a": 9_007_199_254_740_993_i64, "b": 2}),
+            "`arguments` has a number that not every reader reads the same".to_owned(),
+        ),
+        (json!([1, 2]), "`arguments` must be an object".to_owned()),
     ] {
         let answer = world.call("add", arguments.clone()).await;
         assert_eq!(answer.status, StatusCode::OK);
-        assert_eq!(answer.json()["error"]["code"], -32602, "{arguments}");
+        let error = json!({"code": -32602, "message": message});
+        assert_eq!(answer.json()["error"], error, "{arguments}");
     }
     assert!(upstream.calls().is_empty());
     assert!(

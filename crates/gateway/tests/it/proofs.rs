@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chancery_model::event::EventKind;
 use chancery_wire::dpop;
 use http::StatusCode;
 use serde_json::json;
@@ -27,6 +28,20 @@ fn assert_refused(world: &World, answer: &Answer, error: &str, code: &str) {
     );
     let events = world.events();
     assert_eq!(events.last().expect("an event").outcome, code);
+}
+
+/// The first step of every client is a challenge, and no event.
+#[track_caller]
+fn assert_challenged(world: &World, answer: &Answer) {
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{answer:?}");
+    assert!(
+        answer.challenge().contains("error=\"use_dpop_nonce\""),
+        "{answer:?}"
+    );
+    assert!(answer.headers.contains_key("dpop-nonce"), "{answer:?}");
+    let outcomes = world.outcomes();
+    let refused = |(kind, _): &(EventKind, String)| *kind == EventKind::CallRefused;
+    assert!(!outcomes.iter().any(refused), "{outcomes:?}");
 }
 
 #[tokio::test]
@@ -109,7 +124,7 @@ async fn dpop_03_a_proof_for_an_earlier_process_is_refused() {
     );
     let restarted = world.restarted();
     let replayed = restarted.send(ask(&restarted, &token, &[&proof])).await;
-    assert_refused(&restarted, &replayed, "use_dpop_nonce", "use_dpop_nonce");
+    assert_challenged(&restarted, &replayed);
 }
 
 fn proof_for(
@@ -199,7 +214,7 @@ async fn dpop_06_every_proof_carries_a_nonce_of_ours_that_is_fresh() {
     let token = world.token(&world.alice, "desk");
     let without = world.proof(&world.alice, "desk", &token, None);
     let answer = world.send(ask(&world, &token, &[&without])).await;
-    assert_refused(&world, &answer, "use_dpop_nonce", "use_dpop_nonce");
+    assert_challenged(&world, &answer);
     let given = answer.headers["dpop-nonce"]
         .to_str()
         .expect("text")
@@ -211,7 +226,7 @@ async fn dpop_06_every_proof_carries_a_nonce_of_ours_that_is_fresh() {
         Some("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
     );
     let answer = world.send(ask(&world, &token, &[&foreign])).await;
-    assert_refused(&world, &answer, "use_dpop_nonce", "use_dpop_nonce");
+    assert_challenged(&world, &answer);
     assert!(upstream.calls().is_empty());
 
     let proof = world.proof(&world.alice, "desk", &token, Some(&given));
@@ -232,12 +247,21 @@ async fn dpop_06_every_proof_carries_a_nonce_of_ours_that_is_fresh() {
     let token = world.token(&world.alice, "desk");
     let old = world.proof(&world.alice, "desk", &token, Some(&given));
     let answer = world.send(ask(&world, &token, &[&old])).await;
-    assert_refused(&world, &answer, "use_dpop_nonce", "use_dpop_nonce");
+    assert_challenged(&world, &answer);
     let fresh = world.proof(&world.alice, "desk", &token, Some(&next));
     assert_eq!(
         world.send(ask(&world, &token, &[&fresh])).await.status,
         StatusCode::OK
     );
+
+    // A refusal renews it as well as a result does.
+    world.advance(Duration::from_secs(140));
+    let proof = world.proof(&world.alice, "desk", &token, Some(&next));
+    let mut denied = ask(&world, &token, &[&proof]);
+    denied.body = call_body("gone", json!({})).to_string();
+    let answer = world.send(denied).await;
+    assert_eq!(answer.json()["error"]["code"], -32010, "{answer:?}");
+    assert!(answer.headers.contains_key("dpop-nonce"), "{answer:?}");
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! Tools: what was accepted is what is shown and what can be called.
 
 use chancery_gateway::probe::{ProbeError, probe};
+use chancery_model::decision::ReasonCode;
 use chancery_model::event::EventKind;
 use chancery_model::mcp::Upstream as Target;
 use chancery_wire::mcp::Era;
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::upstream::{Speaks, Upstream, add, all_tools};
@@ -55,21 +57,129 @@ async fn mcp_03_a_tool_that_was_never_accepted_cannot_be_called() {
     let upstream = Upstream::start(Speaks::Modern).await;
     let world = world(&upstream.url());
     assert!(!listed(&world, "desk").await.contains(&"hidden".to_owned()));
-    for name in [
-        "hidden",
-        "none",
-        "github.create_issue",
-        "desk/add",
-        "send_emаil",
-        &"a".repeat(300),
-    ] {
+    for name in ["hidden", "none", "github.create_issue"] {
         let answer = world.call(name, json!({})).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        let message = format!("denied: no policy permits agent alice-bot to call desk/{name}");
+        let error = &answer.json()["error"];
+        assert_eq!(
+            (&error["code"], &error["message"]),
+            (&json!(-32010), &message.into())
+        );
+        let event = world.events().pop().expect("an event");
+        let decision = event.decision.expect("a decision");
+        assert_eq!(event.kind, EventKind::CallDenied);
+        assert_eq!(event.call.expect("a call").tool.as_deref(), Some(name));
+        assert_eq!(decision.code, ReasonCode::UnknownAction);
+        assert_eq!(error["data"]["decision_id"], decision.id.to_string());
+    }
+    for name in ["desk/add", "send_emаil", "", &"a".repeat(300)] {
+        let answer = world.call(name, json!({})).await;
+        let message = "`name` must be 1 to 128 letters, digits, `_`, `-` and `.`";
         assert_eq!(
             answer.json()["error"],
-            json!({"code": -32602, "message": "unknown tool"})
+            json!({"code": -32602, "message": message})
         );
+        let event = world.events().pop().expect("an event");
+        assert_eq!(event.outcome, "params_invalid");
+        assert_eq!(event.call.expect("a call").tool, None);
     }
     assert!(upstream.calls().is_empty());
+}
+
+/// The answer to a call by bob's bot, with what differs between any two answers taken out.
+async fn told_bob(world: &World, tool: &str, arguments: Value) -> (StatusCode, Value) {
+    let body = call_body(tool, arguments);
+    let answer = world
+        .send(world.with(&world.bob, "desk", &body).await)
+        .await;
+    let mut told = answer.json();
+    let id = told["error"]["data"]["decision_id"].take();
+    assert!(id.is_string(), "{answer:?}");
+    let message = told["error"]["message"].as_str().expect("a message");
+    told["error"]["message"] = message.replace(tool, "TOOL").into();
+    (answer.status, told)
+}
+
+#[tokio::test]
+async fn a_tool_that_an_agent_may_not_see_is_for_it_as_if_it_did_not_exist() {
+    let upstream = Upstream::start(Speaks::Modern).await;
+    upstream.change_tools(|tools| tools[1]["description"] = "changed".into());
+    let world = world(&upstream.url());
+    world.grant(world.bob.id, &json!([{"server": "other", "tool": "add"}]));
+    let unknown = told_bob(&world, "gone", json!({})).await;
+    assert_eq!(
+        unknown.1["error"]["message"],
+        "denied: no policy permits agent bob-bot to call desk/TOOL"
+    );
+    for (tool, arguments) in [
+        ("add", json!({"a": 1, "b": 2})),
+        // Arguments that do not fit, in every way.
+        ("add", json!({})),
+        ("add", json!({"a": "x", "b": 2})),
+        ("add", json!({"a": 1, "b": 2, "path": "x"})),
+        // A policy forbids this one; the others are not permitted by any.
+        ("add", json!({"a": 500, "b": 2})),
+        // The server changed this one.
+        ("region", json!({"region": "eu"})),
+        ("region", json!({})),
+    ] {
+        let told = told_bob(&world, tool, arguments.clone()).await;
+        assert_eq!(told, unknown, "{tool} {arguments}");
+    }
+    // Nothing was asked of the server, so how it answers tells nothing either.
+    assert!(upstream.received().is_empty());
+    let codes: Vec<ReasonCode> = world
+        .events()
+        .into_iter()
+        .map(|event| {
+            assert_eq!(event.kind, EventKind::CallDenied);
+            event.decision.expect("a decision").code
+        })
+        .collect();
+    assert_eq!(
+        codes[..2],
+        [ReasonCode::UnknownAction, ReasonCode::NoPolicyPermits]
+    );
+    assert_eq!(codes[2], ReasonCode::RequestInvalid);
+    assert_eq!(codes[5], ReasonCode::PolicyForbids);
+}
+
+#[tokio::test]
+async fn a_tool_that_an_agent_may_only_see_says_how_it_is_called_and_denies_the_call() {
+    let upstream = Upstream::start(Speaks::Modern).await;
+    let world = world(&upstream.url());
+    let listed = json!([{"server": "desk", "tool": "add", "permissions": ["list"]}]);
+    world.grant(world.alice.id, &listed);
+    let answer = world.call("add", json!({"a": 1})).await;
+    assert_eq!(
+        answer.json()["error"],
+        json!({"code": -32602,
+            "message": "the arguments do not fit the tool's input schema: `/b` is missing"})
+    );
+    let answer = world.call("add", json!({"a": 1, "b": 2})).await;
+    assert_eq!(
+        answer.json()["error"]["message"],
+        "denied: no policy permits agent alice-bot to call desk/add"
+    );
+    let answer = world.call("add", json!({"a": 500, "b": 2})).await;
+    assert_eq!(
+        answer.json()["error"]["data"]["reason_code"],
+        "policy_forbids"
+    );
+    let kinds: Vec<EventKind> = world.events().iter().map(|event| event.kind).collect();
+    let denied = EventKind::CallDenied;
+    assert_eq!(kinds, [EventKind::CallRefused, denied, denied]);
+    assert!(upstream.received().is_empty());
+}
+
+#[tokio::test]
+async fn an_agent_that_may_see_nothing_makes_no_server_answer() {
+    let upstream = Upstream::start(Speaks::Modern).await;
+    let world = world(&upstream.url());
+    world.grant(world.alice.id, &json!([]));
+    assert!(listed(&world, "desk").await.is_empty());
+    assert!(upstream.received().is_empty());
 }
 
 #[tokio::test]

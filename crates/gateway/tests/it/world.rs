@@ -117,13 +117,17 @@ fn version() -> Digest {
 }
 
 fn agent(name: &str, id: AgentId, at: Timestamp) -> KnownAgent {
+    let tools = json!([
+        {"server": "desk", "tool": "*"},
+        {"server": "other", "tool": "add"},
+        {"server": "process", "tool": "*"},
+    ]);
+    agent_with(name, id, at, &tools)
+}
+
+fn agent_with(name: &str, id: AgentId, at: Timestamp, tools: &Value) -> KnownAgent {
     let document: Document = serde_json::from_value(json!({
-        "name": name, "owner": "alice@example.com",
-        "tools": [
-            {"server": "desk", "tool": "*"},
-            {"server": "other", "tool": "add"},
-            {"server": "process", "tool": "*"},
-        ],
+        "name": name, "owner": "alice@example.com", "tools": tools,
     }))
     .expect("a document");
     let owner_id = "own_01hzy0000000000000000000aa".parse().expect("an id");
@@ -547,6 +551,12 @@ impl World {
         *self.recorder.meanwhile.lock().expect("a lock") = Some(Box::new(stop));
     }
 
+    /// Panics in the middle of the next write.
+    pub(crate) fn panic_while_recording(&self) {
+        let panic = || panic!("a fault of ours");
+        *self.recorder.meanwhile.lock().expect("a lock") = Some(Box::new(panic));
+    }
+
     /// Puts alice's bot back as it was.
     pub(crate) fn change_agent_back(&self) {
         let now = self.clock.now();
@@ -578,6 +588,14 @@ impl World {
             let mut next = agent(before.agent.name.as_str(), id, now);
             change(&mut next);
             snapshot.agents.insert(id, Arc::new(next));
+        });
+    }
+
+    /// Gives an agent these tools and no others.
+    pub(crate) fn grant(&self, id: AgentId, tools: &Value) {
+        self.change_agent(id, |known| {
+            let agent = &known.agent;
+            *known = agent_with(agent.name.as_str(), id, agent.created_at, tools);
         });
     }
 

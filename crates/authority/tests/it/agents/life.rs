@@ -165,7 +165,6 @@ async fn idr_08_id_is_never_given_again_and_a_name_gets_a_new_one() {
     let thief = crate::house::Party {
         id: second.id.clone(),
         key: first.key,
-        url: String::new(),
     };
     house.forget_nonce();
     house.nonce(&second).await;

@@ -82,3 +82,19 @@ fn receipt_of_before_a_restart_is_still_given_and_leads_to_the_grown_log() {
         );
     });
 }
+
+#[test]
+fn process_that_was_killed_holds_up_receipts_for_two_seconds_at_most() {
+    let (database, clock) = life(async {
+        let house = House::found().await;
+        house.register("refund-bot").await;
+        house.sealed().await;
+        (house.database.clone(), house.clock.clone())
+    });
+    life(async {
+        let house = House::open(database, clock, 2, |_| {}).await;
+        house.advance_unseen(std::time::Duration::from_micros(2_000_001));
+        let stopped = house.suspend("refund-bot").await.ok();
+        verify_receipt(&house, &stopped["receipt"]).await;
+    });
+}

@@ -8,7 +8,7 @@ use chancery_model::action;
 use serde_json::{Value, json};
 
 use crate::house::{ADMIN, House};
-use crate::request::{Ask, Answer, ask};
+use crate::request::{Answer, Ask, ask};
 
 /// A path of the route that leads to things that exist; `agent` has a version 2 that waits.
 fn path(route: &Route, agent: &str) -> String {
@@ -34,7 +34,9 @@ fn body(route: &Route, agent: &str) -> Option<Value> {
         "AddOwner" => json!({"handle": "new@example.com"}),
         "IssueLogin" => json!({"roles": ["auditor"]}),
         "RegisterResource" => json!({"url": "https://new.example"}),
-        "AddMcpServer" => json!({"name": "new", "upstream": {"kind": "http", "url": "http://127.0.0.1:1/mcp"}}),
+        "AddMcpServer" => {
+            json!({"name": "new", "upstream": {"kind": "http", "url": "http://127.0.0.1:1/mcp"}})
+        }
         "PolicyText" => json!({"text": "permit("}),
         "ExplainCall" => json!({"agent": "refund-bot", "server": "desk", "tool": "add"}),
         "RotateKey" => json!({"purpose": "document"}),
@@ -75,10 +77,17 @@ async fn every_endpoint_refuses_strangers_before_it_looks_at_anything() {
         assert_eq!(answers.len(), 1, "{name} tells strangers apart");
         house.advance_unseen(std::time::Duration::from_millis(100));
     }
-    assert!(house.events_of("owner.added").await.len() == 1, "nothing changed");
+    assert!(
+        house.events_of("owner.added").await.len() == 1,
+        "nothing changed"
+    );
     let refused = house.events_of("request.refused").await;
     assert!(refused.len() >= ROUTES.len(), "each refusal is recorded");
-    assert!(refused.iter().all(|event| event["outcome"] == "unauthenticated"));
+    assert!(
+        refused
+            .iter()
+            .all(|event| event["outcome"] == "unauthenticated")
+    );
 }
 
 #[tokio::test]
@@ -86,20 +95,32 @@ async fn router_and_table_of_endpoints_name_the_same() {
     let house = House::found().await;
     for route in ROUTES {
         let answer = house.send(request(route, "refund-bot")).await;
-        assert_eq!(answer.status, 401, "{} {} is not routed: {answer:?}", route.method, route.path);
+        assert_eq!(
+            answer.status, 401,
+            "{} {} is not routed: {answer:?}",
+            route.method, route.path
+        );
     }
     // Beside those of the table no method of any path under /v1 answers anybody.
     let paths: std::collections::BTreeSet<&str> = ROUTES.iter().map(|route| route.path).collect();
     for path_of in paths {
         for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"] {
-            let named = ROUTES.iter().find(|route| route.method == method && route.path == path_of);
+            let named = ROUTES
+                .iter()
+                .find(|route| route.method == method && route.path == path_of);
             if named.is_some() {
                 continue;
             }
             // `/v1/policies/check` is also a policy of that name, which only its own methods reach.
-            let is_shadow = path_of.starts_with("/v1/policies/") && path_of != "/v1/policies/{policy}";
-            let like = ROUTES.iter().find(|route| route.path == path_of).expect("a route");
-            let answer = house.send(ask(method, &path(like, "refund-bot")).bearer(ADMIN)).await;
+            let is_shadow =
+                path_of.starts_with("/v1/policies/") && path_of != "/v1/policies/{policy}";
+            let like = ROUTES
+                .iter()
+                .find(|route| route.path == path_of)
+                .expect("a route");
+            let answer = house
+                .send(ask(method, &path(like, "refund-bot")).bearer(ADMIN))
+                .await;
             let refused = [404, 405].contains(&answer.status.as_u16());
             assert!(refused || is_shadow, "{method} {path_of}: {answer:?}");
         }
@@ -107,13 +128,23 @@ async fn router_and_table_of_endpoints_name_the_same() {
     // The source of the router names no path under /v1 that the table does not.
     let source = include_str!("../../../src/router.rs");
     for quoted in source.split('"').filter(|text| text.starts_with("/v1/")) {
-        let known = ROUTES.iter().any(|route| route.path == quoted || route.path.starts_with(&format!("{quoted}/")));
-        assert!(known || quoted == "/v1/mcp", "`{quoted}` is not in the table");
+        let known = ROUTES
+            .iter()
+            .any(|route| route.path == quoted || route.path.starts_with(&format!("{quoted}/")));
+        assert!(
+            known || quoted == "/v1/mcp",
+            "`{quoted}` is not in the table"
+        );
     }
     let described = house.send(ask("GET", "/openapi.json")).await.ok();
     for route in ROUTES {
         let method = route.method.to_ascii_lowercase();
-        assert!(described["paths"][route.path][&method].is_object(), "{} {}", route.method, route.path);
+        assert!(
+            described["paths"][route.path][&method].is_object(),
+            "{} {}",
+            route.method,
+            route.path
+        );
     }
 }
 
@@ -131,16 +162,26 @@ fn is_let_through(answer: &Answer, name: &str) -> bool {
 
 #[tokio::test]
 async fn who_may_do_what_is_the_table_that_was_reviewed() {
-    const ROLES: [(&str, usize); 5] =
-        [("administrator", 15), ("approver", 10), ("operator", 10), ("auditor", 9), ("nothing", 9)];
+    const ROLES: [(&str, usize); 5] = [
+        ("administrator", 15),
+        ("approver", 10),
+        ("operator", 10),
+        ("auditor", 9),
+        ("nothing", 9),
+    ];
     let mut table = String::from(
         "# Who may do what under /v1 by the shipped policies: `+` let through, `-` refused. Written by\n\
          # `who_may_do_what_is_the_table_that_was_reviewed`; a change of it is a change of who holds power.\n",
     );
-    let heading: String = ROLES.iter().map(|(role, width)| format!("{role:>width$}")).collect();
+    let heading: String = ROLES
+        .iter()
+        .map(|(role, width)| format!("{role:>width$}"))
+        .collect();
     table.push_str(&format!("{:<52}{heading}\n", ""));
-    let mut lines: Vec<String> =
-        ROUTES.iter().map(|route| format!("{:<52}", format!("{} {}", route.method, route.path))).collect();
+    let mut lines: Vec<String> = ROUTES
+        .iter()
+        .map(|route| format!("{:<52}", format!("{} {}", route.method, route.path)))
+        .collect();
     for (role, width) in ROLES {
         let (house, login) = house_for(role).await;
         for (number, route) in ROUTES.iter().enumerate() {
@@ -148,7 +189,11 @@ async fn who_may_do_what_is_the_table_that_was_reviewed() {
             agent_with_a_version_that_waits(&house, &agent).await;
             let answer = house.send(request(route, &agent).bearer(&login)).await;
             let name = format!("{role}: {} {}", route.method, route.path);
-            let sign = if is_let_through(&answer, &name) { "+" } else { "-" };
+            let sign = if is_let_through(&answer, &name) {
+                "+"
+            } else {
+                "-"
+            };
             lines[number].push_str(&format!("{sign:>width$}"));
         }
     }
@@ -165,7 +210,11 @@ async fn who_may_do_what_is_the_table_that_was_reviewed() {
     if reviewed != table {
         let found = file.with_extension("found.txt");
         std::fs::write(&found, &table).expect("a file");
-        panic!("who may do what has changed; compare {} with {}", file.display(), found.display());
+        panic!(
+            "who may do what has changed; compare {} with {}",
+            file.display(),
+            found.display()
+        );
     }
 }
 
@@ -175,9 +224,14 @@ async fn house_for(role: &str) -> (House, String) {
     house.add_person("alice@example.com").await;
     house.add_person("bob@example.com").await;
     let is_role = role != "nothing";
-    let login = house.login("bob@example.com", &[if is_role { role } else { "auditor" }]).await;
+    let login = house
+        .login("bob@example.com", &[if is_role { role } else { "auditor" }])
+        .await;
     if !is_role {
-        house.database.run("UPDATE login SET roles = 'nothing'").await;
+        house
+            .database
+            .run("UPDATE login SET roles = 'nothing'")
+            .await;
     }
     (house, login)
 }
@@ -185,9 +239,16 @@ async fn house_for(role: &str) -> (House, String) {
 /// An agent of its own for each request, so that none meets what another one left.
 async fn agent_with_a_version_that_waits(house: &House, name: &str) {
     let owner = format!("{name}@example.com");
-    house.register_document(json!({"name": name, "owner": owner})).await;
+    house
+        .register_document(json!({"name": name, "owner": owner}))
+        .await;
     let wider = json!({"name": name, "owner": owner, "tools": [{"server": "desk", "tool": "add"}]});
-    let update = ask("PUT", &format!("/v1/agents/{name}")).bearer(ADMIN).header("if-match", "1");
-    let view = house.send(update.json(&json!({"document": wider}))).await.ok();
+    let update = ask("PUT", &format!("/v1/agents/{name}"))
+        .bearer(ADMIN)
+        .header("if-match", "1");
+    let view = house
+        .send(update.json(&json!({"document": wider})))
+        .await
+        .ok();
     assert_eq!(view["pending_version"], 2);
 }

@@ -217,7 +217,6 @@ async fn tok_09_client_without_credentials_is_refused_everywhere() {
     let thief = crate::house::Party {
         id: agent.id.clone(),
         key: new_key(),
-        url: String::new(),
     };
     house
         .ask_token(&thief, R1)
@@ -240,7 +239,6 @@ async fn tok_10_inactive_principals_get_no_token_and_the_same_answer() {
     let draft = crate::house::Party {
         id: view["id"].as_str().expect("an id").to_owned(),
         key: draft_key,
-        url: String::new(),
     };
     let retired = house.register("retired-bot").await;
     let path = "/v1/agents/retired-bot/retire";
