@@ -8,14 +8,11 @@ use serde::{Deserialize, Serialize};
 pub struct Problem {
     /// The HTTP status.
     pub status: u16,
-    /// Stable, for machines: `agent_not_found`, `precondition_failed`, …
+    /// Stable, for machines: `not_found`, `precondition_failed`, …
     pub code: String,
     /// One sentence on what went wrong.
     pub title: String,
     /// What to do about it, when that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
-    /// Finds the request in the authority's log lines.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
 }

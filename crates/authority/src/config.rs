@@ -23,7 +23,7 @@ pub struct Config {
     pub node: String,
 }
 
-/// How long an access token lives unless configured (profile, section 8 of the design).
+/// How long an access token lives unless configured.
 pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 60);
 /// How long a replaced key still verifies unless configured.
 pub const KEY_OVERLAP: Duration = Duration::from_secs(20 * 60);

@@ -48,7 +48,7 @@ pub enum Error {
     #[error("the authority is busy with the same thing")]
     Busy,
     /// The database or the record is unavailable; nothing happened.
-    #[error("the authority cannot record this now, so it did not happen")]
+    #[error("the authority cannot record this now; look before you repeat it")]
     Unavailable,
     /// The act is done and durable, but the log has not sealed it in time.
     #[error("it is done and durable, but not yet proven: ask for its receipt later")]
@@ -132,6 +132,7 @@ impl From<StoreError> for Error {
             StoreError::Constraint => Self::Conflict(
                 "that exists already, or refers to something that does not".to_owned(),
             ),
+            StoreError::Unstorable => Self::Invalid("a text holds a NUL character".to_owned()),
             StoreError::Unavailable { .. } => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
@@ -172,7 +173,6 @@ impl IntoResponse for Error {
             code: self.code().to_owned(),
             title: self.to_string(),
             fix: self.fix(),
-            request_id: None,
         };
         let mut response = (status, axum::Json(problem)).into_response();
         let headers = response.headers_mut();

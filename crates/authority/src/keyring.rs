@@ -7,7 +7,7 @@ use chancery_model::secret::Secret;
 use chancery_model::time::Timestamp;
 use chancery_store::signing_keys::SigningKey;
 use chancery_wire::jwk::{Algorithm, PrivateKey, PublicKey};
-use chancery_wire::{json, seal};
+use chancery_wire::{base64url, seal};
 
 use crate::error::Error;
 
@@ -111,7 +111,10 @@ impl KeyRing {
             )?,
             document: signer(Purpose::Document, previous.map(|ring| &ring.document))?,
             log,
-            verifying: rows.iter().map(verifying_key).collect::<Result<_, _>>()?,
+            verifying: rows
+                .iter()
+                .map(|row| verifying_key(row, master, previous))
+                .collect::<Result<_, _>>()?,
         })
     }
 
@@ -126,14 +129,65 @@ impl KeyRing {
     }
 }
 
-fn verifying_key(row: &SigningKey) -> Result<VerifyingKey, Error> {
-    let jwk = json::parse(row.public_jwk.as_bytes(), json::TOKEN).map_err(|_| Error::Broken)?;
+/// The public half of a row, taken from the private one that our master key opens: the column beside it
+/// proves nothing, since whoever can write to the database could have put it there.
+fn verifying_key(
+    row: &SigningKey,
+    master: &Secret<[u8; 32]>,
+    previous: Option<&KeyRing>,
+) -> Result<VerifyingKey, Error> {
+    let purpose = Purpose::from_name(&row.purpose).ok_or(Error::Broken)?;
+    let held = previous.and_then(|ring| {
+        let mut known = ring.verifying.iter();
+        known.find(|known| known.purpose == purpose && known.key.thumbprint() == row.kid)
+    });
+    let key = match held {
+        Some(known) => known.key.clone(),
+        None => public_half(row, purpose, master)?,
+    };
+    if key.thumbprint() != row.kid {
+        tracing::error!(key.id = %row.kid, "a signing key is not the one that its row names");
+        return Err(Error::Broken);
+    }
     Ok(VerifyingKey {
-        purpose: Purpose::from_name(&row.purpose).ok_or(Error::Broken)?,
-        key: PublicKey::from_jwk(&jwk).map_err(|_| Error::Broken)?,
+        purpose,
+        key,
         created_at: row.created_at,
         verifies_until: row.verifies_until,
     })
+}
+
+fn public_half(
+    row: &SigningKey,
+    purpose: Purpose,
+    master: &Secret<[u8; 32]>,
+) -> Result<PublicKey, Error> {
+    let private = open(row, master)?;
+    match purpose {
+        Purpose::AccessToken | Purpose::Document => {
+            let algorithm = Algorithm::from_name(&row.alg).ok_or(Error::Broken)?;
+            let key = PrivateKey::from_pkcs8(algorithm, private.expose());
+            key.map(|key| key.public().clone())
+                .map_err(|_| Error::Broken)
+        }
+        Purpose::Log => {
+            let seed = private
+                .expose()
+                .as_slice()
+                .try_into()
+                .map_err(|_| Error::Broken)?;
+            // The name has no part in the key.
+            let signer = NoteSigner::from_seed("log", seed).map_err(|_| Error::Broken)?;
+            log_public(&signer)
+        }
+    }
+}
+
+/// The log's public key as a JWK key.
+pub(crate) fn log_public(signer: &NoteSigner) -> Result<PublicKey, Error> {
+    let x = base64url::encode(signer.verifier().public_key());
+    let jwk = serde_json::json!({"kty": "OKP", "crv": "Ed25519", "x": x});
+    PublicKey::from_jwk(&jwk).map_err(|_| Error::Broken)
 }
 
 /// Opens a key at rest; refused when the master key, the id or the purpose differ.

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use chancery_api::openapi;
@@ -22,6 +22,7 @@ use crate::accounts;
 use crate::agents;
 use crate::audit::{find, prove, serve};
 use crate::console;
+use crate::ctx::Ctx;
 use crate::enforcement::authzen;
 use crate::error::{Error, RunAgain, ToRecord};
 use crate::keys;
@@ -35,7 +36,7 @@ const ATTEMPTS: usize = 4;
 
 /// Everything that the authority answers; the gateway's routes join it at the roof.
 pub fn router(authority: Arc<Authority>) -> Router {
-    let v1 = v1().layer(from_fn(run_again));
+    let v1 = v1().layer(from_fn_with_state(Arc::clone(&authority), run_again));
     let oauth = Router::new()
         .route("/oauth/token", post(tokens::issue::issue))
         .route("/oauth/introspect", post(tokens::introspect::introspect))
@@ -151,7 +152,15 @@ fn v1() -> Router<Arc<Authority>> {
 
 /// Runs a request of `/v1` again as a whole when another transaction won; a handler does nothing that
 /// could be seen before its commit, so running it again is running it once.
-async fn run_again(request: Request, next: Next) -> Response {
+async fn run_again(
+    State(authority): State<Arc<Authority>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    // A stranger's body is not even read.
+    if let Err(error) = Ctx::authenticate(authority, request.headers()) {
+        return error.into_response();
+    }
     let (parts, body) = request.into_parts();
     let Ok(bytes) = to_bytes(body, json::BODY.bytes).await else {
         return Error::Invalid("the body is larger than 256 KiB or was cut off".to_owned())

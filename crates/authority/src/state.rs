@@ -73,6 +73,13 @@ pub struct Sealing {
 }
 
 impl Authority {
+    /// What enforcement sees was current at `now`; not said while the machine's clock is not believed.
+    pub(crate) fn mark_current(&self, now: Timestamp) {
+        if self.clock.anomaly().is_none() {
+            self.freshness.mark(now);
+        }
+    }
+
     /// A fresh name for a decision.
     pub fn decision_id(&self, now: Timestamp) -> DecisionId {
         DecisionId::generate(now, &*self.entropy)

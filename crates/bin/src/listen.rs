@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -65,7 +66,10 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
         };
         let _without_delay = stream.set_nodelay(true);
         let router = router.clone();
+        let has_asked = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&has_asked);
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            asked.store(true, Ordering::Relaxed);
             // Refusals are counted by who asked.
             request.extensions_mut().insert(ConnectInfo(remote));
             let mut router = router.clone();
@@ -83,8 +87,13 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
             .into_owned();
         let watched = graceful.watch(connection);
         tokio::spawn(async move {
+            tokio::pin!(watched);
+            // The protocol is found out from the first bytes, so until then no other limit holds (DOS-02).
+            let in_time = tokio::time::timeout(HEADERS, &mut watched).await;
             // A client that breaks off or sends garbage is its own affair.
-            let _ended = watched.await;
+            if in_time.is_err() && has_asked.load(Ordering::Relaxed) {
+                let _ended = watched.await;
+            }
             drop(slot);
         });
     }

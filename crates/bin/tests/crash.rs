@@ -272,7 +272,7 @@ async fn work(
                     .admin("POST", "/v1/owners", json!({"handle": handle}))
                     .await;
                 if answer.as_ref().is_some_and(|answer| answer.status == 200) {
-                    record(&mut |all| drop(all.owners.insert(handle.clone())));
+                    record(&mut |all| all.owners.extend([handle.clone()]));
                 }
                 answer
             }

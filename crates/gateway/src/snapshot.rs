@@ -14,7 +14,7 @@ use chancery_model::event::AgentFacts as RecordedAgent;
 use chancery_model::id::{AgentId, TokenId};
 use chancery_model::mcp::McpServer;
 use chancery_model::time::Timestamp;
-use chancery_wire::access_token::VerifiedAccessToken;
+use chancery_wire::access_token::{Claims, VerifiedAccessToken};
 use chancery_wire::jwk::{KeySet, PublicKey};
 use chancery_wire::mcp::MirroredArgument;
 
@@ -125,14 +125,7 @@ impl Snapshot {
             .ok()
             .and_then(|id: AgentId| self.agents.get(&id));
         let known = known.ok_or(Inactive::Agent)?;
-        known.live(now).map_err(|_| Inactive::Agent)?;
-        if claims.jti.made_at() <= known.not_before {
-            return Err(Inactive::Stopped);
-        }
-        let in_force = known.agent.version.map(|(_, digest)| digest);
-        if claims.agent.as_ref().map(|agent| agent.version) != in_force {
-            return Err(Inactive::Version);
-        }
+        known.uphold(claims, now)?;
         Ok(known)
     }
 }
@@ -149,7 +142,7 @@ pub struct KnownAgent {
     pub facts: chancery_policy::AgentEntity,
     /// What the record says about it.
     pub recorded: RecordedAgent,
-    /// Tokens issued before this moment are void: the last stop of this agent.
+    /// The last stop of this agent, or change of its keys: tokens of before are void.
     pub not_before: Timestamp,
 }
 
@@ -157,6 +150,25 @@ impl KnownAgent {
     /// Whether the agent may act at `now`; the one rule, in [`Agent::live`].
     pub fn live(&self, now: Timestamp) -> Result<(), NotLive> {
         self.agent.live(now, self.owner_is_live)
+    }
+
+    /// Which stop of the agent was the last one, as tokens name it. It is compared for being the same and
+    /// never for being earlier, so that neither a race nor another node's clock can outlive a stop (RACE-04).
+    pub fn epoch(&self) -> i64 {
+        self.not_before.as_micros()
+    }
+
+    /// Whether the agent still stands behind a token of its own.
+    pub fn uphold(&self, claims: &Claims, now: Timestamp) -> Result<(), Inactive> {
+        self.live(now).map_err(|_| Inactive::Agent)?;
+        let agent = claims.agent.as_ref().ok_or(Inactive::Version)?;
+        if agent.epoch != self.epoch() {
+            return Err(Inactive::Stopped);
+        }
+        if self.agent.version.map(|(_, digest)| digest) != Some(agent.version) {
+            return Err(Inactive::Version);
+        }
+        Ok(())
     }
 }
 

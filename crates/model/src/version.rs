@@ -71,6 +71,8 @@ pub enum Widening {
     Autonomy,
     /// The end was moved out or removed.
     Expiry,
+    /// A fact that policies decide by is another one; whichever way it changed, somebody has to look.
+    Fact(&'static str),
     /// Another model, prompt, image, code or configuration: what was reviewed is not what would run.
     Composition(&'static str),
 }
@@ -84,6 +86,7 @@ impl fmt::Display for Widening {
             Self::Oversight(name) => write!(f, "human oversight of `{name}` removed"),
             Self::Autonomy => f.write_str("more autonomy"),
             Self::Expiry => f.write_str("later expiry"),
+            Self::Fact(fact) => write!(f, "another {fact}, which policies decide by"),
             Self::Composition(part) => write!(f, "another {part}"),
         }
     }
@@ -148,6 +151,28 @@ pub fn widenings(old: &Document, new: &Document) -> Vec<Widening> {
     if later {
         found.push(Widening::Expiry);
     }
+    let environment = |document: &Document| {
+        document
+            .hosting
+            .as_ref()
+            .and_then(|hosting| hosting.environment.clone())
+    };
+    let facts = [
+        ("team", old.team == new.team),
+        ("platform", old.platform == new.platform),
+        ("environment", environment(old) == environment(new)),
+        // A higher one is named with its capability; a lower one may lift a policy about risk.
+        (
+            "risk",
+            new.highest_risk() >= old.highest_risk() || new.capabilities.is_empty(),
+        ),
+    ];
+    found.extend(
+        facts
+            .into_iter()
+            .filter(|(_, same)| !same)
+            .map(|(fact, _)| Widening::Fact(fact)),
+    );
     let composition = [
         ("model", old.model == new.model),
         ("code", old.integrity.code == new.integrity.code),
@@ -200,7 +225,11 @@ mod tests {
             high.clone(),
             &["capability `pay` added or riskier"],
         );
-        check(high, low.clone(), &[]);
+        check(
+            high,
+            low.clone(),
+            &["another risk, which policies decide by"],
+        );
         check(low, json!({}), &[]);
 
         let all = json!({"tools": [{"server": "desk", "tool": "*"}]});
@@ -225,6 +254,19 @@ mod tests {
             &["human oversight of `pay` removed"],
         );
         check(json!({}), watched, &[]);
+
+        let staging = json!({"hosting": {"provider": "own", "environment": "staging"}});
+        let production = json!({"hosting": {"provider": "own", "environment": "production"}});
+        check(
+            staging,
+            production,
+            &["another environment, which policies decide by"],
+        );
+        check(
+            json!({"team": "a"}),
+            json!({"team": "b"}),
+            &["another team, which policies decide by"],
+        );
 
         check(
             json!({}),

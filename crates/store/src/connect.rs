@@ -26,6 +26,7 @@ enum Database {
     Sqlite {
         writer: Arc<Mutex<rusqlite::Connection>>,
         reader: Arc<Mutex<rusqlite::Connection>>,
+        follower: Arc<Mutex<rusqlite::Connection>>,
     },
     Postgres(Pool),
 }
@@ -92,13 +93,11 @@ impl Store {
     fn connect(url: &DatabaseUrl) -> Result<Self, StoreError> {
         let database = match url {
             DatabaseUrl::Sqlite(path) => {
-                let (writer, reader) = (open_sqlite(path)?, open_sqlite(path)?);
-                reader
-                    .execute_batch("PRAGMA query_only = ON")
-                    .map_err(sqlite_error("setting up SQLite"))?;
+                let shared = |connection| Arc::new(Mutex::new(connection));
                 Database::Sqlite {
-                    writer: Arc::new(Mutex::new(writer)),
-                    reader: Arc::new(Mutex::new(reader)),
+                    writer: shared(open_sqlite(path)?),
+                    reader: shared(open_sqlite_for_reading(path)?),
+                    follower: shared(open_sqlite_for_reading(path)?),
                 }
             }
             DatabaseUrl::Postgres(url) => Database::Postgres(open_postgres(url)?),
@@ -113,6 +112,15 @@ impl Store {
             Database::Postgres(pool) => {
                 begin_postgres(pool, "BEGIN ISOLATION LEVEL SERIALIZABLE").await
             }
+        }
+    }
+
+    /// Begins a transaction that only reads, and that nobody who searches can hold up: for those who follow
+    /// what was committed, so that a stop is seen at once.
+    pub async fn follow(&self) -> Result<Tx, StoreError> {
+        match &self.database {
+            Database::Sqlite { follower, .. } => begin_sqlite(follower, "BEGIN DEFERRED").await,
+            Database::Postgres(_) => self.read().await,
         }
     }
 
@@ -138,6 +146,14 @@ fn open_sqlite(path: &std::path::Path) -> Result<rusqlite::Connection, StoreErro
         .execute_batch(settings)
         .map_err(sqlite_error("setting up SQLite"))?;
     connection.set_prepared_statement_cache_capacity(128);
+    Ok(connection)
+}
+
+fn open_sqlite_for_reading(path: &std::path::Path) -> Result<rusqlite::Connection, StoreError> {
+    let connection = open_sqlite(path)?;
+    connection
+        .execute_batch("PRAGMA query_only = ON")
+        .map_err(sqlite_error("setting up SQLite"))?;
     Ok(connection)
 }
 
@@ -188,6 +204,7 @@ async fn begin_postgres(pool: &Pool, begin: &'static str) -> Result<Tx, StoreErr
 impl Session {
     pub(crate) async fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, StoreError> {
         const DOING: &str = "writing";
+        check(params)?;
         match self {
             Self::Sqlite(connection) => {
                 let mut statement = connection
@@ -217,6 +234,7 @@ impl Session {
         sql: &str,
         params: &[Value],
     ) -> Result<Vec<Row>, StoreError> {
+        check(params)?;
         match self {
             Self::Sqlite(connection) => query_sqlite(connection, table, sql, params),
             Self::Postgres(object) => query_postgres(object, table, sql, params).await,
@@ -296,6 +314,15 @@ impl Session {
             }
         }
     }
+}
+
+/// Refuses what only one of the databases could keep.
+fn check(params: &[Value]) -> Result<(), StoreError> {
+    let holds_nul = |value: &Value| matches!(value, Value::Text(text) if text.contains('\0'));
+    if params.iter().any(holds_nul) {
+        return Err(StoreError::Unstorable);
+    }
+    Ok(())
 }
 
 fn query_sqlite(

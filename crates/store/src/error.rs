@@ -29,6 +29,9 @@ pub enum StoreError {
         /// What this program knows.
         known: i64,
     },
+    /// A text holds NUL, which PostgreSQL cannot keep; so neither database is given one.
+    #[error("a text holds NUL, which cannot be stored")]
+    Unstorable,
     /// The URL names no database that we speak to.
     #[error("a database is `sqlite:PATH` or `postgres://…`")]
     UnknownUrl,

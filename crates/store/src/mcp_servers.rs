@@ -93,6 +93,23 @@ pub async fn list(tx: &mut Tx, after: &str, limit: i64) -> Result<Vec<McpServer>
     Ok(servers)
 }
 
+/// Every MCP server in use.
+pub async fn list_all(tx: &mut Tx) -> Result<Vec<McpServer>, StoreError> {
+    const PAGE: i64 = 500;
+    let mut all: Vec<McpServer> = Vec::new();
+    loop {
+        let after = all
+            .last()
+            .map(|last| last.id.to_string())
+            .unwrap_or_default();
+        let page = list(tx, &after, PAGE).await?;
+        if page.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page);
+    }
+}
+
 async fn read(tx: &mut Tx, row: &Row) -> Result<McpServer, StoreError> {
     let id: ResourceId = row.parse("id")?;
     let sql = "SELECT name, digest, definition, accepted_at FROM tool_pin \

@@ -85,6 +85,8 @@ pub struct AgentClaims {
     pub instance: Option<String>,
     /// The digest of the identity document in force.
     pub version: Digest,
+    /// The agent's last stop as the issuer knew it: once there is a later one, the token is void.
+    pub epoch: i64,
     /// The person or team that answers for the agent.
     pub owner: String,
     /// The agent's name.

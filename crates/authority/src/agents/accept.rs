@@ -4,6 +4,7 @@ use axum::Json;
 use chancery_api::agents::AgentView;
 use chancery_model::action::Action;
 use chancery_model::agent::AgentState;
+use chancery_model::decision::Permit;
 use chancery_model::event::EventKind;
 use chancery_model::version::{Version, VersionState, widenings};
 use chancery_policy::{AgentEntity, Target};
@@ -37,7 +38,7 @@ pub async fn accept(
             "a draft is put into force by activating the agent".to_owned(),
         ));
     }
-    let loaded = put_into_force(&ctx, &mut tx, loaded, proposed).await?;
+    let loaded = put_into_force(&ctx, &permit, &mut tx, loaded, proposed).await?;
     let event = load::event(
         &ctx,
         EventKind::AgentVersionAccepted,
@@ -73,8 +74,11 @@ pub(crate) fn require_waiting(version: &Version) -> Result<(), Error> {
 }
 
 /// Moves the version in force to the past and `proposed` into its place; only in the transaction of the caller.
+///
+/// The permit is that of activating or accepting exactly this version.
 pub(crate) async fn put_into_force(
     ctx: &Ctx,
+    _permit: &Permit,
     tx: &mut Tx,
     loaded: Loaded,
     mut proposed: Version,

@@ -24,7 +24,7 @@ pub async fn activate(ctx: Ctx, Path(agent): Path<String>) -> Result<Json<AgentV
     let about = About {
         target: Target::Agent(&entity),
         widens: true,
-        proposed_by: Some(&agent.registered_by),
+        proposed_by: Some(&version.proposed_by),
     };
     let permit = ctx.authorize(Action::AgentActivate, about)?;
     let agent = agent
@@ -33,6 +33,7 @@ pub async fn activate(ctx: Ctx, Path(agent): Path<String>) -> Result<Json<AgentV
     let proposed = version.clone();
     let loaded = put_into_force(
         &ctx,
+        &permit,
         &mut tx,
         Loaded {
             agent,

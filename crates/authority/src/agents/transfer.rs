@@ -65,6 +65,7 @@ pub async fn transfer(
     let before = version.document.owner.as_str().to_owned();
     let loaded = put_into_force(
         &ctx,
+        &permit,
         &mut tx,
         Loaded {
             agent,

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, header};
 use chancery_api::agents::{AgentView, UpdateAgent};
 use chancery_model::action::Action;
 use chancery_model::agent::AgentState;
-use chancery_model::event::EventKind;
+use chancery_model::event::{DecisionFacts, EventKind};
 use chancery_model::version::{VersionState, widenings};
 use chancery_policy::{AgentEntity, Target};
 use chancery_store::{agents, versions};
@@ -78,7 +78,11 @@ pub async fn update(
         widens: !widens.is_empty(),
         proposed_by: Some(&caller),
     };
-    let accepted = ctx.permit(Action::AgentAccept, about).is_some();
+    // A draft is put into force by activating it, whatever its versions.
+    let accepting = match agent.version {
+        Some(_) => ctx.permit(Action::AgentAccept, about),
+        None => None,
+    };
     versions::insert(&mut tx, &proposed).await?;
     let mut loaded = Loaded {
         agent,
@@ -98,14 +102,15 @@ pub async fn update(
     let words: Vec<String> = widens.iter().map(ToString::to_string).collect();
     event.facts.insert("widens".to_owned(), words.join("; "));
     let mut more: Vec<_> = owner_added.into_iter().collect();
-    if accepted {
-        loaded = put_into_force(&ctx, &mut tx, loaded, proposed).await?;
-        let accepted = load::event(
+    if let Some(accepting) = accepting {
+        loaded = put_into_force(&ctx, &accepting, &mut tx, loaded, proposed).await?;
+        let mut accepted = load::event(
             &ctx,
             EventKind::AgentVersionAccepted,
             &loaded.agent,
             &loaded.version,
         );
+        accepted.decision = Some(DecisionFacts::from(accepting.decision()));
         more.push(accepted);
     } else {
         // The pending version changes no right, but whoever read the agent before must look again.

@@ -31,7 +31,7 @@ pub(crate) async fn keep_current(authority: Arc<Authority>) {
         }
         is_anomalous = anomaly.is_some();
         let is_due = round % ROUNDS_PER_REFRESH == 0;
-        if !is_anomalous && let Err(error) = look(&authority, is_due).await {
+        if let Err(error) = look(&authority, is_due).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "the database cannot be followed"
@@ -42,7 +42,7 @@ pub(crate) async fn keep_current(authority: Arc<Authority>) {
 
 async fn look(authority: &Authority, is_due: bool) -> Result<(), Error> {
     let now = authority.clock.now();
-    let mut tx = authority.store.read().await?;
+    let mut tx = authority.store.follow().await?;
     let number = tx.change_number().await?.unsigned_abs();
     drop(tx);
     if is_due {
@@ -55,7 +55,7 @@ async fn look(authority: &Authority, is_due: bool) -> Result<(), Error> {
     if is_due || is_withdrawn || authority.current.load().number != number {
         return refresh::everything(authority).await;
     }
-    authority.freshness.mark(now);
+    authority.mark_current(now);
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use chancery_wire::jwk::{Algorithm, PrivateKey, PublicKey};
 use chancery_wire::{json, seal};
 
 use crate::error::Error;
-use crate::keyring::{Purpose, aad};
+use crate::keyring::{Purpose, aad, log_public};
 
 /// A new key with its row; the row holds the private part wrapped.
 pub fn signing_key(
@@ -65,11 +65,4 @@ pub fn log_key(
     let public = log_public(&signer)?;
     let row = row(Purpose::Log, &public, seed.expose(), master, entropy, now)?;
     Ok((signer, row))
-}
-
-/// The log's public key as a JWK key.
-pub fn log_public(signer: &NoteSigner) -> Result<PublicKey, Error> {
-    let x = chancery_wire::base64url::encode(signer.verifier().public_key());
-    let jwk = serde_json::json!({"kty": "OKP", "crv": "Ed25519", "x": x});
-    PublicKey::from_jwk(&jwk).map_err(|_| Error::Broken)
 }

@@ -14,7 +14,7 @@ use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::extract::{Body, Path};
 use crate::policies::list;
-use crate::refresh::policies;
+use crate::refresh::policies::Compiles;
 
 /// The longest text.
 const LONGEST: usize = 128 * 1024;
@@ -39,18 +39,24 @@ pub async fn put(
         ));
     }
     let permit = ctx.authorize(Action::PolicyManage, Target::Policy(&name))?;
+    // All texts together must compile, or nothing changes: the last good set stays in force.
+    let is_schema = matches!(body.kind, PolicyKind::Schema);
+    let compiles = Compiles::with(&ctx.authority, |texts| {
+        texts.put(is_schema, &name, &body.text);
+        Ok(())
+    })
+    .await?;
     let mut tx = ctx.begin().await?;
+    compiles.still(&mut tx).await?;
     let replaced = policy_texts::remove(&mut tx, &name, ctx.now).await?;
     let policy = PolicyText {
         id: PolicyId::generate(ctx.now, &*ctx.authority.entropy),
         name,
-        is_schema: matches!(body.kind, PolicyKind::Schema),
+        is_schema,
         text: body.text,
         created_at: ctx.now,
     };
     policy_texts::insert(&mut tx, &policy).await?;
-    // All texts together must compile, or nothing changes: the last good set stays in force.
-    policies::require_to_compile(&mut tx).await?;
     let mut event = ctx.event(EventKind::PolicyAdded);
     event.facts.insert("policy".to_owned(), policy.name.clone());
     event

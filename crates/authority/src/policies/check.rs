@@ -3,29 +3,23 @@
 use axum::Json;
 use chancery_api::policies::{CheckReport, PolicyKind, PolicyText as Proposed};
 use chancery_model::action::Action;
-use chancery_model::id::PolicyId;
 use chancery_policy::Target;
-use chancery_store::policy_texts::{self, PolicyText};
 
 use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::extract::Body;
-use crate::refresh::policies;
+use crate::refresh::policies::Compiles;
 
-/// `POST /v1/policies/check`: compiles inside a transaction that is never committed.
+/// `POST /v1/policies/check`: compiles what is in force with the text in its place.
 pub async fn check(ctx: Ctx, Body(body): Body<Proposed>) -> Result<Json<CheckReport>, Error> {
     ctx.authorize(Action::PolicyRead, Target::Authority)?;
-    let mut tx = ctx.begin().await?;
-    let policy = PolicyText {
-        id: PolicyId::generate(ctx.now, &*ctx.authority.entropy),
-        name: body.name.unwrap_or_else(|| "proposed".to_owned()),
-        is_schema: matches!(body.kind, PolicyKind::Schema),
-        text: body.text,
-        created_at: ctx.now,
-    };
-    policy_texts::remove(&mut tx, &policy.name, ctx.now).await?;
-    policy_texts::insert(&mut tx, &policy).await?;
-    let report = match policies::require_to_compile(&mut tx).await {
+    let name = body.name.as_deref().unwrap_or("proposed");
+    let is_schema = matches!(body.kind, PolicyKind::Schema);
+    let compiled = Compiles::with(&ctx.authority, |texts| {
+        texts.put(is_schema, name, &body.text);
+        Ok(())
+    });
+    let report = match compiled.await {
         Ok(_) => CheckReport {
             ok: true,
             problems: Vec::new(),

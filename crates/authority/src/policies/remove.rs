@@ -11,12 +11,19 @@ use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::extract::Path;
 use crate::policies::list;
-use crate::refresh::policies;
+use crate::refresh::policies::Compiles;
 
 /// `DELETE /v1/policies/{policy}`.
 pub async fn remove(ctx: Ctx, Path(name): Path<String>) -> Result<Json<PolicyView>, Error> {
     let permit = ctx.authorize(Action::PolicyManage, Target::Policy(&name))?;
+    // Another text may need the types of this one.
+    let compiles = Compiles::with(&ctx.authority, |texts| {
+        texts.remove_text(&name);
+        Ok(())
+    })
+    .await?;
     let mut tx = ctx.begin().await?;
+    compiles.still(&mut tx).await?;
     let texts = policy_texts::list(&mut tx).await?;
     let policy = texts
         .into_iter()
@@ -25,8 +32,6 @@ pub async fn remove(ctx: Ctx, Path(name): Path<String>) -> Result<Json<PolicyVie
     if !policy_texts::remove(&mut tx, &name, ctx.now).await? {
         return Err(Error::NotFound("policy"));
     }
-    // Another text may need the types of this one.
-    policies::require_to_compile(&mut tx).await?;
     let mut event = ctx.event(EventKind::PolicyRemoved);
     event.facts.insert("policy".to_owned(), policy.name.clone());
     event

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use chancery_gateway::snapshot::Snapshot;
 use chancery_model::event::{Event, EventKind};
-use chancery_model::id::AgentId;
+use chancery_model::id::{AgentId, TokenId};
 use chancery_store::tx::{Committed, Tx};
 use chancery_store::{revocations, signing_keys};
 use chancery_wire::jwk::PublicKey;
@@ -34,15 +34,24 @@ pub(crate) async fn commit(
     let touched = touched(&first);
     let committed = tx.commit(first, more).await?;
     authority.sealing.bell.notify_one();
-    match touched {
-        Some(agent) => one_agent(authority, agent).await?,
-        None => everything(authority).await?,
-    }
+    let seen = match touched {
+        Touched::Agent(agent) => one_agent(authority, agent).await,
+        Touched::Token(jti) => one_token(authority, jti).await,
+        Touched::More => everything(authority).await,
+    };
+    // The change is durable; whoever follows the database sees it soon, even if we could not show it now.
+    seen.map_err(|_| Error::Unproven)?;
     Ok(committed)
 }
 
-/// The one agent that a change is about; `None` when more than that may have changed.
-fn touched(event: &Event) -> Option<AgentId> {
+/// What a change is about.
+enum Touched {
+    Agent(AgentId),
+    Token(TokenId),
+    More,
+}
+
+fn touched(event: &Event) -> Touched {
     match event.kind {
         EventKind::AgentRegistered
         | EventKind::AgentActivated
@@ -53,7 +62,14 @@ fn touched(event: &Event) -> Option<AgentId> {
         | EventKind::AgentSuspended
         | EventKind::AgentResumed
         | EventKind::AgentRetired
-        | EventKind::AgentTransferred => event.agent.as_ref().map(|agent| agent.id),
+        | EventKind::AgentTransferred => event
+            .agent
+            .as_ref()
+            .map_or(Touched::More, |agent| Touched::Agent(agent.id)),
+        EventKind::TokenRevoked => event
+            .token
+            .as_ref()
+            .map_or(Touched::More, |token| Touched::Token(token.jti)),
         EventKind::AuthorityFounded
         | EventKind::AuthorityMoved
         | EventKind::OwnerAdded
@@ -72,22 +88,41 @@ fn touched(event: &Event) -> Option<AgentId> {
         | EventKind::ClientAuthenticated
         | EventKind::TokenIssued
         | EventKind::TokenRefused
-        | EventKind::TokenRevoked
         | EventKind::CallPermitted
         | EventKind::CallDenied
         | EventKind::CallRefused
         | EventKind::CallCompleted
         | EventKind::DecisionMade
         | EventKind::RequestRefused
-        | EventKind::ClockAnomaly => None,
+        | EventKind::ClockAnomaly => Touched::More,
     }
+}
+
+/// Adds one revoked token; everything when something else changed meanwhile.
+async fn one_token(authority: &Authority, jti: TokenId) -> Result<(), Error> {
+    let one_at_a_time = authority.refreshing.lock().await;
+    let now = authority.clock.now();
+    let mut tx = authority.store.follow().await?;
+    let number = tx.change_number().await?.unsigned_abs();
+    drop(tx);
+    let current = authority.current.load_full();
+    if number != current.number + 1 {
+        drop(one_at_a_time);
+        return everything(authority).await;
+    }
+    let mut next = Snapshot::clone(&current);
+    next.number = number;
+    next.revoked.insert(jti);
+    authority.current.store(Arc::new(next));
+    authority.mark_current(now);
+    Ok(())
 }
 
 /// Reads one agent anew; everything when something else changed meanwhile.
 async fn one_agent(authority: &Authority, id: AgentId) -> Result<(), Error> {
     let one_at_a_time = authority.refreshing.lock().await;
     let now = authority.clock.now();
-    let mut tx = authority.store.read().await?;
+    let mut tx = authority.store.follow().await?;
     let number = tx.change_number().await?.unsigned_abs();
     let current = authority.current.load_full();
     if number != current.number + 1 {
@@ -105,7 +140,7 @@ async fn one_agent(authority: &Authority, id: AgentId) -> Result<(), Error> {
         None => next.agents.remove(&id),
     };
     authority.current.store(Arc::new(next));
-    authority.freshness.mark(now);
+    authority.mark_current(now);
     Ok(())
 }
 
@@ -113,7 +148,7 @@ async fn one_agent(authority: &Authority, id: AgentId) -> Result<(), Error> {
 pub(crate) async fn everything(authority: &Authority) -> Result<(), Error> {
     let _one_at_a_time = authority.refreshing.lock().await;
     let now = authority.clock.now();
-    let mut tx = authority.store.read().await?;
+    let mut tx = authority.store.follow().await?;
     let number = tx.change_number().await?.unsigned_abs();
     let rows = signing_keys::list(&mut tx, now).await?;
     let held = authority.keys.load_full();
@@ -141,7 +176,7 @@ pub(crate) async fn everything(authority: &Authority) -> Result<(), Error> {
     authority.current.store(Arc::new(snapshot));
     // A key that was withdrawn must not live on in what it signed.
     authority.verified.invalidate_all();
-    authority.freshness.mark(now);
+    authority.mark_current(now);
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chancery_model::mcp::ToolPin;
 use chancery_policy::{PolicySource, Snapshot, ToolDefinition};
 use chancery_store::tx::Tx;
 use chancery_store::{mcp_servers, policy_texts};
@@ -9,7 +10,6 @@ use chancery_wire::json;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::refresh::PAGE;
 use crate::state::Authority;
 
 /// Everything that policies are compiled from.
@@ -43,18 +43,48 @@ impl Texts {
             };
             of_kind.push((text.name, text.text));
         }
-        for server in mcp_servers::list(tx, "", PAGE).await? {
+        for server in mcp_servers::list_all(tx).await? {
             texts
                 .basis
                 .push(format!("{}/{}", server.id, server.revision));
-            for pin in server.tools {
-                let definition = json::parse(pin.definition.as_bytes(), json::BODY)
-                    .map_err(|_| Error::Broken)?;
-                let schema = definition.get("inputSchema").cloned().unwrap_or_default();
-                texts.tools.push((server.name.clone(), pin.name, schema));
-            }
+            texts.put_tools(&server.name, &server.tools)?;
         }
         Ok(texts)
+    }
+
+    /// Puts a text into force, in place of one of the same name.
+    pub(crate) fn put(&mut self, is_schema: bool, name: &str, text: &str) {
+        self.remove_text(name);
+        let of_kind = if is_schema {
+            &mut self.schemas
+        } else {
+            &mut self.policies
+        };
+        of_kind.push((name.to_owned(), text.to_owned()));
+    }
+
+    /// Takes a text out of force.
+    pub(crate) fn remove_text(&mut self, name: &str) {
+        self.policies.retain(|(own, _)| own != name);
+        self.schemas.retain(|(own, _)| own != name);
+    }
+
+    /// Gives a server exactly the tools of `pins`.
+    pub(crate) fn put_tools(&mut self, server: &str, pins: &[ToolPin]) -> Result<(), Error> {
+        self.remove_tools(server);
+        for pin in pins {
+            let definition =
+                json::parse(pin.definition.as_bytes(), json::BODY).map_err(|_| Error::Broken)?;
+            let schema = definition.get("inputSchema").cloned().unwrap_or_default();
+            self.tools
+                .push((server.to_owned(), pin.name.clone(), schema));
+        }
+        Ok(())
+    }
+
+    /// Takes a server's tools away.
+    pub(crate) fn remove_tools(&mut self, server: &str) {
+        self.tools.retain(|(own, ..)| own != server);
     }
 
     /// Compiles on a thread of its own: checking many policies takes longer than a request may wait.
@@ -89,9 +119,36 @@ impl Texts {
     }
 }
 
-/// Whether all that a transaction sees compiles together; nothing comes into force that does not.
-pub(crate) async fn require_to_compile(tx: &mut Tx) -> Result<(), Error> {
-    Texts::read(tx).await?.compile(0).await.map(drop)
+/// Evidence that the policies compile together with a change that is about to be made.
+pub(crate) struct Compiles {
+    before: Vec<String>,
+}
+
+impl Compiles {
+    /// Compiles what is in force with `change` applied. Compiling takes longer than anybody may hold the
+    /// database, so it is done before the transaction of the change begins.
+    pub(crate) async fn with(
+        authority: &Authority,
+        change: impl FnOnce(&mut Texts) -> Result<(), Error>,
+    ) -> Result<Self, Error> {
+        let mut tx = authority.store.read().await?;
+        let mut texts = Texts::read(&mut tx).await?;
+        drop(tx);
+        let before = texts.basis.clone();
+        change(&mut texts)?;
+        texts.compile(0).await?;
+        Ok(Self { before })
+    }
+
+    /// Refuses, to be run again, when something else came into force meanwhile.
+    pub(crate) async fn still(&self, tx: &mut Tx) -> Result<(), Error> {
+        let present = Texts::read(tx).await?;
+        if present.basis == self.before {
+            Ok(())
+        } else {
+            Err(Error::Busy)
+        }
+    }
 }
 
 /// Compiles, unless the last time was from the same.

@@ -8,7 +8,6 @@ use chancery_store::mcp_servers;
 use chancery_store::tx::Tx;
 
 use crate::error::Error;
-use crate::refresh::PAGE;
 
 /// Every server; what has not changed keeps its compiled form.
 pub(crate) async fn read(
@@ -17,7 +16,7 @@ pub(crate) async fn read(
     before: &Snapshot,
 ) -> Result<HashMap<String, Arc<KnownServer>>, Error> {
     let mut known = HashMap::new();
-    for server in mcp_servers::list(tx, "", PAGE).await? {
+    for server in mcp_servers::list_all(tx).await? {
         let name = server.name.clone();
         if let Some(same) = before
             .servers

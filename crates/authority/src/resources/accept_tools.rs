@@ -10,7 +10,7 @@ use chancery_store::mcp_servers;
 use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::extract::Path;
-use crate::refresh::policies;
+use crate::refresh::policies::Compiles;
 use crate::resources::{add_mcp, show_mcp};
 
 /// `POST /v1/mcp/{server}/accept`.
@@ -25,14 +25,18 @@ pub async fn accept(ctx: Ctx, Path(name): Path<String>) -> Result<Json<McpServer
     let before = add_mcp::digests(&server.tools);
     server.tools = add_mcp::pins(&ctx, &probed)?;
     let mut server = add_mcp::compiles(&ctx, server)?;
+    let compiled = Compiles::with(&ctx.authority, |texts| {
+        texts.put_tools(&server.name, &server.tools)
+    });
+    let compiled = compiled.await?;
     let mut tx = ctx.begin().await?;
+    compiled.still(&mut tx).await?;
     if !mcp_servers::accept(&mut tx, server.id, server.revision, &server.tools).await? {
         return Err(Error::Conflict(
             "the server was changed meanwhile; look again".to_owned(),
         ));
     }
     server.revision += 1;
-    policies::require_to_compile(&mut tx).await?;
     let mut event = ctx.event(EventKind::McpToolsAccepted);
     event.facts.insert("server".to_owned(), server.name.clone());
     event.facts.insert("before".to_owned(), before);

@@ -17,7 +17,7 @@ use chancery_wire::json;
 use crate::ctx::{Caller, Ctx};
 use crate::error::Error;
 use crate::extract::Body;
-use crate::refresh::policies;
+use crate::refresh::policies::Compiles;
 use crate::resources::{register, show_mcp};
 use crate::text::rfc3339;
 
@@ -37,9 +37,11 @@ pub async fn add(ctx: Ctx, Body(body): Body<AddMcpServer>) -> Result<Json<McpSer
     let starts_a_process = matches!(body.upstream, Upstream::Stdio { .. });
     if starts_a_process && ctx.caller != Caller::LocalAdministrator {
         let reason = "only the local administrator may have the gateway start a process".to_owned();
+        let mut event = ctx.event(EventKind::RequestRefused);
+        event.outcome = "access_denied".to_owned();
         return Err(Error::Denied {
             reason,
-            event: None,
+            event: Some(Box::new(event)),
         });
     }
     if ctx
@@ -64,13 +66,17 @@ pub async fn add(ctx: Ctx, Body(body): Body<AddMcpServer>) -> Result<Json<McpSer
         tools: pins(&ctx, &probed)?,
     };
     let server = compiles(&ctx, server)?;
+    // Its tools give policies new types; those must fit together before anything changes.
+    let compiled = Compiles::with(&ctx.authority, |texts| {
+        texts.put_tools(&server.name, &server.tools)
+    });
+    let compiled = compiled.await?;
     let mut tx = ctx.begin().await?;
+    compiled.still(&mut tx).await?;
     match mcp_servers::insert(&mut tx, &server).await {
         Err(StoreError::Constraint) => return Err(in_use(&server.name)),
         inserted => inserted?,
     }
-    // Its tools give policies new types; those must fit together before anything changes.
-    policies::require_to_compile(&mut tx).await?;
     let mut event = ctx.event(EventKind::McpAdded);
     event.facts.insert("server".to_owned(), server.name.clone());
     event

@@ -10,21 +10,26 @@ use chancery_store::mcp_servers;
 use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::extract::Path;
-use crate::refresh::policies;
+use crate::refresh::policies::Compiles;
 use crate::resources::show_mcp;
 
 /// `DELETE /v1/mcp/{server}`.
 pub async fn remove(ctx: Ctx, Path(name): Path<String>) -> Result<Json<McpServerView>, Error> {
     let permit = ctx.authorize(Action::McpManage, Target::Server(&name))?;
+    // A policy that names one of its tools would no longer compile: it must go first.
+    let compiled = Compiles::with(&ctx.authority, |texts| {
+        texts.remove_tools(&name);
+        Ok(())
+    });
+    let compiled = compiled.await?;
     let mut tx = ctx.begin().await?;
+    compiled.still(&mut tx).await?;
     let server = mcp_servers::fetch_by_name(&mut tx, &name)
         .await?
         .ok_or(Error::NotFound("MCP server"))?;
     if !mcp_servers::remove(&mut tx, server.id, ctx.now).await? {
         return Err(Error::NotFound("MCP server"));
     }
-    // A policy that names one of its tools would no longer compile: it must go first.
-    policies::require_to_compile(&mut tx).await?;
     let mut event = ctx.event(EventKind::McpRemoved);
     event.facts.insert("server".to_owned(), server.name.clone());
     event

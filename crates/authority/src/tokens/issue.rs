@@ -18,7 +18,7 @@ use chancery_wire::metadata;
 use chancery_wire::oauth::{ErrorCode, Form, TokenResponse, TokenType};
 
 use crate::state::Authority;
-use crate::tokens::client::{self, FAILED, Who};
+use crate::tokens::client::{self, Client, FAILED, Who};
 use crate::tokens::mint::{Grant, Holder, Minted, mint};
 use crate::tokens::refusal::{self, Refusal};
 
@@ -64,32 +64,41 @@ async fn try_issue(
     }
     let snapshot = authority.current.load_full();
     let client = client::authenticate(authority, &snapshot, headers, &form, now)?;
-    let id = client.who.id();
-    let proof = prove(authority, headers, now).map_err(|refused| refused.by(id))?;
+    issue_to(authority, headers, &snapshot, &form, &client, now)
+        .await
+        .map_err(|refused| refused.proven(client.who.id(), client.assertion))
+}
+
+/// What follows once it is known who asks.
+async fn issue_to(
+    authority: &Authority,
+    headers: &HeaderMap,
+    snapshot: &Snapshot,
+    form: &Form,
+    client: &Client,
+    now: Timestamp,
+) -> Result<TokenResponse, Refusal> {
+    let proof = prove(authority, headers, now)?;
     let resource = form.fetch("resource").ok_or(Refusal::new(
         ErrorCode::InvalidTarget,
         "say with `resource` whom the token is for",
         "no_resource",
-    ));
-    let resource =
-        metadata::resource_uri(resource.map_err(|refused| refused.by(id))?).map_err(|_| {
-            Refusal::new(
-                ErrorCode::InvalidTarget,
-                "`resource` is not a resource identifier",
-                "bad_resource",
-            )
-            .by(id)
-        })?;
+    ))?;
+    let resource = metadata::resource_uri(resource).map_err(|_| {
+        Refusal::new(
+            ErrorCode::InvalidTarget,
+            "`resource` is not a resource identifier",
+            "bad_resource",
+        )
+    })?;
     let scope = form.fetch("scope");
     let jkt = proof.as_ref().map(VerifiedProof::jkt);
     let expires_at = now.after(authority.config.access_token_lifetime);
 
     let (minted, permit) = match &client.who {
         Who::Agent(known) => {
-            require_binding(authority, &snapshot, resource, jkt, now)
-                .map_err(|refused| refused.by(id))?;
-            let permit = decide(authority, &snapshot, known, resource, scope, now)
-                .map_err(|refused| refused.by(id))?;
+            require_binding(authority, snapshot, resource, jkt, now)?;
+            let permit = decide(authority, snapshot, known, resource, scope, now)?;
             let grant = Grant {
                 holder: Holder::Agent(known),
                 audience: resource,
@@ -98,8 +107,8 @@ async fn try_issue(
                 expires_at,
             };
             let key = &authority.keys.load().access_token;
-            let minted = mint(&snapshot, key, &grant, &*authority.entropy, now);
-            (minted.map_err(|refused| refused.by(id))?, Some(permit))
+            let minted = mint(snapshot, key, &grant, &*authority.entropy, now);
+            (minted?, Some(permit))
         }
         Who::Resource(known) => {
             // A resource server gets tokens for our endpoints and for nothing else.
@@ -108,8 +117,7 @@ async fn try_issue(
                     ErrorCode::InvalidTarget,
                     "a resource server's token is for the issuer alone",
                     "bad_resource",
-                )
-                .by(id));
+                ));
             }
             let holder = Holder::Resource(known.resource.id);
             let scope = Some(INTROSPECT);
@@ -121,10 +129,7 @@ async fn try_issue(
                 expires_at,
             };
             let key = &authority.keys.load().access_token;
-            (
-                mint(&snapshot, key, &grant, &*authority.entropy, now)?,
-                None,
-            )
+            (mint(snapshot, key, &grant, &*authority.entropy, now)?, None)
         }
     };
 
@@ -139,17 +144,15 @@ async fn try_issue(
         .journal
         .append_once(event, uses)
         .await
-        .map_err(|error| Refusal::from(error).by(id))?;
+        .map_err(Refusal::from)?;
     authority.sealing.bell.notify_one();
     // A stop that was committed while we wrote wins: what was made is void and does not leave (SI-12).
     if let Who::Agent(known) = &client.who {
         let present = authority.current.load();
         let known = present.agents.get(&known.agent.id);
-        let is_live = known.is_some_and(|known| {
-            known.live(now).is_ok() && minted.claims.jti.made_at() > known.not_before
-        });
+        let is_live = known.is_some_and(|known| known.uphold(&minted.claims, now).is_ok());
         if !is_live {
-            return Err(Refusal::new(ErrorCode::InvalidClient, FAILED, "stopped").by(id));
+            return Err(Refusal::new(ErrorCode::InvalidClient, FAILED, "stopped"));
         }
     }
     Ok(TokenResponse {

@@ -65,6 +65,7 @@ pub(crate) fn mint(
                 id: None,
                 instance: None,
                 version,
+                epoch: known.epoch(),
                 owner: known.agent.owner_id.to_string(),
                 name: known.agent.name.as_str().to_owned(),
                 model: known.recorded.model.clone(),

@@ -9,6 +9,7 @@ use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use chancery_model::id::ClientId;
 use chancery_model::time::Timestamp;
 use chancery_store::journal::AppendError;
+use chancery_store::one_time::OneTime;
 use chancery_wire::oauth::{ErrorCode, OAuthError};
 
 use crate::state::Authority;
@@ -22,6 +23,8 @@ pub(crate) struct Refusal {
     pub code: &'static str,
     /// Whom the request claimed to be from.
     pub claimed: Option<ClientId>,
+    /// Who it was, once that is proven, and the assertion that proved it.
+    pub proven: Option<(ClientId, OneTime)>,
     /// Whether a fresh DPoP nonce goes with the answer.
     pub nonce: bool,
 }
@@ -33,6 +36,7 @@ impl Refusal {
             error: OAuthError::new(error, description),
             code,
             claimed: None,
+            proven: None,
             nonce: false,
         }
     }
@@ -41,6 +45,14 @@ impl Refusal {
     pub(crate) fn by(self, client: ClientId) -> Self {
         Self {
             claimed: Some(client),
+            ..self
+        }
+    }
+
+    /// The same, by a client that proved to be `client` with `assertion`.
+    pub(crate) fn proven(self, client: ClientId, assertion: OneTime) -> Self {
+        Self {
+            proven: Some((client, assertion)),
             ..self
         }
     }
@@ -61,6 +73,7 @@ impl From<OAuthError> for Refusal {
             error,
             code: error.code.name(),
             claimed: None,
+            proven: None,
             nonce: false,
         }
     }
@@ -128,36 +141,67 @@ async fn record(
     endpoint: &'static str,
     refusal: &Refusal,
 ) -> Result<(), AppendError> {
-    // Asking for a nonce is the ordinary first step of a client, not an offence.
+    // Asking for a nonce is the ordinary first step of a client, not an offence; it may come back with
+    // the same assertion.
     if refusal.error.code == ErrorCode::UseDpopNonce {
         return Ok(());
     }
-    let Some(suppressed) = authority.refusals.admit(now) else {
-        return Ok(());
-    };
     let mut facts = BTreeMap::from([
         ("endpoint".to_owned(), endpoint.to_owned()),
         ("error".to_owned(), refusal.error.code.name().to_owned()),
     ]);
-    // Only a claim: whoever asked did not prove to be this client.
-    if let Some(claimed) = refusal.claimed {
-        facts.insert("claimed_client_id".to_owned(), claimed.to_string());
+    let Some((client, assertion)) = refusal.proven else {
+        let Some(suppressed) = authority.refusals.admit(now) else {
+            return Ok(());
+        };
+        // Only a claim: whoever asked did not prove to be this client.
+        if let Some(claimed) = refusal.claimed {
+            facts.insert("claimed_client_id".to_owned(), claimed.to_string());
+        }
+        if suppressed > 0 {
+            facts.insert("not_recorded_before".to_owned(), suppressed.to_string());
+        }
+        let stranger = Actor {
+            id: String::new(),
+            kind: ActorKind::Unknown,
+        };
+        let event = refused(authority, refusal, stranger, facts, now);
+        return authority.journal.append(event).await;
+    };
+    let kind = match client {
+        ClientId::Agent(_) => ActorKind::Agent,
+        ClientId::Resource(_) => ActorKind::Resource,
+    };
+    let actor = Actor {
+        id: client.to_string(),
+        kind,
+    };
+    let mut event = refused(authority, refusal, actor, facts, now);
+    if let ClientId::Agent(id) = client {
+        let snapshot = authority.current.load();
+        event.agent = snapshot.agents.get(&id).map(|known| known.recorded.clone());
     }
-    if suppressed > 0 {
-        facts.insert("not_recorded_before".to_owned(), suppressed.to_string());
+    // What it proved itself with is used up, whatever came of it.
+    match authority
+        .journal
+        .append_once(event.clone(), vec![assertion])
+        .await
+    {
+        Err(AppendError::Replayed) => authority.journal.append(event).await,
+        recorded => recorded,
     }
-    let event = Event {
+}
+
+fn refused(
+    authority: &Authority,
+    refusal: &Refusal,
+    actor: Actor,
+    facts: BTreeMap<String, String>,
+    now: Timestamp,
+) -> Event {
+    Event {
         facts,
         outcome: refusal.code.to_owned(),
-        ..Event::new(
-            EventKind::TokenRefused,
-            Actor {
-                id: String::new(),
-                kind: ActorKind::Unknown,
-            },
-            now,
-            &*authority.entropy,
-        )
-    };
-    authority.journal.append(event).await
+        ..Event::new(EventKind::TokenRefused, actor, now, &*authority.entropy)
+    }
 }

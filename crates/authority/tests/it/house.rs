@@ -27,12 +27,19 @@ pub(crate) const ISSUER: &str = "https://id.example";
 pub(crate) const ADMIN: &str = "chl_the-local-administrator-of-the-tests";
 pub(crate) const TOKEN_URL: &str = "https://id.example/oauth/token";
 
-/// A clock that stands still until it is moved.
-pub(crate) struct TestClock(AtomicI64);
+/// A clock that stands still until it is moved; the machine's own clock may be made to leap away from it.
+pub(crate) struct TestClock {
+    now: AtomicI64,
+    leapt_to: Mutex<Option<Timestamp>>,
+}
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+        Timestamp::from_micros(self.now.load(Ordering::SeqCst))
+    }
+
+    fn anomaly(&self) -> Option<Timestamp> {
+        *self.leapt_to.lock().expect("a lock")
     }
 }
 
@@ -131,7 +138,10 @@ impl House {
     /// A new authority with other settings.
     pub(crate) async fn found_with(change: impl FnOnce(&mut Config)) -> Self {
         // Not a whole millisecond: an id tells its time no better than that.
-        let clock = Arc::new(TestClock(AtomicI64::new(1_800_000_000_000_456)));
+        let clock = Arc::new(TestClock {
+            now: AtomicI64::new(1_800_000_000_000_456),
+            leapt_to: Mutex::default(),
+        });
         Self::open(Database::fresh().await, clock, 1, change).await
     }
 
@@ -191,7 +201,12 @@ impl House {
     /// Moves the clock and waits for nobody.
     pub(crate) fn advance_unseen(&self, by: Duration) {
         let by = i64::try_from(by.as_micros()).expect("a duration");
-        self.clock.0.fetch_add(by, Ordering::SeqCst);
+        self.clock.now.fetch_add(by, Ordering::SeqCst);
+    }
+
+    /// Makes the machine's clock leap, or lets it be right again.
+    pub(crate) fn leap(&self, to: Option<Timestamp>) {
+        *self.clock.leapt_to.lock().expect("a lock") = to;
     }
 
     /// Waits until this process has seen what `other` committed.

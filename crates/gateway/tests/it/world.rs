@@ -361,6 +361,7 @@ impl World {
                 id: None,
                 instance: None,
                 version: version(),
+                epoch: 0,
                 owner: "alice@example.com".to_owned(),
                 name: "bot".to_owned(),
                 model: None,

@@ -310,3 +310,29 @@ async fn transaction_that_only_reads_cannot_write() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn text_that_one_database_could_not_keep_is_refused_by_both() {
+    everywhere(async |place| {
+        let store = place.open().await;
+        let mut tx = store.begin().await.expect("a transaction");
+        for (key, value) in [("colour", "gr\0een"), ("col\0our", "green")] {
+            let refused = meta::set(&mut tx, key, value).await;
+            assert!(
+                matches!(refused, Err(StoreError::Unstorable)),
+                "{refused:?}"
+            );
+        }
+        let refused = meta::fetch(&mut tx, "\0").await;
+        assert!(
+            matches!(refused, Err(StoreError::Unstorable)),
+            "{refused:?}"
+        );
+        // The transaction is whole.
+        meta::set(&mut tx, "colour", "green").await.expect("a row");
+        tx.commit(make::event(), Vec::new())
+            .await
+            .expect("a commit");
+    })
+    .await;
+}

@@ -28,6 +28,7 @@ fn claims() -> Claims {
         }),
         act: None,
         agent: Some(AgentClaims {
+            epoch: 0,
             id: None,
             instance: Some("worker-1".to_owned()),
             version: hash::sha256(b"document"),

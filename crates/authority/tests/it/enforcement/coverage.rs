@@ -232,6 +232,8 @@ async fn house_for(role: &str) -> (House, String) {
             .database
             .run("UPDATE login SET roles = 'nothing'")
             .await;
+        // The next change of people reads the logins anew.
+        house.add_person("carol@example.com").await;
     }
     (house, login)
 }

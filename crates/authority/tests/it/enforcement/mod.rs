@@ -2,5 +2,6 @@
 
 mod authzen;
 mod coverage;
+mod leap;
 mod secrets;
 mod surface;

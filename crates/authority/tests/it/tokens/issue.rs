@@ -91,7 +91,8 @@ async fn tok_07_assertion_is_for_our_issuer_alone_and_used_once() {
     try_with(&right).await.oauth_error(401, "invalid_client");
     let refused = house.last_event("token.refused").await;
     assert_eq!(refused["outcome"], "replayed");
-    assert_eq!(refused["facts"]["claimed_client_id"], agent.id);
+    // It proved who it is, so the record names it as who acted.
+    assert_eq!(refused["actor"], json!({"id": agent.id, "kind": "agent"}));
     // T1: the same at the other endpoints.
     for path in ["/oauth/introspect", "/oauth/revoke"] {
         let wrong = assertion(&house, &agent, &[("aud", json!(TOKEN_URL))]);
