@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chancery_wire::client_assertion::ASSERTION_TYPE;
-use chancery_wire::{dpop, jws};
+use chancery_wire::jws;
 use serde_json::json;
 
 use crate::house::{House, ISSUER, claims, new_key};
@@ -215,7 +215,6 @@ async fn jwt_13_other_kinds_of_tokens_are_no_access_tokens() {
         .send(crossed)
         .await
         .oauth_error(400, "invalid_dpop_proof");
-    let _: &str = dpop::TYP;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chancery_wire::client_assertion::TYP;
+use chancery_wire::client_assertion::{ASSERTION_TYPE, TYP};
 use chancery_wire::jws;
 use serde_json::{Value, json};
 
@@ -93,36 +93,23 @@ async fn tok_07_assertion_is_for_our_issuer_alone_and_used_once() {
     assert_eq!(refused["outcome"], "replayed");
     // It proved who it is, so the record names it as who acted.
     assert_eq!(refused["actor"], json!({"id": agent.id, "kind": "agent"}));
-    // T1: the same at the other endpoints.
+    // T1: the same at the other endpoints, where a used assertion is refused as well.
     for path in ["/oauth/introspect", "/oauth/revoke"] {
         let wrong = assertion(&house, &agent, &[("aud", json!(TOKEN_URL))]);
-        let form = [
-            (
-                "client_assertion_type",
-                chancery_wire::client_assertion::ASSERTION_TYPE,
-            ),
-            ("client_assertion", &wrong),
-            ("token", "x"),
-        ];
-        house
-            .send(ask("POST", path).form(&form))
-            .await
-            .oauth_error(401, "invalid_client");
-        house
-            .send(ask("POST", path).form(&[form[0], ("client_assertion", &right), form[2]]))
-            .await
-            .oauth_error(
-                if path == "/oauth/introspect" {
-                    400
-                } else {
-                    401
-                },
-                if path == "/oauth/introspect" {
-                    "unauthorized_client"
-                } else {
-                    "invalid_client"
-                },
-            );
+        for (assertion, used) in [(wrong, false), (right.clone(), true)] {
+            let form = [
+                ("client_assertion_type", ASSERTION_TYPE),
+                ("client_assertion", &assertion),
+                ("token", "x"),
+            ];
+            let answer = house.send(ask("POST", path).form(&form)).await;
+            if used && path == "/oauth/introspect" {
+                // An agent may not introspect, whatever it proves itself with.
+                answer.oauth_error(400, "unauthorized_client");
+            } else {
+                answer.oauth_error(401, "invalid_client");
+            }
+        }
     }
 }
 
