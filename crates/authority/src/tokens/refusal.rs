@@ -15,7 +15,7 @@ use chancery_wire::oauth::{ErrorCode, OAuthError};
 use crate::state::Authority;
 
 /// A refusal: what the client is told, and what the record says.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Refusal {
     /// The RFC's error.
     pub error: OAuthError,
@@ -24,7 +24,7 @@ pub(crate) struct Refusal {
     /// Whom the request claimed to be from.
     pub claimed: Option<ClientId>,
     /// Who it was, once that is proven, and the assertion that proved it.
-    pub proven: Option<(ClientId, OneTime)>,
+    pub proven: Option<Box<(ClientId, OneTime)>>,
     /// Whether a fresh DPoP nonce goes with the answer.
     pub nonce: bool,
 }
@@ -52,7 +52,7 @@ impl Refusal {
     /// The same, by a client that proved to be `client` with `assertion`.
     pub(crate) fn proven(self, client: ClientId, assertion: OneTime) -> Self {
         Self {
-            proven: Some((client, assertion)),
+            proven: Some(Box::new((client, assertion))),
             ..self
         }
     }
@@ -150,7 +150,7 @@ async fn record(
         ("endpoint".to_owned(), endpoint.to_owned()),
         ("error".to_owned(), refusal.error.code.name().to_owned()),
     ]);
-    let Some((client, assertion)) = refusal.proven else {
+    let Some(proven) = &refusal.proven else {
         let Some(suppressed) = authority.refusals.admit(now) else {
             return Ok(());
         };
@@ -168,6 +168,7 @@ async fn record(
         let event = refused(authority, refusal, stranger, facts, now);
         return authority.journal.append(event).await;
     };
+    let (client, assertion) = **proven;
     let kind = match client {
         ClientId::Agent(_) => ActorKind::Agent,
         ClientId::Resource(_) => ActorKind::Resource,
