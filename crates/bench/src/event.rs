@@ -9,7 +9,7 @@ use chancery_model::event::{
 use chancery_model::id::{AgentId, DecisionId, EventId, OwnerId, TokenId};
 use chancery_model::time::Timestamp;
 
-/// The event of an issuance: no member is shorter than in a real one.
+/// The event of an issuance, with the members of a real one.
 pub(crate) fn issuance(now: Timestamp, entropy: &dyn Entropy) -> Event {
     let agent = AgentId::generate(Timestamp::from_secs(1_700_000_000), &Same);
     Event {
@@ -30,8 +30,8 @@ pub(crate) fn issuance(now: Timestamp, entropy: &dyn Entropy) -> Event {
             code: ReasonCode::PolicyPermits,
             effect: Effect::Permit,
             id: DecisionId::generate(now, entropy),
-            policies: vec!["tokens-for-registered-resources".to_owned()],
-            reason: "permitted by policy tokens-for-registered-resources".to_owned(),
+            policies: vec!["active-agent-has-tokens".to_owned()],
+            reason: "permitted by policy active-agent-has-tokens".to_owned(),
             snapshot: 7,
         }),
         facts: Default::default(),

@@ -283,7 +283,11 @@ mod tests {
         let json = serde_json::to_value(&server).expect("JSON");
         assert_eq!(json["response_types_supported"], serde_json::json!([]));
         assert_eq!(json.get("scopes_supported"), None);
-        assert_eq!(json.get("authorization_endpoint"), None);
+        // It exists, and says that nobody signs in here yet; official MCP clients refuse metadata without it.
+        assert_eq!(
+            json["authorization_endpoint"],
+            "https://as.example/oauth/authorize"
+        );
         let again: AuthorizationServer = serde_json::from_value(json).expect("the same");
         assert_eq!(again, server);
     }

@@ -14,6 +14,8 @@ use crate::signing::TokenEndpoint;
 
 /// Many more than the program answers at a time, so that what waits waits there and not in the client.
 const CONNECTIONS: usize = 512;
+/// As many as keep the program busy all the time, also while a flush is under way.
+const BUSY: usize = 64;
 
 pub(super) async fn run(bench: &Bench) -> Result<Vec<Row>> {
     let product = Product::start(bench).await?;
@@ -27,9 +29,8 @@ async fn issuance(bench: &Bench, product: &Product) -> Result<Vec<Row>> {
     let mut numbers = Numbers::default();
     let mut capacity = 1_000.0;
     for round in 0..=bench.rounds {
-        let supply = fresh(bench, product, &endpoint, capacity * 1.3).await?;
-        let closed = bench.closed(&product.server, supply).run().await?;
-        capacity = closed.mostly_accepted()?.goodput();
+        let supply = fresh(bench, product, &endpoint, capacity * 1.5).await?;
+        capacity = capacity_with(bench, product, supply).await?;
         if round == 0 {
             continue;
         }
@@ -47,13 +48,21 @@ async fn calls(bench: &Bench, product: &Product) -> Result<Vec<Row>> {
     let supply = || Supply::Repeat(call.clone());
     let mut numbers = Numbers::default();
     for _ in 0..bench.rounds {
-        let closed = bench.closed(&product.server, supply()).run().await?;
-        let capacity = closed.mostly_accepted()?.goodput();
+        let capacity = capacity_with(bench, product, supply()).await?;
         let half = at_rate(bench, product, supply(), capacity * 0.5).await?;
         let twice = at_rate(bench, product, supply(), capacity * 2.0).await?;
         numbers.add(capacity, &half, &twice)?;
     }
     Ok(numbers.rows("gateway call"))
+}
+
+/// What a closed loop reaches.
+async fn capacity_with(bench: &Bench, product: &Product, supply: Supply) -> Result<f64> {
+    let load = Load {
+        connections: BUSY,
+        ..bench.closed(&product.server, supply)
+    };
+    Ok(load.run().await?.mostly_accepted()?.goodput())
 }
 
 /// Requests that last for one load at `rate`.

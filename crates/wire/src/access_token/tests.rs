@@ -138,6 +138,7 @@ fn the_bytes_of_a_token_are_pinned() {
             r#""cnf":{"jkt":"0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"},"#,
             r#""chancery.agent":{"instance":"worker-1","version":"sha256:"#,
             r#"43cc23fa52b87b4cc1d02b5b114154151d6adddb17c9fddc06b027fa99e24008","#,
+            r#""epoch":0,"#,
             r#""owner":"alice@example.com","name":"bot"}}"#,
         )
     );
