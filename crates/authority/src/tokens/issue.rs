@@ -145,7 +145,6 @@ async fn issue_to(
         .append_once(event, uses)
         .await
         .map_err(Refusal::from)?;
-    authority.sealing.bell.notify_one();
     // A stop that was committed while we wrote wins: what was made is void and does not leave (SI-12).
     if let Who::Agent(known) = &client.who {
         let present = authority.current.load();
