@@ -18,6 +18,22 @@ pub struct Owner {
     pub disabled_at: Option<Timestamp>,
 }
 
+impl Owner {
+    /// Whether the owner has not left.
+    pub fn is_present(&self) -> bool {
+        self.disabled_at.is_none()
+    }
+
+    /// Whether the owner answers for agents: a person who is present, or a team with a member who is (IDR-03).
+    pub fn is_live(&self, member_is_present: impl Fn(OwnerId) -> bool) -> bool {
+        self.is_present()
+            && match &self.kind {
+                OwnerKind::Person => true,
+                OwnerKind::Team { members } => members.iter().copied().any(member_is_present),
+            }
+    }
+}
+
 /// What an owner is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OwnerKind {

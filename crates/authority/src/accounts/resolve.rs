@@ -10,6 +10,7 @@ use chancery_store::tx::Tx;
 
 use crate::ctx::Ctx;
 use crate::error::Error;
+use crate::refresh::directory;
 
 /// The live owner called `handle`, and the event of adding them when this is the first time.
 ///
@@ -21,7 +22,7 @@ pub(crate) async fn resolve(
     handle: &OwnerHandle,
 ) -> Result<(Owner, Option<Event>), Error> {
     if let Some(owner) = owners::fetch_by_handle(tx, handle).await? {
-        return if answers(tx, &owner).await? {
+        return if directory::find_live(tx, &owner).await? {
             Ok((owner, None))
         } else {
             Err(Error::Conflict(
@@ -59,23 +60,4 @@ pub(crate) fn added(ctx: &Ctx, owner: &Owner) -> Event {
         .facts
         .insert("handle".to_owned(), owner.handle.as_str().to_owned());
     event
-}
-
-/// Whether an owner is a person who has not left, or a team with one.
-pub(crate) async fn answers(tx: &mut Tx, owner: &Owner) -> Result<bool, Error> {
-    if owner.disabled_at.is_some() {
-        return Ok(false);
-    }
-    let OwnerKind::Team { members } = &owner.kind else {
-        return Ok(true);
-    };
-    for member in members {
-        if owners::fetch(tx, *member)
-            .await?
-            .is_some_and(|member| member.disabled_at.is_none())
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

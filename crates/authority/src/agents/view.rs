@@ -8,10 +8,10 @@ use chancery_store::{owners, versions};
 use chancery_wire::json;
 use chancery_wire::jwk::KeySet;
 
-use crate::accounts::resolve;
 use crate::agents::load::Loaded;
 use crate::ctx::Ctx;
 use crate::error::Error;
+use crate::refresh::directory;
 use crate::text::rfc3339;
 
 /// The view of an agent, with the version that waits, if one does.
@@ -22,7 +22,7 @@ pub(crate) async fn of(ctx: &Ctx, tx: &mut Tx, loaded: &Loaded) -> Result<AgentV
     let owner = owners::fetch(tx, agent.owner_id)
         .await?
         .ok_or(Error::Broken)?;
-    let live = agent.live(ctx.now, resolve::answers(tx, &owner).await?);
+    let live = agent.live(ctx.now, directory::find_live(tx, &owner).await?);
     let reason = match &agent.state {
         AgentState::Draft | AgentState::Active => None,
         AgentState::Suspended { reason, .. } | AgentState::Retired { reason, .. } => {

@@ -7,7 +7,7 @@ use chancery_gateway::snapshot::{KnownAgent, Snapshot};
 use chancery_model::agent::AgentState;
 use chancery_model::event::AgentFacts;
 use chancery_model::id::{AgentId, OwnerId};
-use chancery_model::owner::{Owner, OwnerKind};
+use chancery_model::owner::Owner;
 use chancery_model::time::Timestamp;
 use chancery_model::version::Version;
 use chancery_policy::AgentEntity;
@@ -18,7 +18,7 @@ use chancery_wire::jwk::{KeySet, PublicKey};
 use chancery_wire::{document, json};
 
 use crate::error::Error;
-use crate::refresh::directory::is_live;
+use crate::refresh::directory::{self, is_live};
 
 /// Every agent that is not retired; one that has not changed is not verified again.
 pub(crate) async fn read(
@@ -61,14 +61,7 @@ pub(crate) async fn read_one(
     let owner = owners::fetch(tx, stored.agent.owner_id)
         .await?
         .ok_or(Error::Broken)?;
-    let mut people = HashMap::new();
-    if let OwnerKind::Team { members } = &owner.kind {
-        for member in members {
-            let person = owners::fetch(tx, *member).await?.ok_or(Error::Broken)?;
-            people.insert(person.id, person);
-        }
-    }
-    let owner_is_live = is_live(&owner, &people);
+    let owner_is_live = directory::find_live(tx, &owner).await?;
     verify(tx, stored, owner_is_live, document_keys).await
 }
 

@@ -29,16 +29,21 @@ pub(crate) async fn read_owners(tx: &mut Tx) -> Result<HashMap<OwnerId, Owner>, 
     }
 }
 
-/// Whether an owner answers: a person who has not left, or a team with such a person (IDR-03).
+/// Whether an owner is live, among the owners that were read.
 pub(crate) fn is_live(owner: &Owner, people: &HashMap<OwnerId, Owner>) -> bool {
-    let present = |owner: &Owner| owner.disabled_at.is_none();
-    present(owner)
-        && match &owner.kind {
-            OwnerKind::Person => true,
-            OwnerKind::Team { members } => members
-                .iter()
-                .any(|member| people.get(member).is_some_and(present)),
+    owner.is_live(|member| people.get(&member).is_some_and(Owner::is_present))
+}
+
+/// Whether an owner is live, reading the members of a team.
+pub(crate) async fn find_live(tx: &mut Tx, owner: &Owner) -> Result<bool, Error> {
+    let mut people = HashMap::new();
+    if let OwnerKind::Team { members } = &owner.kind {
+        for member in members {
+            let person = owners::fetch(tx, *member).await?.ok_or(Error::Broken)?;
+            people.insert(person.id, person);
         }
+    }
+    Ok(is_live(owner, &people))
 }
 
 /// The logins that are live and every resource server.

@@ -4,7 +4,7 @@
 //! is read anew, and what did not change keeps its verified or compiled form.
 
 mod agents;
-mod directory;
+pub(crate) mod directory;
 pub(crate) mod policies;
 mod servers;
 
