@@ -133,6 +133,12 @@ pub enum EventKind {
     /// Someone was refused at our own surface.
     #[serde(rename = "request.refused")]
     RequestRefused,
+    /// The sealed log is not what was signed.
+    #[serde(rename = "record.altered")]
+    RecordAltered,
+    /// A waiting entry could not be read; its bytes are sealed under this.
+    #[serde(rename = "record.damaged")]
+    RecordDamaged,
     /// The clock went back or leapt.
     #[serde(rename = "clock.anomaly")]
     ClockAnomaly,

@@ -20,13 +20,34 @@ pub struct InvalidId {
     pub prefix: &'static str,
 }
 
-fn encode(value: u128) -> [u8; LENGTH] {
-    let mut text = [0; LENGTH];
-    for (place, slot) in text.iter_mut().enumerate() {
-        let shift = 5 * (LENGTH - 1 - place);
-        *slot = ALPHABET[(value >> shift) as usize & 31];
+/// Three letters and an underscore.
+const PREFIX: usize = 4;
+
+/// The text form, on the stack: an event names many ids, and each is printed for every entry of the record.
+struct Text([u8; PREFIX + LENGTH]);
+
+impl Text {
+    fn of(prefix: &'static str, value: u128) -> Self {
+        let mut text = [b'_'; PREFIX + LENGTH];
+        text[..prefix.len()].copy_from_slice(prefix.as_bytes());
+        // Thirteen digits of five bits fit a machine word, with the odd bits in the first half.
+        let (high, low) = ((value >> 65) as u64, value as u64);
+        let middle = (value >> 60) as usize & 31;
+        for (place, slot) in text[PREFIX..].iter_mut().enumerate() {
+            let digit = match place {
+                0..13 => (high >> (5 * (12 - place))) as usize & 31,
+                13 => middle,
+                _ => (low >> (5 * (LENGTH - 1 - place))) as usize & 31,
+            };
+            *slot = ALPHABET[digit];
+        }
+        Self(text)
     }
-    text
+
+    fn as_str(&self) -> &str {
+        // INVARIANT: the prefixes and the alphabet are ASCII.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
 }
 
 fn decode(text: &str) -> Option<u128> {
@@ -67,8 +88,7 @@ macro_rules! ids {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(concat!($prefix, "_"))?;
-                encode(self.0).iter().try_for_each(|&byte| fmt::Write::write_char(f, byte.into()))
+                f.write_str(Text::of($prefix, self.0).as_str())
             }
         }
 
@@ -90,7 +110,7 @@ macro_rules! ids {
 
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                serializer.serialize_str(Text::of($prefix, self.0).as_str())
             }
         }
 

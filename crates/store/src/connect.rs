@@ -115,6 +115,17 @@ impl Store {
         }
     }
 
+    /// Begins a transaction of one that takes its turn by a row: it waits for those before it, and then sees
+    /// what they committed, where [`Store::begin`] would end in a conflict.
+    pub(crate) async fn begin_in_turn(&self) -> Result<Tx, StoreError> {
+        match &self.database {
+            Database::Sqlite { .. } => self.begin().await,
+            Database::Postgres(pool) => {
+                begin_postgres(pool, "BEGIN ISOLATION LEVEL READ COMMITTED").await
+            }
+        }
+    }
+
     /// Begins a transaction that only reads, and that nobody who searches can hold up: for those who follow
     /// what was committed, so that a stop is seen at once.
     pub async fn follow(&self) -> Result<Tx, StoreError> {

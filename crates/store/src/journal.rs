@@ -1,20 +1,29 @@
 //! Group commit: events that change no row wait together for one flush.
 //!
 //! While one flush is under way, the next batch gathers; so the cost of a flush is shared by all who
-//! asked during the one before, and nobody flushes alone. An answer comes only after the flush.
+//! asked during the one before. Once several ask at a time, a batch gathers a little longer, so that
+//! flushing takes a small part of the time whatever the disk; who asks alone never waits for others.
+//! An answer comes only after the flush.
+
+use std::time::Duration;
 
 use chancery_model::event::Event;
 use chancery_model::id::EventId;
 use chancery_model::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
 
 use crate::connect::Store;
 use crate::error::StoreError;
-use crate::one_time::{self, OneTime};
+use crate::one_time::{OneTime, Used};
 use crate::outbox;
 
 /// The most events in one batch.
 const BATCH: usize = 4_096;
+/// While several ask at a time, a flush begins no sooner than so many times what the last one took after it began.
+const SHARE: u32 = 10;
+/// The longest that a batch gathers.
+const GATHER: Duration = Duration::from_millis(4);
 /// The most events that may wait; beyond it callers are refused at once.
 const WAITING: usize = 16_384;
 
@@ -90,8 +99,19 @@ impl Journal {
 
 async fn write_batches(store: Store, mut queue: mpsc::Receiver<Waiting>) {
     let mut batch = Vec::new();
+    let mut used = Used::default();
+    let mut due = Instant::now();
     while queue.recv_many(&mut batch, BATCH).await > 0 {
-        let answers = match write_with_retries(&store, &batch).await {
+        if due > Instant::now() {
+            sleep_until(due).await;
+        }
+        while batch.len() < BATCH
+            && let Ok(more) = queue.try_recv()
+        {
+            batch.push(more);
+        }
+        let began = Instant::now();
+        let answers = match write_with_retries(&store, &mut used, &batch).await {
             Ok(answers) => answers,
             Err(error) => {
                 tracing::error!(
@@ -100,6 +120,10 @@ async fn write_batches(store: Store, mut queue: mpsc::Receiver<Waiting>) {
                 );
                 vec![Err(AppendError::Unavailable); batch.len()]
             }
+        };
+        due = match batch.len() {
+            1 => began,
+            _ => began + GATHER.min(began.elapsed() * SHARE),
         };
         for (waiting, answer) in batch.drain(..).zip(answers) {
             // Whoever asked may have gone; the event is durable all the same.
@@ -110,11 +134,12 @@ async fn write_batches(store: Store, mut queue: mpsc::Receiver<Waiting>) {
 
 async fn write_with_retries(
     store: &Store,
+    used: &mut Used,
     batch: &[Waiting],
 ) -> Result<Vec<Result<(), AppendError>>, StoreError> {
     let mut attempts = 0;
     loop {
-        match write(store, batch).await {
+        match write(store, used, batch).await {
             Err(error) if error.is_retryable() && attempts < 10 => attempts += 1,
             done => return done,
         }
@@ -123,14 +148,17 @@ async fn write_with_retries(
 
 async fn write(
     store: &Store,
+    used: &mut Used,
     batch: &[Waiting],
 ) -> Result<Vec<Result<(), AppendError>>, StoreError> {
-    let mut tx = store.begin().await?;
+    let mut tx = store.begin_in_turn().await?;
     let wanted: Vec<OneTime> = batch
         .iter()
         .flat_map(|waiting| waiting.uses.iter().copied())
         .collect();
-    let mut fresh = one_time::consume(&mut tx, &wanted).await?;
+    let now = batch.iter().map(|waiting| waiting.at).max();
+    let now = now.unwrap_or(Timestamp::from_micros(0));
+    let mut fresh = used.consume(&mut tx, &wanted, now).await?;
     let mut lines = String::with_capacity(batch.len() * 640);
     let mut first = None;
     let answers = batch
@@ -139,7 +167,7 @@ async fn write(
             // Taking the hash out lets only the first of two equal uses in one batch pass.
             let mut all_fresh = true;
             for once in &waiting.uses {
-                all_fresh &= fresh.remove(&once.hash.to_string());
+                all_fresh &= fresh.remove(&once.hash);
             }
             if !all_fresh {
                 return Err(AppendError::Replayed);

@@ -10,10 +10,16 @@ struct Migration {
     text: &'static str,
 }
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    number: 1,
-    text: include_str!("../migrations/0001_first_house.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        number: 1,
+        text: include_str!("../migrations/0001_first_house.sql"),
+    },
+    Migration {
+        number: 2,
+        text: include_str!("../migrations/0002_uses_in_batches.sql"),
+    },
+];
 
 /// The schema that this program writes.
 pub(crate) const KNOWN: i64 = MIGRATIONS[MIGRATIONS.len() - 1].number;

@@ -1,6 +1,11 @@
-//! Things that may be used once: stored as hashes that carry their purpose, until they end anyway.
+//! Things that may be used once: kept as hashes that carry their purpose, until they end anyway.
+//!
+//! A flush appends one row with the hashes of all that it uses; the rows are numbered in their order. Each
+//! process remembers the hashes of all rows, and a flush first takes its turn and reads the rows that it
+//! does not know. So of two uses anywhere one is fresh, and a use costs a few bytes in a row that is
+//! written anyway, not a page of an index at random.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use chancery_model::digest::Digest;
 use chancery_model::time::Timestamp;
@@ -8,7 +13,7 @@ use chancery_model::time::Timestamp;
 use crate::connect::Store;
 use crate::error::StoreError;
 use crate::tx::Tx;
-use crate::value::{Value, params};
+use crate::value::{Row, params};
 
 /// Something that may be used once. Its hash covers the purpose, so that one kind never passes for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,45 +24,108 @@ pub struct OneTime {
     pub expires_at: Timestamp,
 }
 
-/// Uses all of `wanted`; returns the hashes that were fresh. What was used before is not among them.
-pub(crate) async fn consume(
-    tx: &mut Tx,
-    wanted: &[OneTime],
-) -> Result<HashSet<String>, StoreError> {
-    const ROWS: usize = 256;
-    let mut fresh = HashSet::with_capacity(wanted.len());
-    let mut seen = HashSet::with_capacity(wanted.len());
-    let unique: Vec<&OneTime> = wanted.iter().filter(|one| seen.insert(one.hash)).collect();
-    for some in unique.chunks(ROWS) {
-        let places: Vec<String> = (0..some.len())
-            .map(|row| format!("(${}, ${})", row * 2 + 1, row * 2 + 2))
-            .collect();
-        let sql = format!(
-            "INSERT INTO one_time (hash, expires_at) VALUES {} ON CONFLICT (hash) DO NOTHING RETURNING hash",
-            places.join(", ")
-        );
-        let values: Vec<Value> = some
-            .iter()
-            .flat_map(|one| {
-                [
-                    Value::from(one.hash.to_string()),
-                    Value::from(one.expires_at),
-                ]
-            })
-            .collect();
-        for row in tx.query("one_time", &sql, &values).await? {
-            fresh.insert(row.text("hash")?.to_owned());
-        }
-    }
-    Ok(fresh)
+/// The first half of a hash. Whoever finds two values with the same one is refused once too often; nobody else is.
+type Short = u128;
+
+/// Digits of one [`Short`] in a row.
+const DIGITS: usize = 32;
+
+/// What this process knows to be used: only what it read from durable rows.
+#[derive(Debug, Default)]
+pub(crate) struct Used {
+    last: i64,
+    hashes: HashSet<Short>,
+    ends: BTreeMap<(Timestamp, i64), Vec<Short>>,
 }
 
-/// Forgets what ended before `now`; returns how many there were.
+impl Used {
+    /// Uses all of `wanted` at `now`, in a transaction that took its turn; returns the hashes that were fresh.
+    ///
+    /// They are remembered when the row is read back, so nothing is if the transaction leaves no trace.
+    pub(crate) async fn consume(
+        &mut self,
+        tx: &mut Tx,
+        wanted: &[OneTime],
+        now: Timestamp,
+    ) -> Result<HashSet<Digest>, StoreError> {
+        let Some(expires_at) = wanted.iter().map(|once| once.expires_at).max() else {
+            return Ok(HashSet::new());
+        };
+        let turn = "UPDATE one_time_turn SET number = number + 1 WHERE id = 1";
+        tx.execute(turn, &[]).await?;
+        self.forget(now);
+        self.catch_up(tx).await?;
+        let mut taken = HashSet::with_capacity(wanted.len());
+        let mut fresh = HashSet::with_capacity(wanted.len());
+        let mut hashes = String::with_capacity(wanted.len() * DIGITS);
+        for once in wanted {
+            let hash = short(once.hash);
+            if !self.hashes.contains(&hash) && taken.insert(hash) {
+                fresh.insert(once.hash);
+                hashes.push_str(&format!("{hash:032x}"));
+            }
+        }
+        if fresh.is_empty() {
+            return Ok(fresh);
+        }
+        let append = "INSERT INTO one_time_batch (number, expires_at, hashes) \
+                      SELECT number, $1, $2 FROM one_time_turn WHERE id = 1";
+        tx.execute(append, params![expires_at, hashes]).await?;
+        Ok(fresh)
+    }
+
+    /// Reads the rows that this process does not know.
+    async fn catch_up(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
+        let sql = "SELECT number, expires_at, hashes FROM one_time_batch \
+                   WHERE number > $1 ORDER BY number";
+        for row in tx.query("one_time_batch", sql, params![self.last]).await? {
+            let number = row.int("number")?;
+            let hashes = hashes(&row)?;
+            self.last = number;
+            self.hashes.extend(&hashes);
+            self.ends.insert((row.time("expires_at")?, number), hashes);
+        }
+        Ok(())
+    }
+
+    /// Forgets what ended before `now`.
+    fn forget(&mut self, now: Timestamp) {
+        while let Some(ended) = self.ends.first_entry().filter(|row| row.key().0 < now) {
+            for hash in ended.remove() {
+                self.hashes.remove(&hash);
+            }
+        }
+    }
+}
+
+fn short(hash: Digest) -> Short {
+    let (first, _) = hash.as_bytes().split_at(size_of::<Short>());
+    first
+        .iter()
+        .fold(0, |value, byte| (value << 8) | Short::from(*byte))
+}
+
+fn hashes(row: &Row) -> Result<Vec<Short>, StoreError> {
+    let text = row.text("hashes")?;
+    let corrupt = || StoreError::Corrupt {
+        table: "one_time_batch",
+        column: "hashes",
+        row: text.chars().take(DIGITS).collect(),
+    };
+    text.as_bytes()
+        .chunks(DIGITS)
+        .map(|digits| {
+            let digits = std::str::from_utf8(digits).map_err(|_| corrupt())?;
+            Short::from_str_radix(digits, 16).map_err(|_| corrupt())
+        })
+        .collect()
+}
+
+/// Forgets the rows in which all ended before `now`; returns how many there were.
 pub async fn sweep(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
     let mut tx = store.begin().await?;
-    let swept = tx
-        .execute("DELETE FROM one_time WHERE expires_at < $1", params![now])
-        .await?;
+    let sql = "DELETE FROM one_time_batch WHERE expires_at < $1";
+    let swept = tx.execute(sql, params![now]).await?;
     tx.end().await?;
     Ok(swept)
 }

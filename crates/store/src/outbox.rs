@@ -12,11 +12,17 @@ use crate::error::StoreError;
 use crate::tx::Tx;
 use crate::value::params;
 
+/// How many batches are read before their size is known, and the most in one query.
+const FEW: usize = 16;
+const MANY: usize = 1_024;
+
 /// One flush worth of events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     /// Names the row.
     pub id: String,
+    /// When its first event happened.
+    pub recorded_at: Timestamp,
     /// Canonical events, one a line.
     pub entries: String,
 }
@@ -53,18 +59,41 @@ pub(crate) async fn append_lines(
     Ok(())
 }
 
-/// The oldest waiting batches, at most `limit`.
-pub async fn oldest(tx: &mut Tx, limit: i64) -> Result<Vec<Batch>, StoreError> {
-    let sql = "SELECT id, entries FROM outbox ORDER BY recorded_at, id LIMIT $1";
-    let rows = tx.query("outbox", sql, params![limit]).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Batch {
+/// The oldest waiting batches, until they hold `enough` bytes of entries; one at least when any waits.
+pub async fn oldest(tx: &mut Tx, enough: usize) -> Result<Vec<Batch>, StoreError> {
+    let sql = "SELECT id, recorded_at, entries FROM outbox \
+               WHERE recorded_at > $1 OR (recorded_at = $1 AND id > $2) \
+               ORDER BY recorded_at, id LIMIT $3";
+    let mut batches: Vec<Batch> = Vec::new();
+    let mut bytes = 0;
+    while bytes < enough {
+        let (at, id) = batches
+            .last()
+            .map_or((Timestamp::from_micros(i64::MIN), ""), |last| {
+                (last.recorded_at, last.id.as_str())
+            });
+        // As many as fill the rest if they are like those so far.
+        let wanted = match bytes / batches.len().max(1) {
+            0 => FEW,
+            each => ((enough - bytes) / each).clamp(FEW, MANY),
+        };
+        let rows = tx
+            .query("outbox", sql, params![at, id, wanted as i64])
+            .await?;
+        for row in &rows {
+            let batch = Batch {
                 id: row.text("id")?.to_owned(),
+                recorded_at: row.time("recorded_at")?,
                 entries: row.text("entries")?.to_owned(),
-            })
-        })
-        .collect()
+            };
+            bytes += batch.entries.len();
+            batches.push(batch);
+        }
+        if rows.len() < wanted {
+            break;
+        }
+    }
+    Ok(batches)
 }
 
 /// How many batches wait.

@@ -61,7 +61,6 @@ impl Sealing {
                             return Ok(());
                         };
                         authority.journal.append(event).await?;
-                        authority.sealing.bell.notify_one();
                     }
                 });
             }

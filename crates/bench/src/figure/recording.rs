@@ -119,11 +119,7 @@ impl Recording {
                     break;
                 };
                 let authority = Arc::clone(&authority);
-                running.spawn(async move {
-                    let appended = authority.journal.append_once(event, uses).await;
-                    authority.sealing.bell.notify_one();
-                    appended
-                });
+                running.spawn(async move { authority.journal.append_once(event, uses).await });
             }
         }
         while let Some(done) = running.join_next().await {

@@ -113,7 +113,7 @@ async fn aud_10_batch_is_sealed_once() {
         let journal = Journal::start(store.clone());
         journal.append(make::event()).await.expect("durable");
         let mut tx = store.read().await.expect("a transaction");
-        let batches = outbox::oldest(&mut tx, 10).await.expect("batches");
+        let batches = outbox::oldest(&mut tx, usize::MAX).await.expect("batches");
         drop(tx);
         let from = lease(&store, "one", NOW).await.expect("the lease");
         let batches: Vec<String> = batches.into_iter().map(|batch| batch.id).collect();
