@@ -22,15 +22,17 @@ export const session = {
 
 /**
  * Takes a login from the fragment (`#login=chl_…`) and removes it from the address and the history,
- * so that it is neither bookmarked nor seen over a shoulder; true when there was one.
+ * so that it is neither bookmarked nor seen over a shoulder; answers it when there was one. Links come
+ * from anybody, so what becomes of it is for the person to say who is signed in.
  */
 export function takeLoginFromAddress() {
   const found = /^#login=([\w-]+)$/.exec(location.hash);
-  if (!found) return false;
-  session.begin(found[1]);
-  history.replaceState(null, '', `${location.pathname}${location.search}#/`);
-  return true;
+  if (found) history.replaceState(null, '', `${location.pathname}${location.search}#/`);
+  return found?.[1];
 }
+
+/** Who would be signed in by `secret`; the login that is kept stays as it is. */
+export const whoIs = (secret) => request('GET', 'whoami', { secret });
 
 /** The path below `/v1/` of `parts`, each escaped. */
 export const path = (...parts) => parts.map(encodeURIComponent).join('/');
@@ -61,12 +63,11 @@ export function description() {
 }
 let known;
 
-async function request(method, where, { query = {}, body, headers = {}, signal }) {
+async function request(method, where, { query = {}, body, headers = {}, signal, secret = session.secret() }) {
   const url = new URL(where, BASE);
   for (const [name, value] of Object.entries(query)) {
     if (value !== undefined && value !== null && value !== '') url.searchParams.set(name, value);
   }
-  const secret = session.secret();
   const answer = await fetch(url, {
     method,
     signal,

@@ -3,8 +3,8 @@
 // A page is a function of its parameters that answers with its content once all of it is known; until
 // then the page before stays, so nothing jumps.
 
-import { get, session, takeLoginFromAddress } from './api.js';
-import { failure, field, h, notice, prose, tell } from './dom.js';
+import { get, session, takeLoginFromAddress, whoIs } from './api.js';
+import { ask, failure, field, h, notice, prose, shown, tell } from './dom.js';
 import * as agents from './agents.js';
 import * as overview from './overview.js';
 import * as owners from './owners.js';
@@ -31,6 +31,9 @@ let underway = new AbortController();
 
 // The address of the page that is shown; undefined until there was one, and while nobody is signed in.
 let shownAt;
+
+// Who is signed in, as far as that is known.
+let me;
 
 /** Shows the page that the address names; `isArrival` when the person went there just now. */
 async function show(isArrival) {
@@ -98,11 +101,21 @@ function mark(page) {
   }
 }
 
+/** Begins with the login that is kept, or else with the one in the address. */
+async function arrive() {
+  const secret = takeLoginFromAddress();
+  const kept = session.secret();
+  if (secret && !kept) session.begin(secret);
+  await enter();
+  if (secret && kept && secret !== kept) await offer(secret);
+}
+
 /**
  * Begins with the login that is kept: one question tells whether it holds, so that one that does not
  * is refused, and recorded as refused, once.
  */
 async function enter() {
+  me = undefined;
   if (!session.secret()) return signIn();
   if (shownAt === undefined) main.replaceChildren(h('p.loading', 'Loading…'));
   showFrame();
@@ -113,6 +126,26 @@ async function enter() {
     return;
   }
   await show(true);
+}
+
+/** Signs in by the login of a link; whoever is signed in already is asked when it is somebody else's. */
+async function offer(secret) {
+  // The login that was kept is over.
+  if (!session.secret()) return begin(secret);
+  const next = await whoIs(secret).catch((error) => error);
+  if (next instanceof Error) return tell(next.status === 401 ? 'The login of that link is not valid. You stay signed in.' : next.message);
+  if (me && nameOf(me) === nameOf(next)) return begin(secret);
+  await ask({
+    title: h('span', 'Sign in as ', ...shown(nameOf(next)), '?'),
+    body: h('p', 'You are signed in as ', h('strong', ...shown(me ? nameOf(me) : 'somebody else')), '. The link that was opened carries another login: go on only if you asked for it.'),
+    confirm: 'Sign in',
+    act: () => begin(secret),
+  });
+}
+
+async function begin(secret) {
+  session.begin(secret);
+  await enter();
 }
 
 /** The links, and room for who is signed in. */
@@ -127,8 +160,12 @@ function showFrame() {
   who.replaceChildren(h('p.name', '\u00a0'), out, h('p.small', `Times are in ${zone}.`));
 }
 
-function showWho({ kind, id, roles = [] }) {
-  const name = h('strong', kind === 'local_administrator' ? 'Local administrator' : id);
+const nameOf = ({ kind, id }) => (kind === 'local_administrator' ? 'Local administrator' : id);
+
+function showWho(who) {
+  me = who;
+  const { roles = [] } = who;
+  const name = h('strong', nameOf(who));
   document.querySelector('#who .name').replaceChildren(name, ...(roles.length ? [h('br'), h('span.small', roles.join(', '))] : []));
 }
 
@@ -158,10 +195,10 @@ function signIn(why) {
     session.begin(secret.value.trim());
     enter.disabled = true;
     try {
-      const me = await get('whoami');
+      const who = await get('whoami');
       shownAt = '';
       showFrame();
-      showWho(me);
+      showWho(who);
       show(true);
     } catch (error) {
       session.end();
@@ -202,9 +239,8 @@ addEventListener('signed-out', (event) => {
 });
 addEventListener('hashchange', () => {
   openMenu(false);
-  if (takeLoginFromAddress()) enter();
+  if (location.hash.startsWith('#login=')) arrive();
   else show(true);
 });
 
-takeLoginFromAddress();
-enter();
+arrive();

@@ -62,7 +62,10 @@ async function login(owner) {
     return [box, h('p.check', box, ' ', h('label', { for: `role-${role}` }, role, ' ', h('span.small', words)))];
   });
   const days = h('input', { type: 'number', min: 1, max: 90, value: '30', required: true });
-  const body = [h('fieldset', h('legend', 'Roles'), boxes.map(([, line]) => line)), field('Days', days, '90 at most.')];
+  const body = [
+    h('p', 'Whoever has it acts under this name. The record says that you had it made.'),
+    h('fieldset', h('legend', 'Roles'), boxes.map(([, line]) => line)), field('Days', days, '90 at most.'),
+  ];
   const act = () => post(path('owners', owner.handle, 'logins'), {
     roles: boxes.filter(([box]) => box.checked).map(([box]) => box.name), lifetime: Number(days.value) * 86_400,
   });
@@ -74,7 +77,8 @@ async function login(owner) {
     body: [
       notice('warn', h('p', 'It is not kept and cannot be shown again. Hand it over on a channel that only they read.')),
       h('p', copied(made.token)),
-      h('p', `${made.owner}: ${made.roles.join(', ')}; ends `, moment(made.expires_at)),
+      h('p', ...shown(`${made.owner}: ${made.roles.join(', ')}; ends `), moment(made.expires_at)),
+      h('p.small', ...shown(`Issued by ${made.issued_by}; the record names it `), h('code', made.name)),
     ],
   });
 }

@@ -60,4 +60,7 @@ pub struct LogView {
     pub log_key: String,
     /// Flushes, each of one or more durable events, that wait to be sealed.
     pub pending: u64,
+    /// What was found altered in the sealed log, should that ever be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarm: Option<String>,
 }

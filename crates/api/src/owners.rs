@@ -29,8 +29,12 @@ pub struct IssueLogin {
 /// A login, shown once.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Login {
+    /// How the record names it: the beginning of the hash that is kept of it.
+    pub name: String,
     /// Whose it is.
     pub owner: String,
+    /// Who had it made: the handle of a person, or `local-administrator`.
+    pub issued_by: String,
     /// What it may do.
     pub roles: Vec<String>,
     /// The secret: give it as `CHANCERY_TOKEN`. It is not kept and cannot be shown again.

@@ -1,12 +1,12 @@
 //! The data folder: what only its owner may read.
 //!
-//! `chancery.db` (SQLite), `master.key` (wraps the keys in the database), `admin.token` (the local
-//! administrator's credential), `log.key` (the log's public verifier key) and `server.json` (where the
-//! running authority listens).
+//! `chancery.db` (SQLite) with `chancery.db.lock`, `master.key` (wraps the keys in the database), `admin.token` (the
+//! local administrator's credential), `log.key` (the log's public verifier key) and `server.json` (where the running
+//! authority listens, and the key by which it proves itself).
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -19,17 +19,37 @@ pub(crate) struct DataFolder {
     path: PathBuf,
 }
 
+/// What tells a data folder from others.
+const MARK: &str = "master.key";
+
 impl DataFolder {
     /// Opens the folder, making it when it is not there.
+    ///
+    /// Others are shut out of a folder that is made here or is a data folder already. Any other is left as it is, and
+    /// refused when others can read it: it may be somebody's home, or shared on purpose.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        fs::create_dir_all(path)
-            .with_context(|| format!("the data folder `{}` cannot be made", path.display()))?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).with_context(|| {
-            format!(
-                "the data folder `{}` is not ours to protect",
-                path.display()
-            )
-        })?;
+        let shown = path.display();
+        let is_open = match fs::metadata(path) {
+            Ok(metadata) if !metadata.is_dir() => bail!("`{shown}` is not a folder"),
+            Ok(metadata) => metadata.permissions().mode() & 0o077 != 0,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make(path).with_context(|| format!("the data folder `{shown}` cannot be made"))?;
+                false
+            }
+            Err(error) => {
+                return Err(error).context(format!("the data folder `{shown}` cannot be found"));
+            }
+        };
+        if is_open && !path.join(MARK).exists() {
+            bail!(
+                "`{shown}` is no data folder yet, and others can read it; run `chmod 700 {shown}` if it is to be \
+                 one, or name a folder that is not there"
+            );
+        }
+        if is_open {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+                .with_context(|| format!("the data folder `{shown}` is not ours to protect"))?;
+        }
         let path = path
             .canonicalize()
             .context("the data folder cannot be found")?;
@@ -132,9 +152,115 @@ impl DataFolder {
     }
 }
 
+fn make(path: &Path) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    // From its first moment on, it is nobody else's to look into.
+    DirBuilder::new().mode(0o700).create(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+}
+
+/// Evidence that this process is the only one that holds the lock of a database's file, until it ends.
+pub(crate) struct Lock {
+    /// Names the lock: no other file has this name while this one is open, even when somebody removed it.
+    pub(crate) name: String,
+}
+
+/// Takes the lock beside a database file that exists; `None` while another process has it, and where files cannot be
+/// locked.
+///
+/// It lies beside the file itself, whichever folder names it, so that there is one for each database.
+pub(crate) fn lock(database: &Path) -> Option<Lock> {
+    let mut path = database.canonicalize().ok()?.into_os_string();
+    path.push(".lock");
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path);
+    let file = file.ok()?;
+    file.try_lock().ok()?;
+    let metadata = file.metadata().ok()?;
+    let name = format!("{:x}-{:x}", metadata.dev(), metadata.ino());
+    // Never closed by us: work in the background may outlast whoever holds the evidence, and the kernel lets go of
+    // the lock when all of the process has ended, however it ends.
+    let _for_ever: &'static mut File = Box::leak(Box::new(file));
+    Some(Lock { name })
+}
+
 /// A new secret of a login.
 pub(crate) fn new_login(entropy: &dyn Entropy) -> String {
     let mut random = Secret::new([0; 32]);
     entropy.fill(random.expose_mut());
     format!("chl_{}", base64url::encode(random.expose()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        let metadata = fs::metadata(path).expect("it is there");
+        metadata.permissions().mode() & 0o777
+    }
+
+    fn folder_of_mode(parent: &Path, name: &str, mode: u32) -> PathBuf {
+        let path = parent.join(name);
+        fs::create_dir(&path).expect("made");
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
+        path
+    }
+
+    #[test]
+    fn a_folder_that_is_made_is_closed_to_others() {
+        let outside = tempfile::tempdir().expect("a folder");
+        let path = outside.path().join("deep/data");
+        DataFolder::open(&path).expect("made");
+        assert_eq!(mode(&path), 0o700);
+        DataFolder::open(&path).expect("opened again");
+    }
+
+    #[test]
+    fn a_folder_of_somebody_else_is_left_as_it_is_and_refused_when_others_can_read_it() {
+        let outside = tempfile::tempdir().expect("a folder");
+        for open in [0o755, 0o750, 0o711, 0o770] {
+            let path = folder_of_mode(outside.path(), &format!("{open:o}"), open);
+            let refused = DataFolder::open(&path).map(|_| ()).expect_err("shared");
+            let expected = format!("`chmod 700 {}`", path.display());
+            assert!(refused.to_string().contains(&expected), "{refused}");
+            assert_eq!(mode(&path), open, "nothing was changed");
+        }
+        let private = folder_of_mode(outside.path(), "private", 0o700);
+        DataFolder::open(&private).expect("private already");
+    }
+
+    #[test]
+    fn a_data_folder_that_was_opened_to_others_is_closed_again() {
+        let outside = tempfile::tempdir().expect("a folder");
+        let path = folder_of_mode(outside.path(), "data", 0o755);
+        fs::write(path.join(MARK), "x").expect("written");
+        DataFolder::open(&path).expect("ours");
+        assert_eq!(mode(&path), 0o700);
+    }
+
+    #[test]
+    fn one_holder_at_a_time_has_the_lock_of_a_database_by_whatever_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("chancery.db");
+        assert!(lock(&file).is_none(), "there is no database yet");
+        fs::write(&file, "").expect("written");
+        let other_name = folder.path().join("other.db");
+        std::os::unix::fs::symlink(&file, &other_name).expect("linked");
+        let first = lock(&file).expect("free");
+        assert!(lock(&file).is_none());
+        assert!(lock(&other_name).is_none());
+        fs::remove_file(folder.path().join("chancery.db.lock")).expect("removed");
+        let second = lock(&file).expect("a new file is free");
+        assert_ne!(first.name, second.name, "two holders have two names");
+        let another = folder.path().join("another.db");
+        fs::write(&another, "").expect("written");
+        assert!(lock(&another).is_some(), "another database has its own");
+    }
 }

@@ -15,8 +15,8 @@ use chancery_store::connect::{DatabaseUrl, SchemaState, Store};
 use chancery_store::mcp_servers;
 use serde_json::{Value, json};
 
-use crate::data::DataFolder;
 use crate::role;
+use crate::world::OperatingSystem;
 
 /// One thing that was looked at.
 struct Finding {
@@ -83,11 +83,8 @@ async fn examine(place: &Place) -> Vec<Finding> {
     if place.database.is_none() && !place.data.exists() {
         return findings;
     }
-    let Ok(folder) = DataFolder::open(&place.data) else {
-        return findings;
-    };
-    findings.push(secrets(folder.path()));
-    let servers = match role::database(place, &folder) {
+    findings.push(secrets(&place.data));
+    let servers = match role::database(place, &place.data) {
         Ok(url) => {
             let (finding, servers) = database(&url).await;
             findings.push(finding);
@@ -151,6 +148,11 @@ fn folder(data: &Path) -> Finding {
             format!("`{}` will be made at the first start", data.display()),
         );
     }
+    let is_open = fs::metadata(data).is_ok_and(|found| found.permissions().mode() & 0o077 != 0);
+    if is_open {
+        let found = format!("`{}` can be read by others", data.display());
+        return Finding::ill(WHAT, found, format!("chmod 700 {}", data.display()));
+    }
     let probe = data.join(".doctor");
     let written = fs::write(&probe, b"x").and_then(|()| fs::remove_file(&probe));
     match written {
@@ -172,7 +174,7 @@ async fn port(place: &Place) -> Finding {
     let Err(error) = tokio::net::TcpListener::bind(address).await else {
         return Finding::well(WHAT, format!("`{address}` is free"));
     };
-    match presence::running(&place.data).await {
+    match presence::running(&place.data, &OperatingSystem).await {
         Some(running) if running.url == format!("http://{address}") => {
             let found = format!(
                 "the authority runs here: `{address}`, process {}",
@@ -190,7 +192,7 @@ async fn port(place: &Place) -> Finding {
 
 fn secrets(data: &Path) -> Finding {
     const WHAT: &str = "secrets";
-    for name in ["master.key", "admin.token", "chancery.db"] {
+    for name in ["master.key", "admin.token", "server.json", "chancery.db"] {
         let path = data.join(name);
         let Ok(metadata) = fs::metadata(&path) else {
             continue;
@@ -287,13 +289,16 @@ async fn upstream(server: &McpServer) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read as _, Write as _};
     use std::net::SocketAddr;
 
+    use chancery_client::presence::PresenceKey;
     use chancery_model::mcp::Upstream;
     use chancery_model::time::Timestamp;
+    use tokio::net::TcpListener;
 
     use super::*;
+    use crate::data::DataFolder;
+    use crate::listen;
 
     fn place(data: &Path, listen: SocketAddr) -> Place {
         Place {
@@ -376,36 +381,30 @@ done
         check(3, 2, "run the newer program");
     }
 
-    /// Answers everything as an authority answers a stranger, until the process of the test ends.
-    fn authority() -> SocketAddr {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    /// A process that serves a data folder, until the test ends; with its key as it stands in such a folder.
+    async fn authority() -> (SocketAddr, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.expect("a connection");
-                let read = stream.read(&mut [0; 4096]).expect("a request");
-                assert!(read > 0);
-                let problem = r#"{"status":401,"code":"unauthenticated","title":"log in"}"#;
-                let length = problem.len();
-                let answer = format!(
-                    "HTTP/1.1 401 Unauthorized\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{problem}"
-                );
-                stream.write_all(answer.as_bytes()).expect("a reader");
-            }
-        });
-        address
+        let key = PresenceKey::generate(&OperatingSystem);
+        let text = key.to_text().expose().clone();
+        let router = crate::presence::router(key, address);
+        tokio::spawn(listen::serve(listener, router, std::future::pending()));
+        (address, text)
     }
 
     #[tokio::test]
     async fn an_authority_of_this_folder_on_the_port_is_no_failure() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (here, elsewhere) = (authority(), authority());
-        let publish = |address: SocketAddr| {
-            let text = json!({"url": format!("http://{address}"), "pid": std::process::id()});
-            fs::write(folder.path().join("server.json"), text.to_string()).expect("written");
+        let outside = tempfile::tempdir().expect("a folder");
+        let folder = DataFolder::open(&outside.path().join("data")).expect("made");
+        let (here, key) = authority().await;
+        let (elsewhere, other_key) = authority().await;
+        let publish = |address: SocketAddr, key: &str| {
+            let text = json!({"url": format!("http://{address}"), "pid": 7, "key": key});
+            let published = folder.publish("server.json", &text.to_string());
+            published.expect("written");
         };
         assert!(!port(&place(folder.path(), here)).await.is_well);
-        publish(here);
+        publish(here, &key);
         let finding = port(&place(folder.path(), here)).await;
         assert!(finding.is_well, "{}", finding.found);
         assert!(
@@ -413,7 +412,29 @@ done
             "{}",
             finding.found
         );
-        publish(elsewhere);
+        publish(here, &other_key);
         assert!(!port(&place(folder.path(), here)).await.is_well);
+        publish(elsewhere, &other_key);
+        assert!(!port(&place(folder.path(), here)).await.is_well);
+    }
+
+    #[tokio::test]
+    async fn looking_leaves_an_open_folder_as_it_is_and_says_how_to_close_it() {
+        let outside = tempfile::tempdir().expect("a folder");
+        let path = outside.path().join("open");
+        fs::create_dir(&path).expect("made");
+        for (mode, is_well) in [(0o755, false), (0o700, true)] {
+            let wanted = fs::Permissions::from_mode(mode);
+            fs::set_permissions(&path, wanted.clone()).expect("set");
+            let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+            let findings = examine(&place(&path, anywhere)).await;
+            let finding = findings.iter().find(|finding| finding.what == "folder");
+            let finding = finding.expect("it was looked at");
+            assert_eq!(finding.is_well, is_well, "{}", finding.found);
+            let fix = format!("chmod 700 {}", path.display());
+            assert_eq!(finding.fix, (!is_well).then_some(fix));
+            let found = fs::metadata(&path).expect("it is there").permissions();
+            assert_eq!(found.mode() & 0o777, mode);
+        }
     }
 }

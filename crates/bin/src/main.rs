@@ -11,11 +11,13 @@ mod demo;
 mod desk;
 mod doctor;
 mod listen;
+mod presence;
 mod role;
 mod world;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use chancery_cli::args::{self, Invocation};
 use chancery_cli::roles::Role;
@@ -47,7 +49,7 @@ async fn dispatch(invocation: Invocation) -> ExitCode {
             let clock = SystemClock::new();
             let world = World {
                 clock: &clock,
-                entropy: &OperatingSystem,
+                entropy: Arc::new(OperatingSystem),
                 stdout_is_terminal: std::io::stdout().is_terminal(),
                 stderr_is_terminal: std::io::stderr().is_terminal(),
             };

@@ -1,7 +1,7 @@
 //! Running the authority with its gateway in one process: `up` for a person, `serve` for production.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -12,20 +12,21 @@ use chancery_authority::found::{self, World};
 use chancery_authority::router::router;
 use chancery_authority::state::Authority;
 use chancery_cli::roles::{LogFormat, Place, ServeArgs, UpArgs};
+use chancery_client::presence::PresenceKey;
 use chancery_gateway::gateway::{Config as GatewayConfig, Gateway};
 use chancery_gateway::upstream::Reach;
 use chancery_model::entropy::Entropy;
 use chancery_model::id::RequestId;
-use chancery_model::time::Clock;
+use chancery_model::time::{Clock, Timestamp};
 use chancery_store::connect::{DatabaseUrl, Store};
 use chancery_wire::hash;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::data::{DataFolder, new_login};
-use crate::listen;
+use crate::data::{self, DataFolder, Lock, new_login};
 use crate::world::{OperatingSystem, SystemClock};
+use crate::{listen, presence};
 
 /// Calls that the gateway runs at a time.
 const IN_FLIGHT: usize = 1_024;
@@ -60,27 +61,33 @@ pub(crate) async fn start(place: &Place) -> Result<Running> {
     let master = folder.master_key(&*entropy)?;
     let admin = folder.admin_token(&*entropy)?;
     let listener = bind(place.listen).await?;
-    let url = format!("http://{}", listener.local_addr()?);
+    let address = listener.local_addr()?;
+    let url = format!("http://{address}");
     let issuer = match &place.issuer {
         Some(issuer) => checked_issuer(issuer)?,
         None => url.clone(),
     };
-    let url_of_database = database(place, &folder)?;
-    if let DatabaseUrl::Sqlite(file) = &url_of_database {
-        folder.protect(file)?;
-    }
+    let url_of_database = database(place, folder.path())?;
+    let lock = match &url_of_database {
+        DatabaseUrl::Sqlite(file) => {
+            folder.protect(file)?;
+            data::lock(file)
+        }
+        DatabaseUrl::Postgres(_) => None,
+    };
     let store = Store::open(&url_of_database)
         .await
         .context("the database cannot be opened")?;
     let console_login = new_login(&*entropy);
+    let key = PresenceKey::generate(&*entropy);
     let config = Config {
-        hosts: hosts(&issuer, listener.local_addr()?),
+        hosts: hosts(&issuer, address),
         issuer,
         local_administrator: hash::sha256(admin.expose().as_bytes()),
         console_login: Some(hash::sha256(console_login.as_bytes())),
         access_token_lifetime: ACCESS_TOKEN_LIFETIME,
         key_overlap: KEY_OVERLAP,
-        node: RequestId::generate(clock.now(), &*entropy).to_string(),
+        node: node(lock.as_ref(), clock.now(), &*entropy),
     };
     let reach = Reach::new(environment());
     let world = World {
@@ -100,10 +107,13 @@ pub(crate) async fn start(place: &Place) -> Result<Running> {
         clock,
         entropy,
     );
-    let router = router(Arc::clone(&authority)).merge(Arc::new(gateway).router());
+    let whereabouts =
+        serde_json::json!({"url": url, "pid": std::process::id(), "key": key.to_text().expose()});
+    let router = router(Arc::clone(&authority))
+        .merge(Arc::new(gateway).router())
+        .merge(presence::router(key, address));
     let log_key = authority.keys.load().log.verifier().vkey();
     folder.publish("log.key", &format!("{log_key}\n"))?;
-    let whereabouts = serde_json::json!({"url": url, "pid": std::process::id()});
     folder.publish("server.json", &format!("{whereabouts}\n"))?;
     Ok(Running {
         url,
@@ -123,9 +133,21 @@ impl Running {
     }
 }
 
+/// Names this process among those that share its database.
+///
+/// The name decides who may seal the record until a lease ends. Whoever holds the lock of the database's file is alone
+/// in having the name of that lock, and the one that held it before has ended: so a process that starts again goes on
+/// sealing at once. Every other process has a name that nobody had.
+fn node(lock: Option<&Lock>, now: Timestamp, entropy: &dyn Entropy) -> String {
+    match lock {
+        Some(lock) => format!("first-{}", lock.name),
+        None => RequestId::generate(now, entropy).to_string(),
+    }
+}
+
 /// A database without the key that its own keys are wrapped by is not to be given a new one.
 fn require_master_key(place: &Place, folder: &DataFolder) -> Result<()> {
-    let DatabaseUrl::Sqlite(file) = database(place, folder)? else {
+    let DatabaseUrl::Sqlite(file) = database(place, folder.path())? else {
         return Ok(());
     };
     let key = folder.path().join("master.key");
@@ -177,9 +199,9 @@ fn hosts(issuer: &str, address: SocketAddr) -> Vec<String> {
 }
 
 /// The database that is meant: a URL, a path, or `chancery.db` in the data folder.
-pub(crate) fn database(place: &Place, folder: &DataFolder) -> Result<DatabaseUrl> {
+pub(crate) fn database(place: &Place, folder: &Path) -> Result<DatabaseUrl> {
     match &place.database {
-        None => Ok(DatabaseUrl::Sqlite(folder.path().join("chancery.db"))),
+        None => Ok(DatabaseUrl::Sqlite(folder.join("chancery.db"))),
         Some(text) if text.contains("://") || text.starts_with("sqlite:") => {
             Ok(DatabaseUrl::parse(text)?)
         }

@@ -4,7 +4,6 @@ use std::fs;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::rand;
 use chancery_model::entropy::Entropy;
 use chancery_model::time::{Clock, Timestamp};
 
@@ -88,12 +87,13 @@ fn uptime() -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// The random source of the operating system.
+/// The random source of the operating system, asked directly: the generator of the cryptography library spends tens of
+/// milliseconds on its first byte, which every command and every start would wait for.
 pub(crate) struct OperatingSystem;
 
 impl Entropy for OperatingSystem {
     fn fill(&self, bytes: &mut [u8]) {
         // Without randomness nothing here is safe, and the source only fails when the system is broken.
-        rand::fill(bytes).expect("the operating system gives randomness");
+        getrandom::fill(bytes).expect("the operating system gives randomness");
     }
 }

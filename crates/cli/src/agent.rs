@@ -127,7 +127,7 @@ impl Status {
     }
 }
 
-pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<Exit, Failure> {
+pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
     match verb {
         Verb::Init(args) => documents::init(session, &args),
         Verb::Schema => documents::schema(session),
@@ -150,11 +150,11 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<Exit, Failu
 }
 
 /// Prints what a stop stopped; tokens stop in the same way.
-pub(crate) fn stopped(session: &Session<'_>, stopped: &Stopped) -> Result<Exit, Failure> {
+pub(crate) fn stopped(session: &Session, stopped: &Stopped) -> Result<Exit, Failure> {
     stop::show(session, stopped)
 }
 
-async fn register(session: &Session<'_>, args: &Register) -> Result<Exit, Failure> {
+async fn register(session: &Session, args: &Register) -> Result<Exit, Failure> {
     let request = RegisterAgent {
         document: read_as(&args.file)?,
         jwks: args.jwks.as_deref().map(read_key_set).transpose()?,
@@ -170,13 +170,13 @@ async fn register(session: &Session<'_>, args: &Register) -> Result<Exit, Failur
     Ok(Exit::Done)
 }
 
-async fn show(session: &Session<'_>, which: &Which) -> Result<Exit, Failure> {
+async fn show(session: &Session, which: &Which) -> Result<Exit, Failure> {
     let agent = session.authority()?.agent_show(&which.agent).await?;
     view::agent(session, &agent)?;
     Ok(Exit::Done)
 }
 
-async fn list(session: &Session<'_>, args: &List) -> Result<Exit, Failure> {
+async fn list(session: &Session, args: &List) -> Result<Exit, Failure> {
     let authority = session.authority()?;
     let page = all(args.limit, async |page| {
         let query = AgentQuery {
@@ -191,7 +191,7 @@ async fn list(session: &Session<'_>, args: &List) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-async fn versions(session: &Session<'_>, which: &Which) -> Result<Exit, Failure> {
+async fn versions(session: &Session, which: &Which) -> Result<Exit, Failure> {
     let authority = session.authority()?;
     let page = all(None, async |page| {
         authority.agent_versions(&which.agent, &page).await

@@ -15,7 +15,7 @@ pub(crate) struct CompletionsArgs {
     shell: Shell,
 }
 
-pub(crate) fn run(session: &Session<'_>, args: &CompletionsArgs) -> Result<Exit, Failure> {
+pub(crate) fn run(session: &Session, args: &CompletionsArgs) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut args::definition(), "chancery", &mut script);
     session.output.bytes(&script)?;

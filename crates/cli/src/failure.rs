@@ -101,6 +101,7 @@ impl From<ClientError> for Failure {
             },
             ClientError::Unreachable { .. } => Self::unreachable(message),
             ClientError::NotOurs { .. } => Self::new(Exit::Unreachable, "not_ours", message),
+            ClientError::Unproven { .. } => Self::new(Exit::Unreachable, "unproven", message),
             ClientError::BadAddress { .. } | ClientError::BadName(_) => Self::unreadable(message),
         };
         Self { fix, ..failure }

@@ -85,7 +85,7 @@ impl Purpose {
     }
 }
 
-pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<Exit, Failure> {
+pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
     match verb {
         Verb::Generate(args) => generate(session, &args),
         Verb::List => list(session).await,
@@ -93,7 +93,7 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<Exit, Failu
     }
 }
 
-fn generate(session: &Session<'_>, args: &Generate) -> Result<Exit, Failure> {
+fn generate(session: &Session, args: &Generate) -> Result<Exit, Failure> {
     let algorithm = match args.alg {
         Alg::Es256 => Algorithm::Es256,
         Alg::EdDsa => Algorithm::EdDsa,
@@ -140,7 +140,7 @@ fn write_private(path: &Path, secret: &str) -> Result<(), Failure> {
     })
 }
 
-async fn list(session: &Session<'_>) -> Result<Exit, Failure> {
+async fn list(session: &Session) -> Result<Exit, Failure> {
     let authority = session.authority()?;
     let page = all(None, async |page| authority.key_list(&page).await).await?;
     session.output.show(&page, || {
@@ -167,7 +167,7 @@ async fn list(session: &Session<'_>) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-async fn rotate(session: &Session<'_>, args: &Rotate) -> Result<Exit, Failure> {
+async fn rotate(session: &Session, args: &Rotate) -> Result<Exit, Failure> {
     let rotate = RotateKey {
         purpose: args.purpose.name().to_owned(),
         withdraw: args.withdraw,

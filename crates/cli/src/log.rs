@@ -45,7 +45,7 @@ pub(crate) enum Verb {
     Verify(verify::Verify),
 }
 
-pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<Exit, Failure> {
+pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
     match verb {
         Verb::Tail(args) => read::tail(session, &args).await,
         Verb::Search(args) => read::search(session, &args).await,

@@ -17,7 +17,7 @@ pub(crate) struct ManArgs {
     out: Option<PathBuf>,
 }
 
-pub(crate) fn run(session: &Session<'_>, args: &ManArgs) -> Result<Exit, Failure> {
+pub(crate) fn run(session: &Session, args: &ManArgs) -> Result<Exit, Failure> {
     match &args.out {
         None => session.output.bytes(&page(args::definition())?)?,
         Some(folder) => {

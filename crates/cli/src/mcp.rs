@@ -69,7 +69,7 @@ pub(crate) struct Add {
     command: Vec<String>,
 }
 
-pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<Exit, Failure> {
+pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
     match verb {
         Verb::Add(args) => add(session, args).await,
         Verb::List => list(session).await,
@@ -85,7 +85,7 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<Exit, Failu
     }
 }
 
-async fn add(session: &Session<'_>, args: Add) -> Result<Exit, Failure> {
+async fn add(session: &Session, args: Add) -> Result<Exit, Failure> {
     let server = session.authority()?.mcp_add(&request(args)?).await?;
     show(session, &server)
 }
@@ -112,7 +112,7 @@ fn request(args: Add) -> Result<AddMcpServer, Failure> {
     })
 }
 
-async fn list(session: &Session<'_>) -> Result<Exit, Failure> {
+async fn list(session: &Session) -> Result<Exit, Failure> {
     let authority = session.authority()?;
     let page = all(None, async |page| authority.mcp_list(&page).await).await?;
     session.output.show(&page, || {
@@ -131,7 +131,7 @@ async fn list(session: &Session<'_>) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn show(session: &Session<'_>, server: &McpServerView) -> Result<Exit, Failure> {
+fn show(session: &Session, server: &McpServerView) -> Result<Exit, Failure> {
     session.output.show(server, || facts(server).render())?;
     Ok(Exit::Done)
 }

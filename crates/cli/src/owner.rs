@@ -91,7 +91,7 @@ impl Role {
     }
 }
 
-pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<Exit, Failure> {
+pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
     match verb {
         Verb::Add(args) => add(session, args).await,
         Verb::List => list(session).await,
@@ -101,7 +101,7 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<Exit, Failu
     }
 }
 
-async fn add(session: &Session<'_>, args: Add) -> Result<Exit, Failure> {
+async fn add(session: &Session, args: Add) -> Result<Exit, Failure> {
     let owner = AddOwner {
         handle: args.handle,
         members: args.members,
@@ -110,7 +110,7 @@ async fn add(session: &Session<'_>, args: Add) -> Result<Exit, Failure> {
     show(session, &owner)
 }
 
-async fn list(session: &Session<'_>) -> Result<Exit, Failure> {
+async fn list(session: &Session) -> Result<Exit, Failure> {
     let authority = session.authority()?;
     let page = all(None, async |page| authority.owner_list(&page).await).await?;
     session.output.show(&page, || {
@@ -129,7 +129,7 @@ async fn list(session: &Session<'_>) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-async fn disable(session: &Session<'_>, args: Disable) -> Result<Exit, Failure> {
+async fn disable(session: &Session, args: Disable) -> Result<Exit, Failure> {
     let because = Because {
         reason: args.reason,
     };
@@ -138,7 +138,7 @@ async fn disable(session: &Session<'_>, args: Disable) -> Result<Exit, Failure> 
     show(session, &owner)
 }
 
-async fn logout(session: &Session<'_>, args: Disable) -> Result<Exit, Failure> {
+async fn logout(session: &Session, args: Disable) -> Result<Exit, Failure> {
     let because = Because {
         reason: args.reason,
     };
@@ -147,7 +147,7 @@ async fn logout(session: &Session<'_>, args: Disable) -> Result<Exit, Failure> {
     show(session, &owner)
 }
 
-async fn login(session: &Session<'_>, args: &Login) -> Result<Exit, Failure> {
+async fn login(session: &Session, args: &Login) -> Result<Exit, Failure> {
     let wanted = IssueLogin {
         roles: args
             .roles
@@ -160,7 +160,9 @@ async fn login(session: &Session<'_>, args: &Login) -> Result<Exit, Failure> {
     let login = authority.owner_login(&args.handle, &wanted).await?;
     session.output.show(&login, || {
         Facts::new()
+            .add("login", &login.name)
             .add("owner", &login.owner)
+            .add("issued by", &login.issued_by)
             .add("roles", login.roles.join(", "))
             .add("expires", &login.expires_at)
             .add("token", &login.token)
@@ -172,7 +174,7 @@ async fn login(session: &Session<'_>, args: &Login) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn show(session: &Session<'_>, owner: &OwnerView) -> Result<Exit, Failure> {
+fn show(session: &Session, owner: &OwnerView) -> Result<Exit, Failure> {
     session.output.show(owner, || {
         Facts::new()
             .add("handle", &owner.handle)

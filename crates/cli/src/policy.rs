@@ -1,5 +1,6 @@
 //! `chancery policy …`: what may be done, and why.
 
+mod check;
 mod explain;
 
 use std::path::{Path, PathBuf};
@@ -27,9 +28,16 @@ pub(crate) enum Verb {
     /// Remove a policy text
     #[command(after_help = "Example:\n  chancery policy remove refunds")]
     Remove(Which),
-    /// Check a policy text against what is in force, without adding it; exit code 1 when it has problems
-    #[command(after_help = "Example:\n  chancery policy check refunds.cedar")]
-    Check(Check),
+    /// Check a policy text against what is in force, or with `--cases` that policies decide as expected
+    ///
+    /// Without `--cases`, the authority says whether FILE could come into force; nothing is added. With `--cases`, the
+    /// questions of CASES are asked here, without an authority: of the shipped policies together with every FILE, and of
+    /// the tools that CASES describes. A FILE whose name ends in `.cedarschema` is then a schema fragment. Exit code 1
+    /// when a text has problems or a case comes out otherwise.
+    #[command(
+        after_help = "Example:\n  chancery policy check refunds.cedar\n  chancery policy check refunds.cedar limits.cedar --cases refunds.cases.yaml"
+    )]
+    Check(check::Check),
     /// Explain what would be decided about a call, without making or recording it
     #[command(
         after_help = "Example:\n  chancery policy explain --agent refund-bot --tool desk/refund --args '{\"amount\":40}'"
@@ -60,29 +68,19 @@ pub(crate) struct Which {
     name: String,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct Check {
-    /// Cedar policies; `-` is the standard input
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-    /// The file is a Cedar schema fragment
-    #[arg(long)]
-    schema: bool,
-}
-
-pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<Exit, Failure> {
+pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
     match verb {
         Verb::Add(args) => add(session, &args).await,
         Verb::List => list(session).await,
         Verb::Show(which) => show(session, &which).await,
         Verb::Remove(which) => remove(session, &which).await,
-        Verb::Check(args) => check(session, &args).await,
+        Verb::Check(args) => check::run(session, &args).await,
         Verb::Explain(args) => explain::run(session, args).await,
         Verb::Schema => schema(session).await,
     }
 }
 
-async fn add(session: &Session<'_>, args: &Add) -> Result<Exit, Failure> {
+async fn add(session: &Session, args: &Add) -> Result<Exit, Failure> {
     let name = match &args.name {
         Some(name) => name.clone(),
         None => name_of(&args.file)?,
@@ -128,7 +126,7 @@ fn kind(kind: PolicyKind) -> &'static str {
     }
 }
 
-async fn list(session: &Session<'_>) -> Result<Exit, Failure> {
+async fn list(session: &Session) -> Result<Exit, Failure> {
     let authority = session.authority()?;
     let page = all(None, async |page| authority.policy_list(&page).await).await?;
     session.output.show(&page, || {
@@ -151,7 +149,7 @@ async fn list(session: &Session<'_>) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-async fn show(session: &Session<'_>, which: &Which) -> Result<Exit, Failure> {
+async fn show(session: &Session, which: &Which) -> Result<Exit, Failure> {
     let authority = session.authority()?;
     let page = all(None, async |page| authority.policy_list(&page).await).await?;
     let found = page
@@ -169,7 +167,7 @@ async fn show(session: &Session<'_>, which: &Which) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-async fn remove(session: &Session<'_>, which: &Which) -> Result<Exit, Failure> {
+async fn remove(session: &Session, which: &Which) -> Result<Exit, Failure> {
     let policy = session.authority()?.policy_remove(&which.name).await?;
     session.output.show(&policy, || {
         format!("removed {}", layout::plain(&policy.name))
@@ -177,23 +175,7 @@ async fn remove(session: &Session<'_>, which: &Which) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-async fn check(session: &Session<'_>, args: &Check) -> Result<Exit, Failure> {
-    let text = PolicyText {
-        // A file from a pipe has no name, and is then checked beside everything that is in force.
-        name: name_of(&args.file).ok(),
-        ..text(&args.file, args.schema)?
-    };
-    let report = session.authority()?.policy_check(&text).await?;
-    session.output.show(&report, || {
-        if report.ok {
-            return "ok: it could come into force".to_owned();
-        }
-        layout::plain(&report.problems.join("\n"))
-    })?;
-    Ok(if report.ok { Exit::Done } else { Exit::Refused })
-}
-
-async fn schema(session: &Session<'_>) -> Result<Exit, Failure> {
+async fn schema(session: &Session) -> Result<Exit, Failure> {
     let schema = session.authority()?.policy_schema().await?;
     session
         .output

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-use chancery_client::authority::Authority;
-use chancery_client::error::ClientError;
+use chancery_client::address;
+use chancery_client::presence::Nonce;
+use chancery_client::transport::Transport;
+use chancery_model::entropy::Entropy;
 
 use crate::login;
 
@@ -16,64 +18,53 @@ pub struct Running {
     pub pid: u32,
 }
 
-/// The authority that says it serves `data`, if its process lives and it answers as an authority does.
-///
-/// It is asked without a credential: what listens at that address now may be somebody else.
-pub async fn running(data: &Path) -> Option<Running> {
+/// The authority that says it serves `data`, if it proves that it does; it is told nothing but a nonce.
+pub async fn running(data: &Path, entropy: &dyn Entropy) -> Option<Running> {
     let server = login::published(data).ok()?;
-    if is_gone(server.pid) {
-        return None;
-    }
-    let asked = Authority::at(&server.url, None).ok()?.whoami().await;
-    match asked {
-        Ok(_) | Err(ClientError::Refused(_)) => Some(Running {
-            url: server.url,
-            pid: server.pid,
-        }),
-        Err(
-            ClientError::Unreachable { .. }
-            | ClientError::NotOurs { .. }
-            | ClientError::BadAddress { .. }
-            | ClientError::BadName(_),
-        ) => None,
-    }
+    let base = address::parse(&server.url).ok()?;
+    let nonce = Nonce::generate(entropy);
+    let proved = server.key.challenge(&Transport::new(), &base, &nonce).await;
+    proved.ok().map(|()| Running {
+        url: server.url,
+        pid: server.pid,
+    })
 }
 
-/// Whether the process is known to be gone; where there is no `/proc`, nothing is known.
-fn is_gone(pid: u32) -> bool {
-    Path::new("/proc/self").exists() && !Path::new(&format!("/proc/{pid}")).exists()
-}
-
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use serde_json::json;
 
-    use crate::trial::serve;
+    use crate::trial::{Seeded, authority, serve};
 
     use super::*;
 
     #[tokio::test]
-    async fn an_authority_runs_when_its_process_lives_and_it_answers_as_one() {
-        let problem = json!({"status": 401, "code": "unauthenticated", "title": "log in"});
-        let authority = serve(move |_| ("401 Unauthorized", problem.to_string().into()));
+    async fn an_authority_runs_when_it_proves_that_it_serves_the_folder() {
+        let (own, another) = ("A".repeat(43), "B".repeat(42) + "A");
+        let (here, _) = authority(&own, |_| ("404 Not Found", Vec::new()));
+        let (elsewhere, _) = authority(&another, |_| ("404 Not Found", Vec::new()));
         let stranger = serve(|_| ("200 OK", b"<html>".to_vec()));
-        let us = std::process::id();
         let folder = tempfile::tempdir().expect("a folder");
-        assert_eq!(running(folder.path()).await, None);
-        for (url, pid, runs) in [
-            (authority.as_str(), us, true),
-            (authority.as_str(), u32::MAX, false),
-            (stranger.as_str(), us, false),
-            ("http://127.0.0.1:9", us, false),
+        assert_eq!(running(folder.path(), &Seeded).await, None);
+        for (url, runs) in [
+            (here.as_str(), true),
+            (elsewhere.as_str(), false),
+            (stranger.as_str(), false),
+            ("http://127.0.0.1:9", false),
         ] {
-            let text = json!({"url": url, "pid": pid}).to_string();
-            std::fs::write(folder.path().join("server.json"), text).expect("written");
-            let found = running(folder.path()).await;
+            let path = folder.path().join("server.json");
+            let text = json!({"url": url, "pid": 7, "key": own}).to_string();
+            std::fs::write(&path, text).expect("written");
+            let private = std::fs::Permissions::from_mode(0o600);
+            std::fs::set_permissions(&path, private).expect("set");
+            let found = running(folder.path(), &Seeded).await;
             let expected = runs.then(|| Running {
                 url: url.to_owned(),
-                pid,
+                pid: 7,
             });
-            assert_eq!(found, expected, "{url} {pid}");
+            assert_eq!(found, expected, "{url}");
         }
     }
 }

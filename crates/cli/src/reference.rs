@@ -22,7 +22,8 @@ in the manual (`chancery man --out DIR`). This page is written from the same def
 
 - A flag outranks the environment: `--data` on the command line is meant even where `CHANCERY_URL` is set.
 - Without `CHANCERY_TOKEN`, a command on a data folder acts as the local administrator, by the file `admin.token` in it.
-  That file must be readable by its owner alone, and its content is sent to no other machine.
+  That file must be readable by its owner alone. Its content is sent to the process that runs on the folder, after that
+  process has proved that it is the one, and to nobody else.
 - With `CHANCERY_TOKEN`, a command acts as that person, wherever the authority is.
 - Plain HTTP is for the loopback interface; any other address must be `https`.
 

@@ -39,14 +39,14 @@ pub(crate) struct Register {
     allow_bearer: Option<Duration>,
 }
 
-pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<Exit, Failure> {
+pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
     match verb {
         Verb::Register(args) => register(session, args).await,
         Verb::List => list(session).await,
     }
 }
 
-async fn register(session: &Session<'_>, args: Register) -> Result<Exit, Failure> {
+async fn register(session: &Session, args: Register) -> Result<Exit, Failure> {
     let request = RegisterResource {
         url: args.identifier,
         jwks: args.jwks.as_deref().map(read_key_set).transpose()?,
@@ -68,7 +68,7 @@ fn facts(resource: &ResourceView) -> Facts {
         .add("registered", &resource.created_at)
 }
 
-async fn list(session: &Session<'_>) -> Result<Exit, Failure> {
+async fn list(session: &Session) -> Result<Exit, Failure> {
     let authority = session.authority()?;
     let page = all(None, async |page| authority.resource_list(&page).await).await?;
     session.output.show(&page, || {

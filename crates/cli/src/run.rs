@@ -1,6 +1,7 @@
 //! Running a command: one arm for each noun.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use chancery_model::entropy::Entropy;
 use chancery_model::time::Clock;
@@ -17,7 +18,7 @@ pub struct World<'a> {
     /// The present.
     pub clock: &'a dyn Clock,
     /// Randomness.
-    pub entropy: &'a dyn Entropy,
+    pub entropy: Arc<dyn Entropy>,
     /// Whether the standard output is a terminal.
     pub stdout_is_terminal: bool,
     /// Whether the standard error is a terminal.
@@ -39,7 +40,7 @@ pub(crate) async fn run_to(asked: Asked, world: &World<'_>, output: Output) -> E
         output,
         login: asked.login,
         now: world.clock.now(),
-        entropy: world.entropy,
+        entropy: Arc::clone(&world.entropy),
     };
     match dispatch(&session, asked.command).await {
         Ok(exit) => exit,
@@ -50,7 +51,7 @@ pub(crate) async fn run_to(asked: Asked, world: &World<'_>, output: Output) -> E
     }
 }
 
-async fn dispatch(session: &Session<'_>, command: Command) -> Result<Exit, Failure> {
+async fn dispatch(session: &Session, command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Agent(verb) => agent::run(session, verb).await,
         Command::Owner(verb) => owner::run(session, verb).await,

@@ -1,5 +1,7 @@
 //! What every command works with: the streams, the present moment, and the authority once it is needed.
 
+use std::sync::Arc;
+
 use chancery_api::page::{Page, PageQuery};
 use chancery_client::authority::Authority;
 use chancery_client::error::ClientError;
@@ -12,17 +14,17 @@ use crate::login;
 use crate::output::Output;
 
 /// One run of a command.
-pub(crate) struct Session<'a> {
+pub(crate) struct Session {
     pub(crate) output: Output,
     pub(crate) login: Login,
     pub(crate) now: Timestamp,
-    pub(crate) entropy: &'a dyn Entropy,
+    pub(crate) entropy: Arc<dyn Entropy>,
 }
 
-impl Session<'_> {
+impl Session {
     /// The authority; finding it reads files, so only commands that need it ask.
     pub(crate) fn authority(&self) -> Result<Authority, Failure> {
-        login::authority(&self.login)
+        login::authority(&self.login, &self.entropy)
     }
 }
 

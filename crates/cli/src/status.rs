@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::layout::Facts;
 use crate::session::Session;
 
-pub(crate) async fn whoami(session: &Session<'_>) -> Result<Exit, Failure> {
+pub(crate) async fn whoami(session: &Session) -> Result<Exit, Failure> {
     let caller = session.authority()?.whoami().await?;
     session.output.show(&caller, || {
         Facts::new()
@@ -32,7 +32,7 @@ struct Status {
     log: LogView,
 }
 
-pub(crate) async fn status(session: &Session<'_>) -> Result<Exit, Failure> {
+pub(crate) async fn status(session: &Session) -> Result<Exit, Failure> {
     let authority = session.authority()?;
     let status = Status {
         url: authority.url().to_string(),
@@ -53,6 +53,7 @@ pub(crate) async fn status(session: &Session<'_>) -> Result<Exit, Failure> {
                 format!("{} {}", status.caller.kind, status.caller.id),
             )
             .add("record", sealed)
+            .maybe("ALARM", status.log.alarm.as_ref())
             .add("origin", &status.log.origin)
             .add("root", &status.log.root)
             .add("log key", &status.log.log_key)

@@ -45,7 +45,7 @@ pub(crate) struct Revoke {
     reason: String,
 }
 
-pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<Exit, Failure> {
+pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
     match verb {
         Verb::Mint(args) => mint::run(session, &args).await,
         Verb::Inspect(args) => inspect::run(session, &args).await,
@@ -53,7 +53,7 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<Exit, Failu
     }
 }
 
-async fn revoke(session: &Session<'_>, args: &Revoke) -> Result<Exit, Failure> {
+async fn revoke(session: &Session, args: &Revoke) -> Result<Exit, Failure> {
     let token = given(&args.token)?;
     let jti = token.parse().ok();
     let request = RevokeToken {

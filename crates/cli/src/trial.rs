@@ -1,9 +1,10 @@
 //! Running commands in tests: a world that stands still, streams that are kept, and a server to talk to.
 
 use std::io::Write as _;
-use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, OnceLock};
 
+use chancery_client::presence::{Nonce, PresenceKey};
 use chancery_model::entropy::Entropy;
 use chancery_model::time::{Clock, Timestamp};
 use serde_json::Value;
@@ -72,7 +73,7 @@ pub(crate) fn run(line: &str) -> Ended {
     let asked = asked(line);
     let world = World {
         clock: &Stopped,
-        entropy: &Seeded,
+        entropy: Arc::new(Seeded),
         stdout_is_terminal: false,
         stderr_is_terminal: false,
     };
@@ -118,6 +119,31 @@ pub(crate) fn kept(
         }
     });
     (url, requests)
+}
+
+/// Serves as [`kept`] does, and proves that it is the authority whose data folder holds `key`.
+pub(crate) fn authority(
+    key: &str,
+    answer: impl Fn(&str) -> (&'static str, Vec<u8>) + Send + 'static,
+) -> (String, Arc<Mutex<Vec<String>>>) {
+    let key = PresenceKey::parse(key).expect("a key");
+    let own = Arc::new(OnceLock::new());
+    let address = Arc::clone(&own);
+    let served = kept(move |asked| {
+        let nonce = asked.split_once("?nonce=").map(|(_, nonce)| nonce);
+        match (nonce, own.get()) {
+            (Some(nonce), Some(address)) => {
+                let nonce = Nonce::parse(nonce).expect("a nonce");
+                let proof = serde_json::to_vec(&key.prove(&nonce, *address));
+                ("200 OK", proof.expect("JSON"))
+            }
+            _ => answer(asked),
+        }
+    });
+    let listens = served.0.strip_prefix("http://").expect("plain HTTP");
+    let listens: SocketAddr = listens.parse().expect("an address");
+    address.set(listens).expect("set once");
+    served
 }
 
 /// The whole text of a request: its head, and as much of a body as the head announces.

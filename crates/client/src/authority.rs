@@ -2,9 +2,12 @@
 //!
 //! The methods are written beside the shapes that they carry: `agents.rs`, `owners.rs` and so on.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use chancery_api::owners::WhoAmI;
 use chancery_api::problem::Problem;
+use chancery_model::entropy::Entropy;
 use chancery_model::secret::Secret;
 use chancery_wire::json;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
@@ -17,6 +20,7 @@ use url::Url;
 
 use crate::address;
 use crate::error::ClientError;
+use crate::presence::{Nonce, PresenceKey};
 use crate::transport::{Answer, MAX_ANSWER, Transport};
 
 /// Answers are our own, but a client believes nobody: limits before the parse.
@@ -29,12 +33,44 @@ const ANSWER: json::Limits = json::Limits {
 pub struct Authority {
     pub(crate) base: Url,
     pub(crate) transport: Transport,
-    login: Option<Secret<String>>,
+    login: Login,
+}
+
+/// By what calls are made.
+enum Login {
+    /// By nothing: only what anybody may ask is answered.
+    Nobody,
+    /// By the secret of a person, who says whom it is for.
+    Person(Secret<String>),
+    /// By the credential of a data folder.
+    Local(Local),
+}
+
+/// The credential of a data folder, and what tells the authority of that folder from others.
+pub struct Local {
+    /// The credential.
+    pub credential: Secret<String>,
+    /// The key of the process that runs on the folder.
+    pub key: PresenceKey,
+    /// Makes the nonces.
+    pub entropy: Arc<dyn Entropy>,
 }
 
 impl Authority {
     /// The authority at `url`; without a login, only what anybody may ask is answered.
     pub fn at(url: &str, login: Option<Secret<String>>) -> Result<Self, ClientError> {
+        Self::with(url, login.map_or(Login::Nobody, Login::Person))
+    }
+
+    /// The authority that runs on a data folder of this machine, at the address that it left there.
+    ///
+    /// It proves that it is that authority before each call, because a process may end between two of them. Whoever
+    /// does not is refused with [`ClientError::Unproven`] and never sees the credential.
+    pub fn of_folder(url: &str, local: Local) -> Result<Self, ClientError> {
+        Self::with(url, Login::Local(local))
+    }
+
+    fn with(url: &str, login: Login) -> Result<Self, ClientError> {
         Ok(Self {
             base: address::parse(url)?,
             transport: Transport::new(),
@@ -99,7 +135,7 @@ impl Authority {
         if !call.query.is_empty() {
             url.query_pairs_mut().extend_pairs(call.query);
         }
-        let mut request = self.request(call.method, &url)?;
+        let mut request = self.request(call.method, &url).await?;
         if let Some((name, value)) = call.header {
             request = request.header(name, value);
         }
@@ -114,12 +150,19 @@ impl Authority {
     }
 
     /// A request to the authority with the login, if there is one.
-    pub(crate) fn request(&self, method: Method, url: &Url) -> Result<Builder, ClientError> {
+    pub(crate) async fn request(&self, method: Method, url: &Url) -> Result<Builder, ClientError> {
         let request = Request::builder().method(method).uri(url.as_str());
-        Ok(match &self.login {
-            Some(login) => request.header(AUTHORIZATION, bearer(login)?),
-            None => request,
-        })
+        let secret = match &self.login {
+            Login::Nobody => return Ok(request),
+            Login::Person(secret) => secret,
+            Login::Local(local) => {
+                let nonce = Nonce::generate(&*local.entropy);
+                let asked = local.key.challenge(&self.transport, &self.base, &nonce);
+                asked.await?;
+                &local.credential
+            }
+        };
+        Ok(request.header(AUTHORIZATION, bearer(secret)?))
     }
 }
 

@@ -26,6 +26,14 @@ pub enum ClientError {
         /// What was wrong with the answer.
         why: String,
     },
+    /// What answers does not prove that it is the authority of the data folder that was meant.
+    #[error(
+        "what answers at {url} is not the authority of the data folder, so nothing was sent to it"
+    )]
+    Unproven {
+        /// Where it listens.
+        url: String,
+    },
     /// The address must not be used.
     #[error("`{url}` cannot be used: {why}")]
     BadAddress {
@@ -48,6 +56,10 @@ impl ClientError {
             Self::NotOurs { .. } => {
                 Some("check the address, and that client and authority are the same version")
             }
+            Self::Unproven { .. } => Some(
+                "that authority has ended and something else has its port: start it again with `chancery up`, \
+                 with `--listen` for another port",
+            ),
             Self::BadAddress { .. } => {
                 Some("use `https://…`, or `http://127.0.0.1:PORT` on the same machine")
             }

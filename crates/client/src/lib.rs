@@ -19,6 +19,7 @@ mod keys;
 mod mcp;
 mod owners;
 mod policies;
+pub mod presence;
 pub mod record;
 mod resources;
 mod tokens;

@@ -44,7 +44,8 @@ impl Authority {
         let segments: Vec<&str> = ["log"].into_iter().chain(path.split('/')).collect();
         let url = address::join(&self.base, &segments)?;
         let request = self
-            .request(Method::GET, &url)?
+            .request(Method::GET, &url)
+            .await?
             .header(ACCEPT, "*/*")
             .body(Full::new(Bytes::new()))
             .map_err(|error| not_ours(&url, error.to_string()))?;

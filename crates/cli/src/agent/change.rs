@@ -69,7 +69,7 @@ pub(crate) struct Transfer {
     to: String,
 }
 
-pub(super) async fn update(session: &Session<'_>, args: &Update) -> Result<Exit, Failure> {
+pub(super) async fn update(session: &Session, args: &Update) -> Result<Exit, Failure> {
     let document: Document = read_as(&args.file)?;
     let authority = session.authority()?;
     let agent = args.agent.clone();
@@ -89,7 +89,7 @@ pub(super) async fn update(session: &Session<'_>, args: &Update) -> Result<Exit,
     Ok(Exit::Done)
 }
 
-pub(super) async fn accept(session: &Session<'_>, args: &Accept) -> Result<Exit, Failure> {
+pub(super) async fn accept(session: &Session, args: &Accept) -> Result<Exit, Failure> {
     let authority = session.authority()?;
     let number = pending(&authority, &args.agent, args.version).await?;
     let agent = authority.agent_accept(&args.agent, number).await?;
@@ -97,7 +97,7 @@ pub(super) async fn accept(session: &Session<'_>, args: &Accept) -> Result<Exit,
     Ok(Exit::Done)
 }
 
-pub(super) async fn reject(session: &Session<'_>, args: &Reject) -> Result<Exit, Failure> {
+pub(super) async fn reject(session: &Session, args: &Reject) -> Result<Exit, Failure> {
     let authority = session.authority()?;
     let number = pending(&authority, &args.agent, args.version).await?;
     let because = Because {
@@ -125,19 +125,19 @@ async fn pending(authority: &Authority, agent: &str, named: Option<i64>) -> Resu
     })
 }
 
-pub(super) async fn activate(session: &Session<'_>, which: &Which) -> Result<Exit, Failure> {
+pub(super) async fn activate(session: &Session, which: &Which) -> Result<Exit, Failure> {
     let agent = session.authority()?.agent_activate(&which.agent).await?;
     view::agent(session, &agent)?;
     Ok(Exit::Done)
 }
 
-pub(super) async fn resume(session: &Session<'_>, which: &Which) -> Result<Exit, Failure> {
+pub(super) async fn resume(session: &Session, which: &Which) -> Result<Exit, Failure> {
     let agent = session.authority()?.agent_resume(&which.agent).await?;
     view::agent(session, &agent)?;
     Ok(Exit::Done)
 }
 
-pub(super) async fn keys(session: &Session<'_>, args: &Keys) -> Result<Exit, Failure> {
+pub(super) async fn keys(session: &Session, args: &Keys) -> Result<Exit, Failure> {
     let keys = ReplaceKeys {
         jwks: read_key_set(&args.jwks)?,
     };
@@ -146,7 +146,7 @@ pub(super) async fn keys(session: &Session<'_>, args: &Keys) -> Result<Exit, Fai
     Ok(Exit::Done)
 }
 
-pub(super) async fn transfer(session: &Session<'_>, args: &Transfer) -> Result<Exit, Failure> {
+pub(super) async fn transfer(session: &Session, args: &Transfer) -> Result<Exit, Failure> {
     let transfer = TransferAgent {
         owner: args.to.clone(),
     };

@@ -41,7 +41,7 @@ enum Format {
     Json,
 }
 
-pub(super) fn init(session: &Session<'_>, args: &Init) -> Result<Exit, Failure> {
+pub(super) fn init(session: &Session, args: &Init) -> Result<Exit, Failure> {
     let name = AgentName::parse(&args.name)
         .map_err(|error| Failure::unreadable(format!("`{}`: {error}", args.name)))?;
     let text = TEMPLATE.replacen("NAME", name.as_str(), 1);
@@ -55,7 +55,7 @@ pub(super) fn init(session: &Session<'_>, args: &Init) -> Result<Exit, Failure> 
     Ok(Exit::Done)
 }
 
-pub(super) fn schema(session: &Session<'_>) -> Result<Exit, Failure> {
+pub(super) fn schema(session: &Session) -> Result<Exit, Failure> {
     let schema = Document::json_schema();
     let pretty = serde_json::to_string_pretty(&schema).unwrap_or_default();
     session.output.show(&schema, || pretty)?;
@@ -63,7 +63,7 @@ pub(super) fn schema(session: &Session<'_>) -> Result<Exit, Failure> {
 }
 
 /// Reads every document before the first is sent, so that a mistake in the last leaves nothing half done.
-pub(super) async fn import(session: &Session<'_>, args: &Import) -> Result<Exit, Failure> {
+pub(super) async fn import(session: &Session, args: &Import) -> Result<Exit, Failure> {
     let documents: Vec<Document> = args
         .files
         .iter()
@@ -100,7 +100,7 @@ pub(super) async fn import(session: &Session<'_>, args: &Import) -> Result<Exit,
     Ok(Exit::Done)
 }
 
-pub(super) async fn export(session: &Session<'_>, args: &Export) -> Result<Exit, Failure> {
+pub(super) async fn export(session: &Session, args: &Export) -> Result<Exit, Failure> {
     let agent = session.authority()?.agent_show(&args.which.agent).await?;
     let text = match args.format {
         Format::Yaml => serde_saphyr::to_string(&agent.document).map_err(|error| error.to_string()),

@@ -26,7 +26,7 @@ impl Stop {
     }
 }
 
-pub(super) async fn suspend(session: &Session<'_>, args: &Stop) -> Result<Exit, Failure> {
+pub(super) async fn suspend(session: &Session, args: &Stop) -> Result<Exit, Failure> {
     let authority = session.authority()?;
     let stopped = authority
         .agent_suspend(&args.agent, &args.because())
@@ -34,14 +34,14 @@ pub(super) async fn suspend(session: &Session<'_>, args: &Stop) -> Result<Exit, 
     show(session, &stopped)
 }
 
-pub(super) async fn retire(session: &Session<'_>, args: &Stop) -> Result<Exit, Failure> {
+pub(super) async fn retire(session: &Session, args: &Stop) -> Result<Exit, Failure> {
     let authority = session.authority()?;
     let stopped = authority.agent_retire(&args.agent, &args.because()).await?;
     show(session, &stopped)
 }
 
 /// Prints what stopped, what may still run, and the receipt.
-pub(super) fn show(session: &Session<'_>, stopped: &Stopped) -> Result<Exit, Failure> {
+pub(super) fn show(session: &Session, stopped: &Stopped) -> Result<Exit, Failure> {
     session.output.show(stopped, || render(stopped))?;
     Ok(Exit::Done)
 }

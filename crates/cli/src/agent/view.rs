@@ -8,7 +8,7 @@ use crate::layout::{self, Facts, plain};
 use crate::session::Session;
 
 /// Prints one agent.
-pub(super) fn agent(session: &Session<'_>, agent: &AgentView) -> Result<(), Failure> {
+pub(super) fn agent(session: &Session, agent: &AgentView) -> Result<(), Failure> {
     session.output.show(agent, || facts(agent).render())
 }
 

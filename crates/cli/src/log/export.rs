@@ -32,7 +32,7 @@ struct Exported<'a> {
     kept: usize,
 }
 
-pub(super) async fn run(session: &Session<'_>, args: &Export) -> Result<Exit, Failure> {
+pub(super) async fn run(session: &Session, args: &Export) -> Result<Exit, Failure> {
     let authority = session.authority()?;
     let trust = key(session, &authority).await?;
     let note = require(&authority, CHECKPOINT).await?;
@@ -87,7 +87,7 @@ pub(super) async fn run(session: &Session<'_>, args: &Export) -> Result<Exit, Fa
 }
 
 /// The key of the log: pinned, or as the authority itself tells it.
-async fn key(session: &Session<'_>, authority: &Authority) -> Result<Trust, Failure> {
+async fn key(session: &Session, authority: &Authority) -> Result<Trust, Failure> {
     if let Some(trust) = trust::pinned(session, None)? {
         return Ok(trust);
     }

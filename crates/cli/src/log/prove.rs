@@ -14,7 +14,7 @@ pub(crate) struct Prove {
     event: String,
 }
 
-pub(super) async fn run(session: &Session<'_>, args: &Prove) -> Result<Exit, Failure> {
+pub(super) async fn run(session: &Session, args: &Prove) -> Result<Exit, Failure> {
     let receipt = session.authority()?.receipt(&args.event).await?;
     // A receipt is for machines, so it is JSON in either form.
     session.output.show(&receipt, || {

@@ -54,7 +54,7 @@ pub(crate) struct Search {
     limit: u32,
 }
 
-pub(super) async fn search(session: &Session<'_>, args: &Search) -> Result<Exit, Failure> {
+pub(super) async fn search(session: &Session, args: &Search) -> Result<Exit, Failure> {
     let authority = session.authority()?;
     let query = query(&authority, &args.filter).await?;
     let page = fetch(&authority, &query, args.limit, args.after, args.newest).await?;
@@ -62,7 +62,7 @@ pub(super) async fn search(session: &Session<'_>, args: &Search) -> Result<Exit,
     Ok(Exit::Done)
 }
 
-pub(super) async fn tail(session: &Session<'_>, args: &Tail) -> Result<Exit, Failure> {
+pub(super) async fn tail(session: &Session, args: &Tail) -> Result<Exit, Failure> {
     let authority = session.authority()?;
     let query = query(&authority, &args.filter).await?;
     // What is sealed already is not looked through again for what follows.

@@ -22,7 +22,7 @@ pub(super) struct Trust {
 
 /// The key on the command line, or the one in the data folder of the authority that is meant.
 pub(super) fn pinned(
-    session: &Session<'_>,
+    session: &Session,
     named: Option<&NoteVerifier>,
 ) -> Result<Option<Trust>, Failure> {
     if let Some(verifier) = named {
@@ -47,7 +47,7 @@ pub(super) fn pinned(
 }
 
 /// A key that came with what it verifies: it tells accidents, not forgeries.
-pub(super) fn unpinned(session: &Session<'_>, verifier: NoteVerifier, source: String) -> Trust {
+pub(super) fn unpinned(session: &Session, verifier: NoteVerifier, source: String) -> Trust {
     session.output.remark(&format!(
         "warning: the key of the log comes from {source}, and nothing vouches for it\n\
          fix: give the key that you know with `--key`"
@@ -60,7 +60,7 @@ pub(super) fn unpinned(session: &Session<'_>, verifier: NoteVerifier, source: St
 }
 
 /// The key that a log tells of itself, at `/log/key`.
-pub(super) async fn told(session: &Session<'_>, authority: &Authority) -> Result<Trust, Failure> {
+pub(super) async fn told(session: &Session, authority: &Authority) -> Result<Trust, Failure> {
     let unreadable = |why: &str| Failure::unreadable(format!("the log's own key: {why}"));
     let told = authority.log_file("key").await?;
     let told = told.ok_or_else(|| unreadable("there is none"))?;

@@ -44,7 +44,7 @@ pub(crate) struct Verify {
     since: Option<PathBuf>,
 }
 
-pub(super) async fn run(session: &Session<'_>, args: &Verify) -> Result<Exit, Failure> {
+pub(super) async fn run(session: &Session, args: &Verify) -> Result<Exit, Failure> {
     if let Some(path) = &args.receipt {
         return verify_receipt(session, args, path);
     }
@@ -72,7 +72,7 @@ pub(super) async fn run(session: &Session<'_>, args: &Verify) -> Result<Exit, Fa
 
 type Judged = Result<VerifiedCopy, Verdict>;
 
-fn key_for_copy(session: &Session<'_>, args: &Verify, folder: &Path) -> Result<Trust, Failure> {
+fn key_for_copy(session: &Session, args: &Verify, folder: &Path) -> Result<Trust, Failure> {
     if let Some(trust) = trust::pinned(session, args.key.as_ref())? {
         return Ok(trust);
     }
@@ -89,7 +89,7 @@ fn key_for_copy(session: &Session<'_>, args: &Verify, folder: &Path) -> Result<T
 }
 
 async fn key_for_authority(
-    session: &Session<'_>,
+    session: &Session,
     args: &Verify,
     authority: &Authority,
 ) -> Result<Trust, Failure> {
@@ -170,7 +170,7 @@ async fn judge_authority(
     }
 }
 
-fn holds(session: &Session<'_>, copy: &VerifiedCopy, trust: &Trust) -> Result<Exit, Failure> {
+fn holds(session: &Session, copy: &VerifiedCopy, trust: &Trust) -> Result<Exit, Failure> {
     let checkpoint = copy.checkpoint();
     let json = json!({
         "ok": true,
@@ -196,7 +196,7 @@ fn holds(session: &Session<'_>, copy: &VerifiedCopy, trust: &Trust) -> Result<Ex
 }
 
 /// Prints what is wrong and where: the answer of a check that failed, so it goes to the standard output.
-fn altered(session: &Session<'_>, finding: &Finding, trust: &Trust) -> Result<Exit, Failure> {
+fn altered(session: &Session, finding: &Finding, trust: &Trust) -> Result<Exit, Failure> {
     let json = json!({
         "ok": false,
         "index": finding.index,
@@ -214,7 +214,7 @@ fn altered(session: &Session<'_>, finding: &Finding, trust: &Trust) -> Result<Ex
     Ok(Exit::Refused)
 }
 
-fn verify_receipt(session: &Session<'_>, args: &Verify, path: &Path) -> Result<Exit, Failure> {
+fn verify_receipt(session: &Session, args: &Verify, path: &Path) -> Result<Exit, Failure> {
     let receipt = read_receipt(path)?;
     let trust = match trust::pinned(session, args.key.as_ref())? {
         Some(trust) => trust,

@@ -76,7 +76,7 @@ struct Candidate {
     summary: String,
 }
 
-pub(super) async fn run(session: &Session<'_>, args: Explain) -> Result<Exit, Failure> {
+pub(super) async fn run(session: &Session, args: Explain) -> Result<Exit, Failure> {
     let (server, tool) = args.tool;
     let call = ExplainCall {
         agent: args.agent,

@@ -38,7 +38,7 @@ struct Inspected {
     expired: bool,
 }
 
-pub(super) async fn run(session: &Session<'_>, args: &Inspect) -> Result<Exit, Failure> {
+pub(super) async fn run(session: &Session, args: &Inspect) -> Result<Exit, Failure> {
     let token = given(&args.token)?;
     let mut inspected = decode(&token, session.now)?;
     match keys(session, &inspected.claims).await {
@@ -75,7 +75,7 @@ fn decode(token: &str, now: Timestamp) -> Result<Inspected, Failure> {
 }
 
 /// The keys of the authority that we know, if it is the one that the token names.
-async fn keys(session: &Session<'_>, claims: &Value) -> Result<KeySet, Failure> {
+async fn keys(session: &Session, claims: &Value) -> Result<KeySet, Failure> {
     let issuer = login::url(&session.login)?.trim_end_matches('/').to_owned();
     let transport = Transport::new();
     let server = discovery::authorization_server(&transport, &issuer).await?;

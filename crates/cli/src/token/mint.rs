@@ -58,7 +58,7 @@ struct Minted<'a> {
     jkt: Option<&'a str>,
 }
 
-pub(super) async fn run(session: &Session<'_>, args: &Mint) -> Result<Exit, Failure> {
+pub(super) async fn run(session: &Session, args: &Mint) -> Result<Exit, Failure> {
     let key = read_private(session, &args.key)?;
     let client_id = match args.agent.parse::<ClientId>() {
         Ok(id) => id,
@@ -93,7 +93,7 @@ pub(super) async fn run(session: &Session<'_>, args: &Mint) -> Result<Exit, Fail
         dpop: dpop.as_ref(),
     };
     let response =
-        token::request(&transport, &server, &wanted, session.now, session.entropy).await?;
+        token::request(&transport, &server, &wanted, session.now, &*session.entropy).await?;
     print(session, &response, dpop.as_ref())?;
     Ok(Exit::Done)
 }
@@ -109,7 +109,7 @@ async fn takes_bearer(transport: &Transport, server: &AuthorizationServer, resou
 }
 
 async fn server(
-    session: &Session<'_>,
+    session: &Session,
     args: &Mint,
     transport: &Transport,
 ) -> Result<AuthorizationServer, Failure> {
@@ -129,7 +129,7 @@ async fn server(
 }
 
 fn print(
-    session: &Session<'_>,
+    session: &Session,
     response: &TokenResponse,
     dpop: Option<&DpopSession>,
 ) -> Result<(), Failure> {
@@ -157,7 +157,7 @@ fn print(
 }
 
 /// Reads a private JWK; says so when others can read it too.
-fn read_private(session: &Session<'_>, path: &Path) -> Result<PrivateKey, Failure> {
+fn read_private(session: &Session, path: &Path) -> Result<PrivateKey, Failure> {
     let wrong = |why: String| {
         Failure::unreadable(format!("{}: {why}", path.display()))
             .with_fix("make a key with `chancery key generate --out FILE`")

@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::*;
 use crate::fake::{Answer, Asked, Fake};
+use crate::presence;
 
 fn at(fake: &Fake) -> Authority {
     let login = Secret::new("the-login".to_owned());
@@ -277,4 +278,114 @@ async fn a_name_cannot_reach_another_endpoint() {
         .map(|request| request.target)
         .collect();
     assert_eq!(asked, ["/v1/agents/x%2F..%2F..%2Flog%3Fa%23b"]);
+}
+
+/// Gives every byte another value than the one before.
+#[derive(Default)]
+struct Counting(std::sync::atomic::AtomicU8);
+
+impl Entropy for Counting {
+    fn fill(&self, bytes: &mut [u8]) {
+        for byte in bytes {
+            *byte = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+}
+
+fn of_folder(url: &str, key: PresenceKey) -> Authority {
+    let local = Local {
+        credential: Secret::new("the-credential".to_owned()),
+        key,
+        entropy: Arc::new(Counting::default()),
+    };
+    Authority::of_folder(url, local).expect("an address")
+}
+
+fn copied(key: &PresenceKey) -> PresenceKey {
+    PresenceKey::parse(key.to_text().expose()).expect("a key")
+}
+
+/// The answer of the process that has `key` and listens at `url`; everything else is answered `{}`.
+fn proving(key: &PresenceKey, url: &str, asked: &Asked) -> Answer {
+    let Some(nonce) = asked
+        .target
+        .strip_prefix(presence::PATH)
+        .and_then(|query| query.strip_prefix("?nonce="))
+    else {
+        return ("200 OK", "", "{}".to_owned());
+    };
+    let address = url.strip_prefix("http://").expect("plain HTTP");
+    let address = address.parse().expect("an address");
+    let proof = key.prove(&Nonce::parse(nonce).expect("a nonce"), address);
+    let proof = serde_json::to_string(&proof).expect("JSON");
+    ("200 OK", "", proof)
+}
+
+#[tokio::test]
+async fn the_authority_of_the_folder_proves_itself_before_each_call_and_is_given_the_credential() {
+    let key = PresenceKey::generate(&Counting::default());
+    let own = copied(&key);
+    let fake = Fake::start(move |url, asked| proving(&own, url, asked)).await;
+    let authority = of_folder(&fake.url, key);
+    // `{}` is the shape of neither answer.
+    let _ = authority.whoami().await;
+    let _ = authority.log_file("checkpoint").await;
+    let asked = fake.asked();
+    let targets: Vec<&str> = asked.iter().map(|asked| asked.target.as_str()).collect();
+    assert!(targets[0].starts_with(presence::PATH), "{targets:?}");
+    assert_eq!(targets[1], "/v1/whoami");
+    assert!(targets[2].starts_with(presence::PATH), "{targets:?}");
+    assert_eq!(targets[3], "/log/checkpoint");
+    assert_ne!(targets[0], targets[2], "a nonce serves once");
+    let credentials: Vec<_> = asked
+        .iter()
+        .map(|asked| asked.header("authorization"))
+        .collect();
+    let given = Some("Bearer the-credential");
+    assert_eq!(credentials, [None, given, None, given]);
+}
+
+#[tokio::test]
+async fn whatever_else_listens_there_is_never_given_the_credential() {
+    let key = PresenceKey::generate(&Counting::default());
+    let another = PresenceKey::parse(&"A".repeat(43)).expect("a key");
+    let real = copied(&key);
+    let real = Fake::start(move |url, asked| proving(&real, url, asked)).await;
+    let (own, passed_on) = (copied(&key), real.url.clone());
+    let fakes = [
+        Fake::start(answering(("200 OK", "", "{}".to_owned()))).await,
+        Fake::start(answering(("404 Not Found", "", "<html>".to_owned()))).await,
+        Fake::start(answering((
+            "302 Found",
+            "location: http://127.0.0.1:1/\r\n",
+            String::new(),
+        )))
+        .await,
+        Fake::start(answering(("200 OK", "", r#"{"proof":""}"#.to_owned()))).await,
+        Fake::start(move |url, asked| proving(&another, url, asked)).await,
+        // One that has the process with the key answer for it.
+        Fake::start(move |_, asked| proving(&own, &passed_on, asked)).await,
+    ];
+    for (number, fake) in fakes.iter().enumerate() {
+        let refused = of_folder(&fake.url, copied(&key)).whoami().await;
+        let refused = refused.expect_err("unproven");
+        assert!(
+            matches!(refused, ClientError::Unproven { .. }),
+            "{number}: {refused:?}"
+        );
+        assert!(refused.fix().is_some_and(|fix| fix.contains("chancery up")));
+        let asked = fake.asked();
+        assert_eq!(
+            asked.len(),
+            1,
+            "{number}: it was asked for a proof and nothing more"
+        );
+        assert!(
+            asked
+                .iter()
+                .all(|asked| !asked.head.contains("the-credential"))
+        );
+    }
+    let _ = of_folder(&real.url, key).whoami().await;
+    assert_eq!(real.asked().len(), 2, "the twin is believed");
 }
