@@ -4,6 +4,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chancery_api::problem::Problem;
 use chancery_model::event::Event;
+use chancery_model::reason::InvalidReason;
 use chancery_store::error::StoreError;
 use chancery_store::journal::AppendError;
 
@@ -27,6 +28,12 @@ pub enum Error {
     /// The thing does not exist, or is not the caller's to know.
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// The thing is there, and the method is none that it answers.
+    #[error("the method is not one of those that this answers")]
+    MethodNotAllowed,
+    /// The request, or what it needed, took longer than an answer may.
+    #[error("the request took too long")]
+    TooLate,
     /// The thing exists, or its state does not allow the act.
     #[error("{0}")]
     Conflict(String),
@@ -75,6 +82,8 @@ impl Error {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Denied { .. } => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLate => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
@@ -91,6 +100,8 @@ impl Error {
             Self::Unauthenticated => "unauthenticated",
             Self::Denied { .. } => "access_denied",
             Self::NotFound(_) => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::TooLate => "too_late",
             Self::Conflict(_) => "conflict",
             Self::PreconditionFailed => "precondition_failed",
             Self::PreconditionRequired => "precondition_required",
@@ -115,6 +126,8 @@ impl Error {
             Self::Invalid(_)
             | Self::Denied { .. }
             | Self::NotFound(_)
+            | Self::MethodNotAllowed
+            | Self::TooLate
             | Self::Conflict(_)
             | Self::PreconditionRequired
             | Self::Busy
@@ -122,6 +135,12 @@ impl Error {
             | Self::Unproven
             | Self::Broken => None,
         }
+    }
+}
+
+impl From<InvalidReason> for Error {
+    fn from(error: InvalidReason) -> Self {
+        Self::Invalid(error.to_string())
     }
 }
 
@@ -200,6 +219,8 @@ impl IntoResponse for Error {
             Self::Denied { event: None, .. }
             | Self::Invalid(_)
             | Self::NotFound(_)
+            | Self::MethodNotAllowed
+            | Self::TooLate
             | Self::Conflict(_)
             | Self::PreconditionFailed
             | Self::PreconditionRequired

@@ -2,8 +2,8 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 use chancery_wire::json::{self, JsonError};
 use serde::de::DeserializeOwned;
 
@@ -15,24 +15,39 @@ pub struct Body<T>(pub T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Error;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
-        let content_type = request.headers().get(header::CONTENT_TYPE);
-        let is_json = content_type
-            .and_then(|value| value.to_str().ok())
-            .and_then(|text| text.split(';').next())
-            .is_some_and(|text| text.trim().eq_ignore_ascii_case("application/json"));
-        if !is_json {
-            return Err(Error::Invalid(
-                "the body must be `application/json`".to_owned(),
-            ));
-        }
-        let bytes = Bytes::from_request(request, state).await.map_err(|_| {
-            Error::Invalid("the body is larger than 256 KiB or was cut off".to_owned())
-        })?;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
+        require_json(request.headers())?;
+        let bytes = read(request.into_body()).await?;
         json::parse_as(&bytes, json::BODY)
             .map(Self)
             .map_err(|error| Error::Invalid(explain(&error)))
     }
+}
+
+/// Whether the body says that it is of this media type; parameters such as `charset` do not count.
+pub(crate) fn is_of_type(headers: &HeaderMap, media_type: &str) -> bool {
+    let value = headers.get(header::CONTENT_TYPE);
+    value
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.split(';').next())
+        .is_some_and(|text| text.trim().eq_ignore_ascii_case(media_type))
+}
+
+/// Refuses a body that does not say that it is JSON.
+pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Error> {
+    if is_of_type(headers, "application/json") {
+        Ok(())
+    } else {
+        let sentence = "the body must be `application/json`";
+        Err(Error::Invalid(sentence.to_owned()))
+    }
+}
+
+/// Reads a body of at most 256 KiB.
+pub(crate) async fn read(body: axum::body::Body) -> Result<Bytes, Error> {
+    axum::body::to_bytes(body, json::BODY.bytes)
+        .await
+        .map_err(|_| Error::Invalid("the body is larger than 256 KiB or was cut off".to_owned()))
 }
 
 fn explain(error: &JsonError) -> String {

@@ -9,7 +9,6 @@ use chancery_model::entropy::Entropy;
 use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use chancery_model::secret::Secret;
 use chancery_model::time::{Clock, Timestamp};
-use chancery_policy::Snapshot as PolicySnapshot;
 use chancery_store::connect::Store;
 use chancery_store::error::StoreError;
 use chancery_store::journal::Journal;
@@ -19,6 +18,7 @@ use chancery_wire::jwk::Algorithm;
 use chancery_wire::nonce::NonceKey;
 use tokio::sync::{Mutex, Notify, watch};
 
+use crate::audit::patrol;
 use crate::audit::sequence::Sequencer;
 use crate::config::Config;
 use crate::directory::Directory;
@@ -28,6 +28,7 @@ use crate::keyring::{KeyRing, Purpose};
 use crate::keys::create;
 use crate::pressure::Pressure;
 use crate::refresh;
+use crate::refresh::policies::Compiled;
 use crate::state::{Authority, RefusalGate, Sealing};
 
 /// What only the roof has.
@@ -79,8 +80,7 @@ pub async fn open(store: Store, config: Config, world: World) -> Result<Arc<Auth
         opened => opened?,
     };
     let freshness = Arc::new(Freshness::new(now));
-    let nothing = PolicySnapshot::compile(0, &[chancery_policy::DEFAULT], &[], &[])
-        .map_err(|_| OpenError::Broken(Error::Broken))?;
+    let compiled = Compiled::first(&store).await?;
     let current = Snapshot {
         number: 0,
         freshness: Arc::clone(&freshness),
@@ -89,7 +89,7 @@ pub async fn open(store: Store, config: Config, world: World) -> Result<Arc<Auth
         agents: Default::default(),
         servers: Default::default(),
         revoked: Default::default(),
-        policy: Arc::new(nothing),
+        policy: compiled.policy(),
     };
     let mut nonce_secret = Secret::new([0; 32]);
     world.entropy.fill(nonce_secret.expose_mut());
@@ -109,16 +109,18 @@ pub async fn open(store: Store, config: Config, world: World) -> Result<Arc<Auth
         sealing: Sealing {
             bell: Notify::new(),
             sealed: watch::Sender::new(0),
+            alarm: watch::Sender::new(None),
         },
         pressure: Pressure::measure(),
         refusals: RefusalGate::new(),
         verified: moka::sync::Cache::new(VERIFIED_TOKENS),
         reach: world.reach,
-        compiled: ArcSwap::from_pointee(Default::default()),
+        compiled: ArcSwap::from_pointee(compiled),
         refreshing: Mutex::new(()),
     });
     refresh::everything(&authority).await?;
     tokio::spawn(Sequencer::new(Arc::clone(&authority)).run());
+    tokio::spawn(patrol::walk(Arc::clone(&authority)));
     tokio::spawn(keep_current(Arc::clone(&authority)));
     Ok(authority)
 }

@@ -1,50 +1,168 @@
-//! How far behind the process is: the delay of a task that wants to run every few milliseconds.
+//! How far behind the process is, and whether it takes on more (DOS-08).
 //!
-//! Whatever the cause, work that waits for its turn shows as this delay, so it is the one measure by which
-//! load is shed before latency collapses (DOS-08). What counts is the least delay over a while: a single
-//! late turn is the machine's noise, but when not one turn was in time, more comes in than goes out.
+//! Whatever the cause, work that waits for its turn shows as the delay of a task that wants to run every few
+//! milliseconds. What counts is the least delay over a while, because a single late turn is the machine's
+//! noise; and, so that a loop which gives no turns at all is seen while it lasts, the time since the last one.
+//!
+//! A request is sent away when both are true: turns come late, and more requests are being worked on than the
+//! cores can answer in the time that such a delay means. Late turns alone may be a neighbour's doing, and many
+//! requests alone may only wait for a slow disk, which costs nobody else a thing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// How often the delay is measured.
 const PERIOD: Duration = Duration::from_millis(5);
-/// The delay from which on new work is sent away.
-const HIGH: Duration = Duration::from_millis(10);
+/// The delay from which on turns are late.
+const LATE: Duration = Duration::from_millis(5);
 /// Over how many measurements the least delay is taken.
 const WINDOW: usize = 12;
 
-/// The least delay of late.
-#[derive(Debug, Default)]
+/// Requests per core that are worked on however late turns are. A token takes about 0.4 ms of a core, so these
+/// are some 6 ms of work, and enough to fill the time that a flush of the record takes.
+const ALWAYS: usize = 16;
+/// Requests per core that are worked on at most; they are what waits when the disk stops.
+const MOST: usize = 256;
+
+/// The delay of late, and the requests that are being worked on.
+#[derive(Debug)]
 pub struct Pressure {
-    least_micros: AtomicU64,
+    begin: Instant,
+    last_turn: AtomicU64,
+    least_delay: AtomicU64,
+    room: Arc<Semaphore>,
+    cores: usize,
+}
+
+/// Room for one request, until it is answered.
+#[derive(Debug)]
+pub struct Admitted {
+    _room: OwnedSemaphorePermit,
 }
 
 impl Pressure {
     /// Starts measuring, for as long as the process runs.
     pub fn measure() -> Arc<Self> {
-        let pressure = Arc::new(Self::default());
+        let pressure = Arc::new(Self::of_cores(Handle::current().metrics().num_workers()));
         tokio::spawn(Arc::clone(&pressure).follow());
         pressure
     }
 
-    async fn follow(self: Arc<Self>) {
-        let mut recent = [0; WINDOW];
-        for place in (0..WINDOW).cycle() {
-            let due = Instant::now() + PERIOD;
-            tokio::time::sleep_until(due).await;
-            let delay = Instant::now().saturating_duration_since(due);
-            recent[place] = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
-            let least = recent.iter().copied().min().unwrap_or_default();
-            self.least_micros.store(least, Ordering::Relaxed);
+    fn of_cores(cores: usize) -> Self {
+        Self {
+            begin: Instant::now(),
+            last_turn: AtomicU64::new(0),
+            least_delay: AtomicU64::new(0),
+            room: Arc::new(Semaphore::new(cores * MOST)),
+            cores,
         }
     }
 
-    /// Whether more waits than can be done in time.
-    pub fn is_high(&self) -> bool {
-        u128::from(self.least_micros.load(Ordering::Relaxed)) > HIGH.as_micros()
+    async fn follow(self: Arc<Self>) {
+        let mut recent = [Duration::ZERO; WINDOW];
+        for place in (0..WINDOW).cycle() {
+            let due = Instant::now() + PERIOD;
+            tokio::time::sleep_until(due).await;
+            let turn = Instant::now();
+            recent[place] = turn.saturating_duration_since(due);
+            self.took_turn(turn, recent.iter().copied().min().unwrap_or_default());
+        }
+    }
+
+    fn took_turn(&self, turn: Instant, least_delay: Duration) {
+        let since = turn.saturating_duration_since(self.begin);
+        self.last_turn.store(micros(since), Ordering::Relaxed);
+        self.least_delay
+            .store(micros(least_delay), Ordering::Relaxed);
+    }
+
+    /// Room for one more request; `None` when it is to be sent away.
+    pub fn admit(&self) -> Option<Admitted> {
+        self.admit_at(Instant::now())
+    }
+
+    /// Whether there is room for one more request.
+    pub fn has_room(&self) -> bool {
+        self.has_room_at(Instant::now())
+    }
+
+    fn admit_at(&self, now: Instant) -> Option<Admitted> {
+        if !self.has_room_at(now) {
+            return None;
+        }
+        let room = Arc::clone(&self.room).try_acquire_owned().ok()?;
+        Some(Admitted { _room: room })
+    }
+
+    fn has_room_at(&self, now: Instant) -> bool {
+        let free = self.room.available_permits();
+        let worked_on = self.cores * MOST - free;
+        free > 0 && (worked_on < self.cores * ALWAYS || !self.is_high(now))
+    }
+
+    /// Whether work waits for its turn for too long at `now`.
+    fn is_high(&self, now: Instant) -> bool {
+        let since_begin = micros(now.saturating_duration_since(self.begin));
+        let since_turn = since_begin.saturating_sub(self.last_turn.load(Ordering::Relaxed));
+        since_turn > micros(PERIOD + LATE)
+            || self.least_delay.load(Ordering::Relaxed) > micros(LATE)
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOMENT: Duration = Duration::from_millis(1);
+
+    /// How many requests get in at `now`.
+    fn fill(pressure: &Pressure, now: Instant) -> Vec<Admitted> {
+        std::iter::from_fn(|| pressure.admit_at(now)).collect()
+    }
+
+    #[test]
+    fn dos_08_a_loop_without_turns_takes_on_no_more_than_the_cores_need() {
+        let pressure = Pressure::of_cores(2);
+        let in_time = pressure.begin + PERIOD + LATE;
+        assert_eq!(fill(&pressure, in_time).len(), 2 * MOST);
+        let late = in_time + MOMENT;
+        assert_eq!(fill(&pressure, late).len(), 2 * ALWAYS);
+        pressure.took_turn(late, Duration::ZERO);
+        assert_eq!(fill(&pressure, late).len(), 2 * MOST);
+        assert_eq!(fill(&pressure, late + PERIOD + LATE).len(), 2 * MOST);
+    }
+
+    #[test]
+    fn dos_08_turns_that_are_all_late_send_away() {
+        let pressure = Pressure::of_cores(1);
+        let now = pressure.begin;
+        pressure.took_turn(now, LATE + MOMENT);
+        let mut admitted = fill(&pressure, now);
+        assert_eq!(admitted.len(), ALWAYS);
+        assert!(!pressure.has_room_at(now));
+        // Who is answered makes room for another.
+        drop(admitted.pop());
+        assert!(pressure.admit_at(now).is_some());
+        drop(admitted);
+        pressure.took_turn(now, LATE);
+        assert_eq!(fill(&pressure, now).len(), MOST);
+    }
+
+    #[tokio::test]
+    async fn turns_are_taken_while_the_process_runs() {
+        let pressure = Pressure::measure();
+        while pressure.last_turn.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(pressure.has_room());
     }
 }

@@ -70,6 +70,8 @@ pub struct Sealing {
     pub bell: Notify,
     /// The number of sealed entries.
     pub sealed: watch::Sender<u64>,
+    /// What the patrol found altered.
+    pub alarm: watch::Sender<Option<String>>,
 }
 
 impl Authority {

@@ -259,6 +259,7 @@ pub struct Expect<'a> {
 #[derive(Debug, Clone)]
 pub struct VerifiedAccessToken {
     claims: Claims,
+    signed_by: PublicKey,
 }
 
 impl VerifiedAccessToken {
@@ -270,6 +271,12 @@ impl VerifiedAccessToken {
     /// Takes what it says.
     pub fn into_claims(self) -> Claims {
         self.claims
+    }
+
+    /// Whether what was verified before would verify again by `issuer` and `keys`: what is remembered of a
+    /// token stands only as long as the key that signed it.
+    pub fn is_still_signed(&self, issuer: &str, keys: &[PublicKey]) -> bool {
+        self.claims.iss == issuer && keys.contains(&self.signed_by)
     }
 
     /// The thumbprint of the key that the holder must prove; the token decides whether it is bound,
@@ -332,7 +339,10 @@ pub fn verify(
     {
         return Err(TokenError::NotYetValid);
     }
-    Ok(VerifiedAccessToken { claims })
+    Ok(VerifiedAccessToken {
+        claims,
+        signed_by: key.clone(),
+    })
 }
 
 impl Raw {

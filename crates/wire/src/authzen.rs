@@ -4,43 +4,45 @@
 //! and of the right kind, or the evaluation is refused by itself. A denial is an answer
 //! (`{"decision": false}`), not an error. Search is not offered, and the metadata does not name it.
 
+use std::sync::LazyLock;
+
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Most evaluations that one request may ask for (POL-12).
 pub const MAX_EVALUATIONS: usize = 256;
 
-/// One question.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Evaluation {
+/// One question, as it stands in the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Evaluation<'a> {
     /// Who would act.
-    pub subject: Entity,
+    pub subject: Entity<'a>,
     /// The act.
-    pub action: Action,
+    pub action: Action<'a>,
     /// What would be acted on.
-    pub resource: Entity,
+    pub resource: Entity<'a>,
     /// Circumstances.
-    pub context: Map<String, Value>,
+    pub context: &'a Map<String, Value>,
 }
 
 /// A subject or a resource.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entity {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entity<'a> {
     /// Its type; never empty.
-    pub kind: String,
+    pub kind: &'a str,
     /// Its identifier within the type; never empty.
-    pub id: String,
+    pub id: &'a str,
     /// More about it, as the asker says.
-    pub properties: Map<String, Value>,
+    pub properties: &'a Map<String, Value>,
 }
 
 /// An act.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Action {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Action<'a> {
     /// Its name; never empty.
-    pub name: String,
+    pub name: &'a str,
     /// More about it, as the asker says.
-    pub properties: Map<String, Value>,
+    pub properties: &'a Map<String, Value>,
 }
 
 /// Why a question cannot be asked: answered with 400, or within the answer of its item.
@@ -70,15 +72,15 @@ pub enum InvalidEvaluation {
 
 /// What a request to the evaluations endpoint asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Evaluations {
+pub enum Evaluations<'a> {
     /// No list of evaluations: one question, with one answer.
-    One(Box<Evaluation>),
+    One(Evaluation<'a>),
     /// Several questions, with their answers in order.
     Many {
         /// When to stop.
         semantic: Semantic,
         /// The questions with the defaults filled in; one that is malformed does not spoil the others.
-        items: Vec<Result<Evaluation, InvalidEvaluation>>,
+        items: Vec<Result<Evaluation<'a>, InvalidEvaluation>>,
     },
 }
 
@@ -123,32 +125,57 @@ impl Semantic {
     }
 }
 
-/// The answer to one question.
+/// The answer to one question; `R` says why, as the decision point words it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Answer {
+pub struct Answer<R> {
     /// Whether the act may happen.
     pub decision: bool,
-    /// Why, or what is wrong with the question.
+    /// More about it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub context: Option<Value>,
+    pub context: Option<Context<R>>,
 }
 
-impl Answer {
+/// What an answer says beside yes or no.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Context<R> {
+    /// Why it was decided so.
+    Reason(R),
+    /// What is wrong with a question that cannot be asked.
+    Error {
+        /// The error.
+        error: ItemError,
+    },
+}
+
+/// The error of one question among several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ItemError {
+    /// The HTTP status that the question would be answered with alone.
+    pub status: u16,
+    /// One plain sentence.
+    pub message: String,
+}
+
+impl<R> Answer<R> {
     /// The answer to an item that cannot be asked.
     pub fn invalid(error: InvalidEvaluation) -> Self {
-        let error = json!({"error": {"status": 400, "message": error.to_string()}});
+        let error = ItemError {
+            status: 400,
+            message: error.to_string(),
+        };
         Self {
             decision: false,
-            context: Some(error),
+            context: Some(Context::Error { error }),
         }
     }
 }
 
 /// The answers to several questions, in their order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Answers {
+pub struct Answers<R> {
     /// The answers; fewer than the questions when the semantic stops early.
-    pub evaluations: Vec<Answer>,
+    pub evaluations: Vec<Answer<R>>,
 }
 
 /// The document at `/.well-known/authzen-configuration`.
@@ -174,7 +201,7 @@ impl Metadata {
 }
 
 /// Parses a request to the evaluation endpoint.
-pub fn parse_evaluation(request: &Value) -> Result<Evaluation, InvalidEvaluation> {
+pub fn parse_evaluation(request: &Value) -> Result<Evaluation<'_>, InvalidEvaluation> {
     let request = object(request, "request")?;
     evaluation(&Members {
         own: request,
@@ -183,18 +210,12 @@ pub fn parse_evaluation(request: &Value) -> Result<Evaluation, InvalidEvaluation
 }
 
 /// Parses a request to the evaluations endpoint.
-pub fn parse_evaluations(request: &Value) -> Result<Evaluations, InvalidEvaluation> {
+pub fn parse_evaluations(request: &Value) -> Result<Evaluations<'_>, InvalidEvaluation> {
     let defaults = object(request, "request")?;
     let items = match defaults.get("evaluations") {
-        None => {
-            return parse_evaluation(request)
-                .map(Box::new)
-                .map(Evaluations::One);
-        }
+        None => return parse_evaluation(request).map(Evaluations::One),
         Some(Value::Array(items)) if items.is_empty() => {
-            return parse_evaluation(request)
-                .map(Box::new)
-                .map(Evaluations::One);
+            return parse_evaluation(request).map(Evaluations::One);
         }
         Some(Value::Array(items)) => items,
         Some(_) => return Err(InvalidEvaluation::NotList("evaluations")),
@@ -235,13 +256,13 @@ impl<'a> Members<'a> {
     }
 }
 
-fn evaluation(members: &Members<'_>) -> Result<Evaluation, InvalidEvaluation> {
+fn evaluation<'a>(members: &Members<'a>) -> Result<Evaluation<'a>, InvalidEvaluation> {
     let subject = members.require("subject")?;
     let action = members.require("action")?;
     let resource = members.require("resource")?;
     let context = match members.find("context") {
-        None => Map::new(),
-        Some(context) => object(context, "context")?.clone(),
+        None => &NOTHING,
+        Some(context) => object(context, "context")?,
     };
     Ok(Evaluation {
         subject: Entity {
@@ -269,33 +290,37 @@ fn object<'a>(
     value.as_object().ok_or(InvalidEvaluation::NotObject(name))
 }
 
-fn text(
-    map: &Map<String, Value>,
+fn text<'a>(
+    map: &'a Map<String, Value>,
     member: &str,
     name: &'static str,
-) -> Result<String, InvalidEvaluation> {
+) -> Result<&'a str, InvalidEvaluation> {
     match map.get(member) {
         None | Some(Value::Null) => Err(InvalidEvaluation::Missing(name)),
-        Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
+        Some(Value::String(text)) if !text.is_empty() => Ok(text),
         Some(_) => Err(InvalidEvaluation::NotText(name)),
     }
 }
 
-fn properties(
-    map: &Map<String, Value>,
+fn properties<'a>(
+    map: &'a Map<String, Value>,
     name: &'static str,
-) -> Result<Map<String, Value>, InvalidEvaluation> {
+) -> Result<&'a Map<String, Value>, InvalidEvaluation> {
     match map.get("properties") {
-        None => Ok(Map::new()),
-        Some(properties) => object(properties, name).cloned(),
+        None => Ok(&NOTHING),
+        Some(properties) => object(properties, name),
     }
 }
+
+/// The members of an object that is not there.
+static NOTHING: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::vectors;
     use proptest::prelude::*;
+    use serde_json::json;
 
     fn question() -> Value {
         json!({
@@ -385,7 +410,8 @@ mod tests {
         assert!(second.resource.properties.is_empty() && second.context.is_empty());
         assert_eq!(items[2], Err(InvalidEvaluation::Missing("resource")));
         assert_eq!(items[3], Err(InvalidEvaluation::NotObject("evaluation")));
-        let answer = serde_json::to_value(Answer::invalid(InvalidEvaluation::Missing("resource")));
+        let answer: Answer<Value> = Answer::invalid(InvalidEvaluation::Missing("resource"));
+        let answer = serde_json::to_value(answer);
         assert_eq!(
             answer.expect("JSON"),
             json!({"decision": false, "context": {"error": {"status": 400, "message": "`resource` is missing"}}})
@@ -420,9 +446,8 @@ mod tests {
     #[test]
     fn without_a_list_there_is_one_question() {
         let mut request = question();
-        let one = parse_evaluation(&request)
-            .map(Box::new)
-            .map(Evaluations::One);
+        let alone = request.clone();
+        let one = parse_evaluation(&alone).map(Evaluations::One);
         assert_eq!(parse_evaluations(&request), one);
         request["evaluations"] = json!([]);
         assert_eq!(parse_evaluations(&request), one);
@@ -437,7 +462,7 @@ mod tests {
 
     #[test]
     fn answers_and_metadata_have_the_published_shape() {
-        let answers = Answers {
+        let answers: Answers<Value> = Answers {
             evaluations: vec![Answer {
                 decision: true,
                 context: None,

@@ -16,7 +16,7 @@ use crate::claim::{NumericDate, present};
 use crate::hash;
 use crate::json::{self, JsonError};
 use crate::jwk::{Algorithm, JwkError, PrivateKey, PublicKey};
-use crate::jws::{self, JwsError, Unverified};
+use crate::jws::{self, JwsError, Segments};
 use crate::nonce::NonceError;
 use crate::oauth::ErrorCode;
 
@@ -210,8 +210,8 @@ impl ProofKey {
         &self.key
     }
 
-    fn parse(token: &Unverified<'_>) -> Result<Self, DpopError> {
-        let header = token.header();
+    fn parse(segment: &str) -> Result<Self, DpopError> {
+        let header = jws::parse_header(segment, json::TOKEN)?;
         if !header.typ_is(TYP) {
             return Err(DpopError::TypMismatch);
         }
@@ -220,7 +220,7 @@ impl ProofKey {
         }
         let jwk = header.jwk.as_ref().ok_or(DpopError::KeyRefused)?;
         Ok(Self {
-            header: token.header_segment().into(),
+            header: segment.into(),
             key: PublicKey::from_jwk_for(jwk, header.alg)?,
         })
     }
@@ -261,19 +261,20 @@ pub fn verify(proof: &str, expect: &Expect<'_>) -> Result<VerifiedProof, DpopErr
     verify_with(proof, expect, |_| None)
 }
 
-/// Checks the one value of the `DPoP` header; `known` may find the header among those that were
-/// checked before.
+/// Checks the one value of the `DPoP` header; `known` may find the proof's header among those that were
+/// checked before, which spares parsing it and the key in it.
 pub fn verify_with(
     proof: &str,
     expect: &Expect<'_>,
     known: impl FnOnce(&str) -> Option<ProofKey>,
 ) -> Result<VerifiedProof, DpopError> {
-    let token = Unverified::parse(proof, json::TOKEN)?;
-    let key = match known(token.header_segment()) {
-        Some(key) if *key.header == *token.header_segment() => key,
-        Some(_) | None => ProofKey::parse(&token)?,
+    let segments = Segments::split(proof, json::TOKEN)?;
+    let key = match known(segments.header) {
+        Some(key) if *key.header == *segments.header => key,
+        Some(_) | None => ProofKey::parse(segments.header)?,
     };
-    let raw: Raw = token.untrusted_claims(json::TOKEN)?;
+    let body = segments.body()?;
+    let raw: Raw = body.untrusted_claims(json::TOKEN)?;
     let (jti, issued_at) = check_claims(raw, expect)?;
     if expect
         .bound_jkt
@@ -281,7 +282,8 @@ pub fn verify_with(
     {
         return Err(DpopError::KeyMismatch);
     }
-    token.verify(&key.key)?;
+    // INVARIANT of a proof key: the header's algorithm is the key's.
+    body.check(key.key.algorithm(), &key.key)?;
     Ok(VerifiedProof {
         jti_hash: hash::sha256_for("dpop", &[key.key.thumbprint(), &jti]),
         key,

@@ -10,7 +10,7 @@ use std::fmt;
 
 use chancery_model::digest::Digest;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::hash;
 
@@ -60,13 +60,12 @@ pub enum JsonError {
 
 /// Parses any JSON value.
 pub fn parse(bytes: &[u8], limits: Limits) -> Result<Value, JsonError> {
-    check(bytes, limits)?;
-    serde_json::from_slice(bytes).map_err(|_| JsonError::NotJson)
+    read::<KEEP>(bytes, limits)
 }
 
 /// Parses JSON of the shape of `T`; members that `T` does not know are `T`'s to refuse.
 pub fn parse_as<T: DeserializeOwned>(bytes: &[u8], limits: Limits) -> Result<T, JsonError> {
-    check(bytes, limits)?;
+    read::<DROP>(bytes, limits)?;
     serde_json::from_slice(bytes).map_err(|error| JsonError::Shape(without_echo(&error)))
 }
 
@@ -74,6 +73,13 @@ pub fn parse_as<T: DeserializeOwned>(bytes: &[u8], limits: Limits) -> Result<T, 
 pub fn canonical(value: &Value) -> Result<String, JsonError> {
     refuse_wide_integers(value)?;
     serde_json_canonicalizer::to_string(value).map_err(|_| JsonError::NotIJson)
+}
+
+/// The SHA-256 of the canonical text of an object.
+pub fn digest_of_object(members: &Map<String, Value>) -> Result<Digest, JsonError> {
+    members.values().try_for_each(refuse_wide_integers)?;
+    let text = serde_json_canonicalizer::to_vec(members).map_err(|_| JsonError::NotIJson)?;
+    Ok(hash::sha256(&text))
 }
 
 /// The SHA-256 of the canonical text of `value`.
@@ -107,38 +113,43 @@ fn refuse_wide_integers(value: &Value) -> Result<(), JsonError> {
     }
 }
 
-fn check(bytes: &[u8], limits: Limits) -> Result<(), JsonError> {
+/// Whether a value that is read is kept, or only looked at.
+const KEEP: bool = true;
+const DROP: bool = false;
+
+fn read<const KEPT: bool>(bytes: &[u8], limits: Limits) -> Result<Value, JsonError> {
     if bytes.len() > limits.bytes {
         return Err(JsonError::TooLarge);
     }
     let fault = Cell::new(None);
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let scan = Scan {
+    let strict = Strict::<KEPT> {
         levels_left: limits.depth,
         fault: &fault,
     };
-    let whole = scan
+    let whole = strict
         .deserialize(&mut deserializer)
-        .and_then(|()| deserializer.end());
+        .and_then(|value| deserializer.end().map(|()| value));
     whole.map_err(|_| fault.take().unwrap_or(JsonError::NotJson))
 }
 
-/// Reads a value without keeping it, and refuses what no value of ours may contain.
+/// Reads a value and refuses what no value of ours may contain; of one that is not kept, texts, lists and
+/// objects come out as null.
 #[derive(Clone, Copy)]
-struct Scan<'a> {
+struct Strict<'a, const KEPT: bool> {
     levels_left: usize,
     fault: &'a Cell<Option<JsonError>>,
 }
 
-impl<'a> Scan<'a> {
+impl<const KEPT: bool> Strict<'_, KEPT> {
     fn refuse<T, E: serde::de::Error>(self, fault: JsonError) -> Result<T, E> {
         self.fault.set(Some(fault));
         Err(E::custom("refused"))
     }
 
-    fn deeper<E: serde::de::Error>(self) -> Result<Scan<'a>, E> {
+    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
         match self.levels_left.checked_sub(1) {
-            Some(levels_left) => Ok(Scan {
+            Some(levels_left) => Ok(Self {
                 levels_left,
                 ..self
             }),
@@ -147,53 +158,63 @@ impl<'a> Scan<'a> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Scan<'_> {
-    type Value = ();
+impl<'de, const KEPT: bool> DeserializeSeed<'de> for Strict<'_, KEPT> {
+    type Value = Value;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Scan<'_> {
-    type Value = ();
+impl<'de, const KEPT: bool> Visitor<'de> for Strict<'_, KEPT> {
+    type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
 
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
+    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
+        Ok(Value::Bool(flag))
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(Value::from(number))
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
+    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+        Ok(Value::from(number))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        Ok(Value::from(number))
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(if KEPT {
+            Value::from(text)
+        } else {
+            Value::Null
+        })
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let inner = self.deeper()?;
-        while items.next_element_seed(inner)?.is_some() {}
-        Ok(())
+        let mut kept = Vec::new();
+        while let Some(item) = items.next_element_seed(inner)? {
+            if KEPT {
+                kept.push(item);
+            }
+        }
+        Ok(Value::Array(kept))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let inner = self.deeper()?;
+        let mut kept = Map::new();
         let mut names = Vec::new();
         while let Some(name) = members.next_key_seed(Name)? {
             // The parser gives names of this form a meaning of its own: it would parse the text
@@ -201,15 +222,21 @@ impl<'de> Visitor<'de> for Scan<'_> {
             if name.starts_with("$serde_json::private::") {
                 return self.refuse(JsonError::NotJson);
             }
-            names.push(name);
-            members.next_value_seed(inner)?;
+            let value = members.next_value_seed(inner)?;
+            if KEPT {
+                if kept.insert(name.into_owned(), value).is_some() {
+                    return self.refuse(JsonError::DuplicateMember);
+                }
+            } else {
+                names.push(name);
+            }
         }
         // Sorting costs no more than the worst input may, whatever the names are: no hash to flood.
         names.sort_unstable();
         if names.windows(2).any(|pair| pair[0] == pair[1]) {
             return self.refuse(JsonError::DuplicateMember);
         }
-        Ok(())
+        Ok(Value::Object(kept))
     }
 }
 
@@ -392,6 +419,14 @@ mod tests {
             let text = canonical(&value).expect("I-JSON");
             let again = parse(text.as_bytes(), BODY).expect("JSON");
             prop_assert_eq!(canonical(&again).expect("I-JSON"), text);
+        }
+
+        #[test]
+        fn what_is_kept_is_what_the_parser_reads(value in any_json()) {
+            let text = value.to_string();
+            let kept = parse(text.as_bytes(), BODY).expect("JSON");
+            prop_assert_eq!(&kept, &serde_json::from_str::<Value>(&text).expect("JSON"));
+            prop_assert_eq!(parse_as::<Value>(text.as_bytes(), BODY).expect("JSON"), kept);
         }
 
         #[test]

@@ -73,14 +73,74 @@ impl From<jwk::BadSignature> for JwsError {
     }
 }
 
+/// The parts of a token, as they were sent.
+#[derive(Clone, Copy)]
+pub(crate) struct Segments<'a> {
+    /// The first part.
+    pub(crate) header: &'a str,
+    payload: &'a str,
+    signing_input: &'a str,
+    signature: &'a str,
+}
+
+impl<'a> Segments<'a> {
+    /// Takes a token apart, without looking at any of it.
+    pub(crate) fn split(token: &'a str, limits: Limits) -> Result<Self, JwsError> {
+        if token.len() > limits.bytes {
+            return Err(JwsError::TooLarge);
+        }
+        let (signing_input, signature) = token.rsplit_once('.').ok_or(JwsError::Malformed)?;
+        let (header, payload) = signing_input.split_once('.').ok_or(JwsError::Malformed)?;
+        Ok(Self {
+            header,
+            payload,
+            signing_input,
+            signature,
+        })
+    }
+
+    /// What the signature is over, and the signature.
+    pub(crate) fn body(self) -> Result<Body<'a>, JwsError> {
+        Ok(Body {
+            payload: base64url::decode(self.payload).map_err(|_| JwsError::Malformed)?,
+            signing_input: self.signing_input,
+            signature: base64url::decode(self.signature).map_err(|_| JwsError::Malformed)?,
+        })
+    }
+}
+
+/// All of a token but what its header says.
+#[derive(Clone)]
+pub(crate) struct Body<'a> {
+    payload: Vec<u8>,
+    signing_input: &'a str,
+    signature: Vec<u8>,
+}
+
+impl Body<'_> {
+    /// What the token claims.
+    pub(crate) fn untrusted_claims<T: DeserializeOwned>(
+        &self,
+        limits: Limits,
+    ) -> Result<T, JsonError> {
+        json::parse_as(&self.payload, limits)
+    }
+
+    /// Checks the signature; `alg` is the header's and must be the key's own.
+    pub(crate) fn check(&self, alg: Algorithm, key: &PublicKey) -> Result<(), JwsError> {
+        if alg != key.algorithm() {
+            return Err(JwsError::AlgNotAllowed);
+        }
+        Ok(key.verify(self.signing_input.as_bytes(), &self.signature)?)
+    }
+}
+
 /// A token whose signature nobody has checked yet.
 #[derive(Clone)]
 pub struct Unverified<'a> {
     header: Header,
-    payload: Vec<u8>,
     header_segment: &'a str,
-    signing_input: &'a str,
-    signature: Vec<u8>,
+    body: Body<'a>,
 }
 
 /// What a token said, under a signature that was checked.
@@ -111,7 +171,8 @@ pub fn is_legal_kid(kid: &str) -> bool {
     (1..=256).contains(&kid.len()) && !kid.chars().any(char::is_control)
 }
 
-fn parse_header(segment: &str, limits: Limits) -> Result<Header, JwsError> {
+/// Reads a header and makes the checks that every header must pass.
+pub(crate) fn parse_header(segment: &str, limits: Limits) -> Result<Header, JwsError> {
     let bytes = base64url::decode(segment).map_err(|_| JwsError::Malformed)?;
     let raw: Raw = json::parse_as(&bytes, limits).map_err(|error| match error {
         JsonError::TooLarge => JwsError::TooLarge,
@@ -141,18 +202,11 @@ fn parse_header(segment: &str, limits: Limits) -> Result<Header, JwsError> {
 impl<'a> Unverified<'a> {
     /// Takes a token apart, without trusting any of it.
     pub fn parse(token: &'a str, limits: Limits) -> Result<Self, JwsError> {
-        if token.len() > limits.bytes {
-            return Err(JwsError::TooLarge);
-        }
-        let (signing_input, signature) = token.rsplit_once('.').ok_or(JwsError::Malformed)?;
-        let (header_segment, payload) = signing_input.split_once('.').ok_or(JwsError::Malformed)?;
-        let header = parse_header(header_segment, limits)?;
+        let segments = Segments::split(token, limits)?;
         Ok(Self {
-            header,
-            payload: base64url::decode(payload).map_err(|_| JwsError::Malformed)?,
-            header_segment,
-            signing_input,
-            signature: base64url::decode(signature).map_err(|_| JwsError::Malformed)?,
+            header: parse_header(segments.header, limits)?,
+            header_segment: segments.header,
+            body: segments.body()?,
         })
     }
 
@@ -168,7 +222,7 @@ impl<'a> Unverified<'a> {
 
     /// What the token claims, for choosing a key and for refusing early. Not to be acted on.
     pub fn untrusted_claims<T: DeserializeOwned>(&self, limits: Limits) -> Result<T, JsonError> {
-        json::parse_as(&self.payload, limits)
+        self.body.untrusted_claims(limits)
     }
 
     /// Checks the signature; the algorithm must be the key's own.
@@ -176,16 +230,13 @@ impl<'a> Unverified<'a> {
         self.check(key)?;
         Ok(Verified {
             header: self.header,
-            payload: self.payload,
+            payload: self.body.payload,
         })
     }
 
     /// Checks the signature of a token that several keys could have signed.
     pub(crate) fn check(&self, key: &PublicKey) -> Result<(), JwsError> {
-        if self.header.alg != key.algorithm() {
-            return Err(JwsError::AlgNotAllowed);
-        }
-        Ok(key.verify(self.signing_input.as_bytes(), &self.signature)?)
+        self.body.check(self.header.alg, key)
     }
 }
 

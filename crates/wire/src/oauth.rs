@@ -3,6 +3,7 @@
 //! Nothing here repeats what a caller sent: descriptions of errors are fixed texts of ours (TOK-11),
 //! and challenges are quoted so that no value can end its quotes.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
@@ -24,8 +25,6 @@ pub enum ErrorCode {
     /// RFC 6749.
     InvalidClient,
     /// RFC 6749.
-    InvalidGrant,
-    /// RFC 6749.
     UnauthorizedClient,
     /// RFC 6749.
     UnsupportedGrantType,
@@ -35,18 +34,12 @@ pub enum ErrorCode {
     InvalidTarget,
     /// RFC 6749.
     AccessDenied,
-    /// RFC 7009.
-    UnsupportedTokenType,
     /// RFC 9449.
     InvalidDpopProof,
     /// RFC 9449.
     UseDpopNonce,
     /// RFC 6750.
     InvalidToken,
-    /// RFC 6750.
-    InsufficientScope,
-    /// RFC 7591.
-    InvalidClientMetadata,
     /// RFC 6749.
     ServerError,
     /// RFC 6749.
@@ -59,18 +52,14 @@ impl ErrorCode {
         match self {
             Self::InvalidRequest => "invalid_request",
             Self::InvalidClient => "invalid_client",
-            Self::InvalidGrant => "invalid_grant",
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
             Self::AccessDenied => "access_denied",
-            Self::UnsupportedTokenType => "unsupported_token_type",
             Self::InvalidDpopProof => "invalid_dpop_proof",
             Self::UseDpopNonce => "use_dpop_nonce",
             Self::InvalidToken => "invalid_token",
-            Self::InsufficientScope => "insufficient_scope",
-            Self::InvalidClientMetadata => "invalid_client_metadata",
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
@@ -80,41 +69,16 @@ impl ErrorCode {
     pub fn status(self) -> u16 {
         match self {
             Self::InvalidClient | Self::InvalidToken => 401,
-            Self::InsufficientScope => 403,
             Self::ServerError => 500,
             Self::TemporarilyUnavailable => 503,
             Self::InvalidRequest
-            | Self::InvalidGrant
             | Self::UnauthorizedClient
             | Self::UnsupportedGrantType
             | Self::InvalidScope
             | Self::InvalidTarget
             | Self::AccessDenied
-            | Self::UnsupportedTokenType
             | Self::InvalidDpopProof
-            | Self::UseDpopNonce
-            | Self::InvalidClientMetadata => 400,
-        }
-    }
-
-    /// The HTTP status at a protected resource, where a bad proof is a failed authentication.
-    pub fn status_at_resource(self) -> u16 {
-        match self {
-            Self::InvalidDpopProof | Self::UseDpopNonce => 401,
-            Self::InvalidRequest
-            | Self::InvalidClient
-            | Self::InvalidGrant
-            | Self::UnauthorizedClient
-            | Self::UnsupportedGrantType
-            | Self::InvalidScope
-            | Self::InvalidTarget
-            | Self::AccessDenied
-            | Self::UnsupportedTokenType
-            | Self::InvalidToken
-            | Self::InsufficientScope
-            | Self::InvalidClientMetadata
-            | Self::ServerError
-            | Self::TemporarilyUnavailable => self.status(),
+            | Self::UseDpopNonce => 400,
         }
     }
 }
@@ -146,15 +110,15 @@ impl Serialize for OAuthError {
 }
 
 /// The parameters of a request, each at most once.
-pub struct Form {
-    // INVARIANT: no name twice, no empty value, no control characters.
-    parameters: Vec<(String, String)>,
+pub struct Form<'a> {
+    // INVARIANT: no name twice, no control characters.
+    parameters: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
-impl Form {
+impl<'a> Form<'a> {
     /// Parses `application/x-www-form-urlencoded` strictly. Parameters without a value are as if
     /// they were not there (OAuth 2.1 3.2).
-    pub fn parse(body: &[u8]) -> Result<Self, OAuthError> {
+    pub fn parse(body: &'a [u8]) -> Result<Self, OAuthError> {
         let refuse = |description| OAuthError::new(ErrorCode::InvalidRequest, description);
         if body.len() > FORM_LIMIT {
             return Err(refuse("the form is too large"));
@@ -162,19 +126,15 @@ impl Form {
         if !is_urlencoded(body) {
             return Err(refuse("the form is not well-formed"));
         }
-        let mut names = Vec::new();
-        let mut parameters = Vec::new();
+        let mut parameters: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::with_capacity(8);
         for (name, value) in url::form_urlencoded::parse(body) {
-            if names.len() == MOST_PARAMETERS {
+            if parameters.len() == MOST_PARAMETERS {
                 return Err(refuse("the form has too many parameters"));
             }
-            // The decoder puts this character where bytes were not UTF-8.
-            let is_bad =
-                |letter: char| letter.is_control() || letter == char::REPLACEMENT_CHARACTER;
-            if name.contains(is_bad) || value.contains(is_bad) {
+            if is_bad(&name) || is_bad(&value) {
                 return Err(refuse("the form has characters that are not allowed"));
             }
-            if names.contains(&name) {
+            if parameters.iter().any(|(own, _)| *own == name) {
                 // RFC 8707 2 lets `resource` be repeated; a token of ours has one audience.
                 return Err(match &*name {
                     "resource" => {
@@ -183,10 +143,7 @@ impl Form {
                     _ => refuse("a parameter is repeated"),
                 });
             }
-            if !value.is_empty() {
-                parameters.push((name.clone().into_owned(), value.into_owned()));
-            }
-            names.push(name);
+            parameters.push((name, value));
         }
         Ok(Self { parameters })
     }
@@ -196,7 +153,8 @@ impl Form {
         self.parameters
             .iter()
             .find(|(own, _)| own == name)
-            .map(|(_, value)| value.as_str())
+            .map(|(_, value)| &**value)
+            .filter(|value| !value.is_empty())
     }
 
     /// The value of a parameter that must be sent; `description` says that it is missing.
@@ -206,12 +164,23 @@ impl Form {
     }
 }
 
-impl fmt::Debug for Form {
+impl fmt::Debug for Form<'_> {
     /// Names only: values are assertions and tokens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
             .entries(self.parameters.iter().map(|(name, _)| name))
             .finish()
+    }
+}
+
+/// Whether a decoded text has characters that no parameter may have.
+fn is_bad(text: &Cow<'_, str>) -> bool {
+    match text {
+        // What was not encoded is as it was sent, and every byte of that is graphic.
+        Cow::Borrowed(_) => false,
+        // The decoder puts the replacement character where bytes were not UTF-8.
+        Cow::Owned(text) => text
+            .contains(|letter: char| letter.is_control() || letter == char::REPLACEMENT_CHARACTER),
     }
 }
 
@@ -258,14 +227,14 @@ pub enum TokenType {
 
 /// The answer of the introspection endpoint (RFC 7662).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Introspection {
+pub enum Introspection<'a> {
     /// Unknown, ended, revoked, or not for the one who asks: all the same to them.
     Inactive,
     /// In force.
-    Active(Box<Claims>),
+    Active(&'a Claims),
 }
 
-impl Serialize for Introspection {
+impl Serialize for Introspection<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(serde::Serialize)]
         struct Active<'a> {

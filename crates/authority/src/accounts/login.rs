@@ -67,11 +67,25 @@ pub async fn issue(
         .facts
         .insert("handle".to_owned(), owner.handle.as_str().to_owned());
     event.facts.insert("roles".to_owned(), body.roles.join(" "));
+    let (name, expires_at) = (name(&login), rfc3339(login.expires_at));
+    event.facts.insert("login".to_owned(), name.clone());
+    event
+        .facts
+        .insert("expires_at".to_owned(), expires_at.clone());
     ctx.commit(permit, tx, event, Vec::new()).await?;
     Ok(Json(Login {
+        name,
         owner: owner.handle.as_str().to_owned(),
+        issued_by: ctx.caller.name(),
         roles: body.roles,
         token,
-        expires_at: rfc3339(login.expires_at),
+        expires_at,
     }))
+}
+
+/// Names a login without its secret: enough of the hash that is kept of it to tell it from others.
+fn name(login: &logins::Login) -> String {
+    let hash = login.secret_hash.to_string();
+    let hash = hash.rsplit(':').next().unwrap_or(&hash);
+    hash.chars().take(12).collect()
 }

@@ -15,6 +15,7 @@ use chancery_ledger::tile::TileRow as HexTile;
 use chancery_model::action::Action;
 use chancery_model::id::EventId;
 use chancery_policy::Target;
+use chancery_store::error::StoreError;
 use chancery_store::log::{self, BundleRow};
 use chancery_store::outbox;
 use chancery_store::tx::Tx;
@@ -61,6 +62,7 @@ pub async fn state(ctx: Ctx) -> Result<Json<LogView>, Error> {
             .to_base64(),
         log_key: verifier.vkey(),
         pending,
+        alarm: ctx.authority.sealing.alarm.borrow().clone(),
     }))
 }
 
@@ -135,11 +137,11 @@ fn locate(bundle: &BundleRow, mark: &str) -> Option<(u64, String)> {
 }
 
 /// The tiles on the path from `index` and along the right edge: all that an inclusion proof reads.
-async fn read_tiles(
+pub(crate) async fn read_tiles(
     tx: &mut Tx,
     index: u64,
     size: u64,
-) -> Result<HashMap<(u8, u64), HexTile>, Error> {
+) -> Result<HashMap<(u8, u64), HexTile>, StoreError> {
     let mut tiles = HashMap::new();
     for level in 0..8_u8 {
         // The tile of the highest level is the only one of it.

@@ -10,20 +10,21 @@ use std::time::Duration;
 use chancery_ledger::appender::Appender;
 use chancery_ledger::checkpoint::Checkpoint;
 use chancery_ledger::hash::leaf_hash;
-use chancery_ledger::note::NoteSigner;
 use chancery_ledger::tile::TileRow as HexTile;
+use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use chancery_model::time::Timestamp;
 use chancery_store::error::StoreError;
 use chancery_store::log::{self, BundleRow, Head, Sealing, TileRow};
 use chancery_store::{outbox, tx::Tx};
+use chancery_wire::hash::sha256;
 use serde::Deserialize;
 
 use crate::state::Authority;
 
 /// Entries in one bundle.
 pub const BUNDLE: u64 = 256;
-/// Batches that one sealing takes; together at most some ten thousand entries.
-const BATCHES: i64 = 8;
+/// Bytes of entries that one sealing takes, and a few batches more: some ten thousand entries.
+const ENOUGH: usize = 8 * 1024 * 1024;
 /// How often the sequencer looks without being rung.
 const PERIOD: Duration = Duration::from_millis(200);
 /// How long a lease lasts unless a sealing renews it. Shorter than a stop waits for its receipt, so that
@@ -39,9 +40,6 @@ pub enum SequenceError {
     /// The tiles do not lead to the signed root: something was altered or rolled back (AUD-02).
     #[error("the log's tiles do not lead to its signed checkpoint of {0} entries; appending stops")]
     Inconsistent(u64),
-    /// A waiting event is not one of ours.
-    #[error("a waiting event cannot be read")]
-    BadEvent,
 }
 
 /// What a process keeps between sealings: the right edge of the tree.
@@ -101,7 +99,7 @@ impl Sequencer {
     pub async fn seal_some(&mut self) -> Result<bool, SequenceError> {
         let authority = Arc::clone(&self.authority);
         let mut tx = authority.store.read().await?;
-        let batches = outbox::oldest(&mut tx, BATCHES).await?;
+        let batches = outbox::oldest(&mut tx, ENOUGH).await?;
         drop(tx);
         if batches.is_empty() {
             return Ok(false);
@@ -109,14 +107,13 @@ impl Sequencer {
         let Some(mut edge) = self.take_edge().await? else {
             return Ok(false);
         };
-        let more = batches.len() as i64 == BATCHES;
-        let signer = &authority.keys.load().log;
-        let sealing = edge.grow(&batches, signer, &authority.log_origin)?;
+        let taken: usize = batches.iter().map(|batch| batch.entries.len()).sum();
+        let sealing = edge.grow(&batches, &authority)?;
         edge.head = log::seal(&authority.store, &sealing).await?;
         let size = edge.head.size.unsigned_abs();
         self.edge = Some(edge);
         authority.sealing.sealed.send_replace(size);
-        Ok(more)
+        Ok(taken >= ENOUGH)
     }
 
     /// The right edge, with a lease that lasts; `None` while another process seals.
@@ -215,19 +212,59 @@ struct IndexedAgent<'a> {
     id: std::borrow::Cow<'a, str>,
 }
 
+impl Indexed<'_> {
+    fn damaged(at: Timestamp) -> Self {
+        Self {
+            at: at.as_micros(),
+            kind: "record.damaged".into(),
+            agent: None,
+        }
+    }
+}
+
+/// What is sealed in the place of an entry that is not one of ours, so that one bad row does not stop the log.
+fn damaged(entry: &str, authority: &Authority) -> Event {
+    tracing::error!("a waiting entry cannot be read and is sealed as damaged");
+    let actor = Actor {
+        id: String::new(),
+        kind: ActorKind::Authority,
+    };
+    let facts = [
+        ("beginning", entry.to_owned()),
+        ("digest", sha256(entry.as_bytes()).to_string()),
+    ];
+    let event = Event {
+        facts: facts.map(|(fact, value)| (fact.to_owned(), value)).into(),
+        outcome: "damaged".to_owned(),
+        ..Event::new(
+            EventKind::RecordDamaged,
+            actor,
+            authority.clock.now(),
+            &*authority.entropy,
+        )
+    };
+    event.bounded()
+}
+
 impl Edge {
     /// Appends the batches and says what that changes.
     fn grow(
         &mut self,
         batches: &[outbox::Batch],
-        signer: &NoteSigner,
-        origin: &str,
+        authority: &Authority,
     ) -> Result<Sealing, SequenceError> {
         let mut bundles = Vec::new();
         let mut agents = BTreeSet::new();
         for entry in batches.iter().flat_map(|batch| batch.entries.lines()) {
-            let indexed: Indexed<'_> =
-                serde_json::from_str(entry).map_err(|_| SequenceError::BadEvent)?;
+            let instead;
+            let (entry, indexed) = match serde_json::from_str::<Indexed<'_>>(entry) {
+                Ok(indexed) => (entry, indexed),
+                Err(_) => {
+                    let event = damaged(entry, authority);
+                    instead = event.to_canonical_json();
+                    (instead.as_str(), Indexed::damaged(event.at))
+                }
+            };
             let number = (self.appender.size() / BUNDLE) as i64;
             self.appender.append(leaf_hash(entry.as_bytes()));
             self.bundle.take(entry, &indexed);
@@ -255,7 +292,8 @@ impl Edge {
                 }
             })
             .collect();
-        let checkpoint = Checkpoint::new(origin, size, self.appender.root())
+        let signer = &authority.keys.load().log;
+        let checkpoint = Checkpoint::new(&authority.log_origin, size, self.appender.root())
             .and_then(|checkpoint| checkpoint.sign(signer))
             .map_err(|_| SequenceError::Inconsistent(size))?;
         Ok(Sealing {

@@ -5,25 +5,26 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use chancery_gateway::snapshot::Snapshot;
+use chancery_gateway::snapshot::{KnownAgent, Snapshot};
 use chancery_model::action::Action;
-use chancery_model::decision::{Decision, Effect};
+use chancery_model::decision::{Decision, Effect, ReasonCode};
 use chancery_model::event::{Actor, ActorKind, CallFacts, DecisionFacts, Event, EventKind};
-use chancery_model::id::AgentId;
+use chancery_model::id::{AgentId, DecisionId};
 use chancery_model::time::Timestamp;
 use chancery_policy::{CallContext, EntityRef, ExternalAction, Question, Target};
-use chancery_wire::authzen::{self, Answer, Answers, Evaluation, Evaluations, InvalidEvaluation};
+use chancery_wire::authzen::{self, Context, Evaluation, Evaluations, InvalidEvaluation};
 use chancery_wire::json;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::ctx::Ctx;
 use crate::error::Error;
+use crate::extract;
 use crate::state::Authority;
-use crate::tokens::introspect;
+use crate::tokens::{Endpoints, introspect};
 
 /// `GET /.well-known/authzen-configuration`.
 pub async fn configuration(State(authority): State<Arc<Authority>>) -> Json<authzen::Metadata> {
@@ -31,63 +32,76 @@ pub async fn configuration(State(authority): State<Arc<Authority>>) -> Json<auth
 }
 
 /// `POST /access/v1/evaluation`.
-pub async fn evaluation(
-    State(authority): State<Arc<Authority>>,
-    headers: HeaderMap,
-    body: Bytes,
+pub(crate) async fn evaluation(
+    endpoints: &Endpoints,
+    headers: &HeaderMap,
+    body: &[u8],
 ) -> Response {
-    answer(&headers, one(&authority, &headers, &body).await)
+    let answered = one(endpoints, headers, body).await;
+    answer(headers, answered.map(Json))
 }
 
 /// `POST /access/v1/evaluations`.
-pub async fn evaluations(
-    State(authority): State<Arc<Authority>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    answer(&headers, many(&authority, &headers, &body).await)
-}
-
-async fn one(authority: &Arc<Authority>, headers: &HeaderMap, body: &[u8]) -> Result<Value, Error> {
-    let (asker, now) = authenticate(authority, headers).await?;
-    let request = parse(headers, body)?;
-    let question = authzen::parse_evaluation(&request).map_err(invalid)?;
-    decide(authority, &asker, &question, now).await.map(shape)
-}
-
-async fn many(
-    authority: &Arc<Authority>,
+pub(crate) async fn evaluations(
+    endpoints: &Endpoints,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<Value, Error> {
-    let (asker, now) = authenticate(authority, headers).await?;
+) -> Response {
+    let answered = many(endpoints, headers, body).await;
+    answer(headers, answered.map(Json))
+}
+
+/// Why a question was decided as it was.
+#[derive(Serialize)]
+struct Why {
+    reason: String,
+    reason_code: ReasonCode,
+    policies: Vec<String>,
+    decision_id: DecisionId,
+    snapshot: u64,
+}
+
+type Answer = authzen::Answer<Why>;
+
+/// The answer of the second endpoint, which also takes a request of the first.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Several {
+    One(Answer),
+    Many(authzen::Answers<Why>),
+}
+
+async fn one(endpoints: &Endpoints, headers: &HeaderMap, body: &[u8]) -> Result<Answer, Error> {
+    let (asker, now) = authenticate(endpoints, headers)?;
+    let request = parse(headers, body)?;
+    let question = authzen::parse_evaluation(&request).map_err(invalid)?;
+    decide(&endpoints.authority, &asker, &question, now).await
+}
+
+async fn many(endpoints: &Endpoints, headers: &HeaderMap, body: &[u8]) -> Result<Several, Error> {
+    let authority = &*endpoints.authority;
+    let (asker, now) = authenticate(endpoints, headers)?;
     let request = parse(headers, body)?;
     let (semantic, items) = match authzen::parse_evaluations(&request).map_err(invalid)? {
         Evaluations::One(question) => {
-            return decide(authority, &asker, &question, now).await.map(shape);
+            let answer = decide(authority, &asker, &question, now).await?;
+            return Ok(Several::One(answer));
         }
         Evaluations::Many { semantic, items } => (semantic, items),
     };
-    let mut answers = Vec::with_capacity(items.len());
+    let mut evaluations = Vec::with_capacity(items.len());
     for item in items {
         let answer = match item {
             Ok(question) => decide(authority, &asker, &question, now).await?,
             Err(error) => Answer::invalid(error),
         };
         let is_last = semantic.stops_after(answer.decision);
-        answers.push(answer);
+        evaluations.push(answer);
         if is_last {
             break;
         }
     }
-    serde_json::to_value(Answers {
-        evaluations: answers,
-    })
-    .map_err(|_| Error::Broken)
-}
-
-fn shape(answer: Answer) -> Value {
-    json!(answer)
+    Ok(Several::Many(authzen::Answers { evaluations }))
 }
 
 fn invalid(error: InvalidEvaluation) -> Error {
@@ -95,31 +109,19 @@ fn invalid(error: InvalidEvaluation) -> Error {
 }
 
 fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Value, Error> {
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let essence = content_type
-        .and_then(|text| text.split(';').next())
-        .unwrap_or("");
-    if !essence.trim().eq_ignore_ascii_case("application/json") {
-        return Err(Error::Invalid(
-            "the body must be `application/json`".to_owned(),
-        ));
-    }
+    extract::require_json(headers)?;
     json::parse(body, json::BODY).map_err(|error| Error::Invalid(error.to_string()))
 }
 
 /// Who asks: a resource server with its token for the issuer, or a login that may read policies.
-async fn authenticate(
-    authority: &Arc<Authority>,
-    headers: &HeaderMap,
-) -> Result<(Actor, Timestamp), Error> {
+fn authenticate(endpoints: &Endpoints, headers: &HeaderMap) -> Result<(Actor, Timestamp), Error> {
+    let authority = &endpoints.authority;
     let now = authority.clock.now();
     let snapshot = authority.current.load();
     if snapshot.freshness.is_stale(now) {
         return Err(Error::Unavailable);
     }
-    if let Ok(known) = introspect::by_token(authority, &snapshot, headers, now) {
+    if let Ok(known) = introspect::by_token(endpoints, &snapshot, headers, now) {
         let actor = Actor {
             id: known.resource.id.to_string(),
             kind: ActorKind::Resource,
@@ -134,42 +136,38 @@ async fn authenticate(
 async fn decide(
     authority: &Authority,
     asker: &Actor,
-    question: &Evaluation,
+    question: &Evaluation<'_>,
     now: Timestamp,
 ) -> Result<Answer, Error> {
     let snapshot = authority.current.load_full();
-    let decision = judge(authority, &snapshot, question, now);
-    let reason = json!({
-        "reason": decision.reason,
-        "reason_code": decision.code,
-        "policies": decision.policies,
-        "decision_id": decision.id,
-        "snapshot": decision.snapshot,
-    });
-    let permits = decision.effect == Effect::Permit;
-    authority
-        .journal
-        .append(made(authority, &snapshot, asker, question, &decision, now))
-        .await?;
+    let known = (question.subject.kind == "agent")
+        .then(|| find(&snapshot, question))
+        .flatten();
+    let decision = judge(authority, &snapshot, known, question, now);
+    let event = made(authority, known, asker, question, &decision, now);
+    authority.journal.append(event).await?;
     Ok(Answer {
-        decision: permits,
-        context: Some(reason),
+        decision: decision.effect == Effect::Permit,
+        context: Some(Context::Reason(Why {
+            reason: decision.reason,
+            reason_code: decision.code,
+            policies: decision.policies,
+            decision_id: decision.id,
+            snapshot: decision.snapshot,
+        })),
     })
 }
 
 fn judge(
     authority: &Authority,
     snapshot: &Snapshot,
-    question: &Evaluation,
+    known: Option<&Arc<KnownAgent>>,
+    question: &Evaluation<'_>,
     now: Timestamp,
 ) -> Decision {
     let id = authority.decision_id(now);
-    let known = (question.subject.kind == "agent")
-        .then(|| find(snapshot, question))
-        .flatten();
     let tool = question.resource.id.split_once('/');
-    if let (Some(known), "tool", Some((server, tool))) =
-        (known, question.resource.kind.as_str(), tool)
+    if let (Some(known), "tool", Some((server, tool))) = (known, question.resource.kind, tool)
         && question.action.name == "call_tool"
         && known.live(now).is_ok()
     {
@@ -198,55 +196,44 @@ fn judge(
     let resource = &question.resource;
     let asked = Question::External {
         subject: EntityRef {
-            kind: &subject.kind,
-            id: &subject.id,
-            properties: &subject.properties,
+            kind: subject.kind,
+            id: subject.id,
+            properties: subject.properties,
         },
         action: ExternalAction {
-            name: &question.action.name,
-            properties: &question.action.properties,
+            name: question.action.name,
+            properties: question.action.properties,
         },
         resource: EntityRef {
-            kind: &resource.kind,
-            id: &resource.id,
-            properties: &resource.properties,
+            kind: resource.kind,
+            id: resource.id,
+            properties: resource.properties,
         },
-        context: &question.context,
+        context: question.context,
     };
     snapshot.policy.decide(id, &asked)
 }
 
-fn find<'a>(
-    snapshot: &'a Snapshot,
-    question: &Evaluation,
-) -> Option<&'a Arc<chancery_gateway::snapshot::KnownAgent>> {
+fn find<'a>(snapshot: &'a Snapshot, question: &Evaluation<'_>) -> Option<&'a Arc<KnownAgent>> {
     let id: AgentId = question.subject.id.parse().ok()?;
     snapshot.agents.get(&id)
 }
 
 fn made(
     authority: &Authority,
-    snapshot: &Snapshot,
+    known: Option<&Arc<KnownAgent>>,
     asker: &Actor,
-    question: &Evaluation,
+    question: &Evaluation<'_>,
     decision: &Decision,
     now: Timestamp,
 ) -> Event {
-    let args_digest = json::digest(&Value::Object(question.context.clone())).ok();
-    let short = |text: &str| text.chars().take(256).collect::<String>();
+    let named = |kind, id| format!("{}/{}", short(kind), short(id));
     Event {
-        agent: (question.subject.kind == "agent")
-            .then(|| find(snapshot, question))
-            .flatten()
-            .map(|known| known.recorded.clone()),
+        agent: known.map(|known| known.recorded.clone()),
         call: Some(CallFacts {
-            action: short(&question.action.name),
-            args_digest,
-            resource: format!(
-                "{}/{}",
-                short(&question.resource.kind),
-                short(&question.resource.id)
-            ),
+            action: short(question.action.name).to_owned(),
+            args_digest: json::digest_of_object(question.context).ok(),
+            resource: named(question.resource.kind, question.resource.id),
             tool: None,
         }),
         decision: Some(DecisionFacts::from(decision)),
@@ -256,11 +243,7 @@ fn made(
             "deny"
         }
         .to_owned(),
-        subject: Some(format!(
-            "{}/{}",
-            short(&question.subject.kind),
-            short(&question.subject.id)
-        )),
+        subject: Some(named(question.subject.kind, question.subject.id)),
         ..Event::new(
             EventKind::DecisionMade,
             asker.clone(),
@@ -270,10 +253,16 @@ fn made(
     }
 }
 
+/// As much of a text of the asker's as the record keeps.
+fn short(text: &str) -> &str {
+    let end = text.char_indices().nth(256);
+    &text[..end.map_or(text.len(), |(end, _)| end)]
+}
+
 /// The answer, with the asker's `X-Request-ID` echoed.
-fn answer(headers: &HeaderMap, answered: Result<Value, Error>) -> Response {
+fn answer(headers: &HeaderMap, answered: Result<impl IntoResponse, Error>) -> Response {
     let mut response = match answered {
-        Ok(value) => (StatusCode::OK, Json(value)).into_response(),
+        Ok(answer) => answer.into_response(),
         Err(error) => error.into_response(),
     };
     if let Some(id) = headers.get("x-request-id").filter(|id| id.len() <= 256) {

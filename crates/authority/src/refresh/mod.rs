@@ -94,6 +94,8 @@ fn touched(event: &Event) -> Touched {
         | EventKind::CallCompleted
         | EventKind::DecisionMade
         | EventKind::RequestRefused
+        | EventKind::RecordAltered
+        | EventKind::RecordDamaged
         | EventKind::ClockAnomaly => Touched::More,
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chancery_model::mcp::ToolPin;
 use chancery_policy::{PolicySource, Snapshot, ToolDefinition};
+use chancery_store::connect::Store;
 use chancery_store::tx::Tx;
 use chancery_store::{mcp_servers, policy_texts};
 use chancery_wire::json;
@@ -21,8 +22,32 @@ pub(crate) struct Texts {
 }
 
 /// The last compiled policies, with what they were compiled from.
-#[derive(Default)]
-pub(crate) struct Compiled(Option<(Vec<String>, Arc<Snapshot>)>);
+pub(crate) struct Compiled {
+    basis: Vec<String>,
+    policy: Arc<Snapshot>,
+}
+
+impl Compiled {
+    /// Compiles what is in force as the authority opens.
+    pub(crate) async fn first(store: &Store) -> Result<Self, Error> {
+        let mut tx = store.read().await?;
+        let number = tx.change_number().await?.unsigned_abs();
+        let texts = Texts::read(&mut tx).await?;
+        drop(tx);
+        Self::compile(texts, number).await
+    }
+
+    async fn compile(texts: Texts, number: u64) -> Result<Self, Error> {
+        let basis = texts.basis.clone();
+        let policy = Arc::new(texts.compile(number).await?);
+        Ok(Self { basis, policy })
+    }
+
+    /// What decides.
+    pub(crate) fn policy(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.policy)
+    }
+}
 
 impl Texts {
     /// Reads what a transaction sees, its own changes included.
@@ -157,18 +182,12 @@ pub(crate) async fn compile_anew(
     texts: Texts,
     number: u64,
 ) -> Result<Arc<Snapshot>, Error> {
-    let same = |Compiled(last): &Compiled| {
-        last.as_ref()
-            .filter(|(basis, _)| *basis == texts.basis)
-            .map(|(_, policy)| Arc::clone(policy))
-    };
-    if let Some(policy) = same(&authority.compiled.load()) {
-        return Ok(policy);
+    let last = authority.compiled.load_full();
+    if last.basis == texts.basis {
+        return Ok(last.policy());
     }
-    let basis = texts.basis.clone();
-    let policy = Arc::new(texts.compile(number).await?);
-    authority
-        .compiled
-        .store(Arc::new(Compiled(Some((basis, Arc::clone(&policy))))));
+    let compiled = Compiled::compile(texts, number).await?;
+    let policy = compiled.policy();
+    authority.compiled.store(Arc::new(compiled));
     Ok(policy)
 }

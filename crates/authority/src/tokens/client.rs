@@ -50,7 +50,7 @@ pub(crate) fn authenticate(
     authority: &Authority,
     snapshot: &Snapshot,
     headers: &HeaderMap,
-    form: &Form,
+    form: &Form<'_>,
     now: Timestamp,
 ) -> Result<Client, Refusal> {
     let refuse = |code| Refusal::new(ErrorCode::InvalidClient, FAILED, code);

@@ -5,51 +5,55 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use chancery_gateway::snapshot::Snapshot;
 use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use chancery_model::id::ClientId;
 use chancery_model::time::Timestamp;
-use chancery_wire::access_token::{self, Expect, TokenError, VerifiedAccessToken};
 use chancery_wire::oauth::{self, Credential, ErrorCode, Introspection};
 
 use crate::directory::KnownResource;
 use crate::state::Authority;
+use crate::tokens::Endpoints;
 use crate::tokens::client::{self, Who};
+use crate::tokens::form;
 use crate::tokens::issue;
+use crate::tokens::memory;
 use crate::tokens::refusal::{self, Refusal};
 
 /// `POST /oauth/introspect`.
-pub async fn introspect(
-    State(authority): State<Arc<Authority>>,
-    headers: HeaderMap,
-    body: Bytes,
+pub(crate) async fn introspect(
+    endpoints: &Endpoints,
+    headers: &HeaderMap,
+    body: &[u8],
 ) -> Response {
-    let now = authority.clock.now();
-    match try_introspect(&authority, &headers, &body, now).await {
+    let now = endpoints.authority.clock.now();
+    match try_introspect(endpoints, headers, body, now).await {
         Ok(answer) => {
-            let mut response = Json(answer).into_response();
-            refusal::no_store(response.headers_mut());
+            let mut response = answer.into_response();
+            let headers = response.headers_mut();
+            let json = HeaderValue::from_static("application/json");
+            headers.insert(header::CONTENT_TYPE, json);
+            refusal::no_store(headers);
             response
         }
-        Err(refused) => refusal::answer(&authority, now, "introspect", refused).await,
+        Err(refused) => refusal::answer(&endpoints.authority, now, "introspect", refused).await,
     }
 }
 
 async fn try_introspect(
-    authority: &Authority,
+    endpoints: &Endpoints,
     headers: &HeaderMap,
     body: &[u8],
     now: Timestamp,
-) -> Result<Introspection, Refusal> {
-    let form = issue::parse(headers, body)?;
+) -> Result<Bytes, Refusal> {
+    let authority = &*endpoints.authority;
+    let form = form::parse(headers, body)?;
     let snapshot = authority.current.load();
     let asker = if headers.contains_key(header::AUTHORIZATION) {
-        by_token(authority, &snapshot, headers, now)?
+        by_token(endpoints, &snapshot, headers, now)?
     } else {
         let client = client::authenticate(authority, &snapshot, headers, &form, now)?;
         let Who::Resource(known) = client.who else {
@@ -70,18 +74,20 @@ async fn try_introspect(
     if snapshot.freshness.is_stale(now) {
         return Err(Refusal::unavailable());
     }
-    let Ok(verified) = verify(authority, &snapshot, token, now) else {
-        return Ok(Introspection::Inactive);
+    let inactive = || memory::answer(&Introspection::Inactive);
+    let Ok(known) = endpoints.memory.verify(&snapshot, token, now) else {
+        return Ok(inactive());
     };
-    if verified.claims().aud != asker.resource.url || snapshot.admit(&verified, now).is_err() {
-        return Ok(Introspection::Inactive);
+    let is_for_asker = known.token.claims().aud == asker.resource.url;
+    if !is_for_asker || snapshot.admit(&known.token, now).is_err() {
+        return Ok(inactive());
     }
-    Ok(Introspection::Active(Box::new(verified.claims().clone())))
+    Ok(known.answer.clone())
 }
 
 /// The resource server behind a token of its own for the issuer.
 pub(crate) fn by_token(
-    authority: &Authority,
+    endpoints: &Endpoints,
     snapshot: &Snapshot,
     headers: &HeaderMap,
     now: Timestamp,
@@ -101,49 +107,25 @@ pub(crate) fn by_token(
     let Ok(Credential::Bearer(token)) = oauth::authorization_header(value) else {
         return Err(refuse("malformed"));
     };
-    let verified = verify(authority, snapshot, token, now).map_err(|error| refuse(error.code()))?;
-    let claims = verified.claims();
+    let known = endpoints.memory.verify(snapshot, token, now);
+    let known = known.map_err(|error| refuse(error.code()))?;
+    let claims = known.token.claims();
     let is_ours =
         claims.aud == snapshot.issuer && claims.scope.as_deref() == Some(issue::INTROSPECT);
-    if !is_ours || verified.bound_jkt().is_some() || snapshot.revoked.contains(&claims.jti) {
+    if !is_ours || known.token.bound_jkt().is_some() || snapshot.revoked.contains(&claims.jti) {
         return Err(refuse("wrong_audience"));
     }
-    let Ok(ClientId::Resource(id)) = claims.client_id.parse() else {
+    let Some(ClientId::Resource(id)) = known.client else {
         return Err(refuse("not_a_resource"));
     };
-    authority
+    endpoints
+        .authority
         .directory
         .load()
         .resources
         .get(&id)
         .cloned()
         .ok_or_else(|| refuse("unknown_client"))
-}
-
-/// Verifies a token, or finds that its exact text was verified before; its time is checked either way.
-fn verify(
-    authority: &Authority,
-    snapshot: &Snapshot,
-    token: &str,
-    now: Timestamp,
-) -> Result<Arc<VerifiedAccessToken>, TokenError> {
-    if let Some(known) = authority.verified.get(token) {
-        return if known.expires_at() > now {
-            Ok(known)
-        } else {
-            Err(TokenError::Expired)
-        };
-    }
-    let expect = Expect {
-        issuer: &snapshot.issuer,
-        audience: None,
-        now,
-    };
-    let verified = Arc::new(access_token::verify(token, &snapshot.token_keys, &expect)?);
-    authority
-        .verified
-        .insert(token.to_owned(), Arc::clone(&verified));
-    Ok(verified)
 }
 
 /// An assertion was used to introspect; recorded because it is used up.

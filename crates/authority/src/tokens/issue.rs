@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use chancery_gateway::snapshot::{KnownAgent, Snapshot};
 use chancery_model::decision::Permit;
@@ -18,7 +16,9 @@ use chancery_wire::metadata;
 use chancery_wire::oauth::{ErrorCode, Form, TokenResponse, TokenType};
 
 use crate::state::Authority;
+use crate::tokens::Endpoints;
 use crate::tokens::client::{self, Client, FAILED, Who};
+use crate::tokens::form;
 use crate::tokens::mint::{Grant, Holder, Minted, mint};
 use crate::tokens::refusal::{self, Refusal};
 
@@ -28,13 +28,10 @@ const NONCE_AGE: std::time::Duration = std::time::Duration::from_secs(60);
 pub(crate) const INTROSPECT: &str = "introspect";
 
 /// `POST /oauth/token`.
-pub async fn issue(
-    State(authority): State<Arc<Authority>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub(crate) async fn issue(endpoints: &Endpoints, headers: &HeaderMap, body: &[u8]) -> Response {
+    let authority = &*endpoints.authority;
     let now = authority.clock.now();
-    match try_issue(&authority, &headers, &body, now).await {
+    match try_issue(endpoints, headers, body, now).await {
         Ok(response) => {
             let mut response = Json(response).into_response();
             refusal::no_store(response.headers_mut());
@@ -44,17 +41,18 @@ pub async fn issue(
             }
             response
         }
-        Err(refused) => refusal::answer(&authority, now, "token", refused).await,
+        Err(refused) => refusal::answer(authority, now, "token", refused).await,
     }
 }
 
 async fn try_issue(
-    authority: &Authority,
+    endpoints: &Endpoints,
     headers: &HeaderMap,
     body: &[u8],
     now: Timestamp,
 ) -> Result<TokenResponse, Refusal> {
-    let form = parse(headers, body)?;
+    let authority = &*endpoints.authority;
+    let form = form::parse(headers, body)?;
     if form.require("grant_type", "`grant_type` is missing")? != "client_credentials" {
         return Err(Refusal::new(
             ErrorCode::UnsupportedGrantType,
@@ -64,21 +62,22 @@ async fn try_issue(
     }
     let snapshot = authority.current.load_full();
     let client = client::authenticate(authority, &snapshot, headers, &form, now)?;
-    issue_to(authority, headers, &snapshot, &form, &client, now)
+    issue_to(endpoints, headers, &snapshot, &form, &client, now)
         .await
         .map_err(|refused| refused.proven(client.who.id(), client.assertion))
 }
 
 /// What follows once it is known who asks.
 async fn issue_to(
-    authority: &Authority,
+    endpoints: &Endpoints,
     headers: &HeaderMap,
     snapshot: &Snapshot,
-    form: &Form,
+    form: &Form<'_>,
     client: &Client,
     now: Timestamp,
 ) -> Result<TokenResponse, Refusal> {
-    let proof = prove(authority, headers, now)?;
+    let authority = &*endpoints.authority;
+    let proof = prove(endpoints, headers, now)?;
     let resource = form.fetch("resource").ok_or(Refusal::new(
         ErrorCode::InvalidTarget,
         "say with `resource` whom the token is for",
@@ -166,30 +165,9 @@ async fn issue_to(
     })
 }
 
-/// The form of a request, of the right content type.
-pub(crate) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Form, Refusal> {
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let essence = content_type
-        .and_then(|text| text.split(';').next())
-        .unwrap_or("");
-    if !essence
-        .trim()
-        .eq_ignore_ascii_case("application/x-www-form-urlencoded")
-    {
-        return Err(Refusal::new(
-            ErrorCode::InvalidRequest,
-            "the body must be `application/x-www-form-urlencoded`",
-            "content_type",
-        ));
-    }
-    Ok(Form::parse(body)?)
-}
-
 /// Checks the DPoP proof, if one came; more than one is an error (RFC 9449 4.3).
 fn prove(
-    authority: &Authority,
+    endpoints: &Endpoints,
     headers: &HeaderMap,
     now: Timestamp,
 ) -> Result<Option<VerifiedProof>, Refusal> {
@@ -208,18 +186,19 @@ fn prove(
         return Err(invalid("several_proofs"));
     }
     let proof = proof.to_str().map_err(|_| invalid("malformed"))?;
-    let url = format!("{}/oauth/token", authority.config.issuer);
-    let check = |nonce: &str| authority.nonces.check(nonce, now, NONCE_AGE);
+    let nonces = &endpoints.authority.nonces;
+    let check = |nonce: &str| nonces.check(nonce, now, NONCE_AGE);
     let expect = dpop::Expect {
         method: "POST",
-        url: &url,
+        url: &endpoints.token_url,
         now,
         window: dpop::WINDOW,
         access_token: None,
         bound_jkt: None,
         nonce: NonceRule::Required(&check),
     };
-    dpop::verify(proof, &expect).map(Some).map_err(|error| {
+    let proof = endpoints.memory.prove(proof, &expect);
+    proof.map(Some).map_err(|error| {
         let code = error.error_code();
         let description = if code == ErrorCode::UseDpopNonce {
             "the DPoP proof must carry the nonce of this answer"

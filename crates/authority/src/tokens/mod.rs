@@ -3,10 +3,38 @@
 //! [`issue`] is the first straight line of the design. Who a client is, is found out in [`client`] alone;
 //! whether a token may exist at all, in [`mint`] alone, whatever asks for it.
 
+use std::sync::Arc;
+
+use crate::state::Authority;
+use crate::tokens::memory::Memory;
+
 pub(crate) mod client;
+pub(crate) mod form;
 pub mod introspect;
 pub mod issue;
+pub(crate) mod memory;
 pub mod metadata;
 pub(crate) mod mint;
 pub(crate) mod refusal;
 pub mod revoke;
+
+/// The authority at the endpoints that take tokens and proofs, with what these remember.
+pub struct Endpoints {
+    /// The authority.
+    pub(crate) authority: Arc<Authority>,
+    /// What verified before.
+    pub(crate) memory: Memory,
+    /// The URL of the token endpoint, as proofs name it.
+    pub(crate) token_url: String,
+}
+
+impl Endpoints {
+    /// The endpoints of an authority, which remember nothing yet.
+    pub fn new(authority: Arc<Authority>) -> Self {
+        Self {
+            memory: Memory::new(),
+            token_url: format!("{}/oauth/token", authority.config.issuer),
+            authority,
+        }
+    }
+}

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use chancery_api::agents::{StillRunning, Stopped};
 use chancery_api::tokens::RevokeToken;
@@ -28,17 +27,13 @@ use crate::refresh;
 use crate::state::Authority;
 use crate::text::rfc3339;
 use crate::tokens::client::{self, Who};
-use crate::tokens::issue;
+use crate::tokens::form;
 use crate::tokens::refusal::{self, Refusal};
 
 /// `POST /oauth/revoke`: the answer is the same for a token that is not the client's, or is none (REV-04).
-pub async fn revoke(
-    State(authority): State<Arc<Authority>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub async fn revoke(State(authority): State<Arc<Authority>>, request: Request) -> Response {
     let now = authority.clock.now();
-    match try_revoke(&authority, &headers, &body, now).await {
+    match try_revoke(&authority, request, now).await {
         Ok(()) => {
             let mut response = StatusCode::OK.into_response();
             refusal::no_store(response.headers_mut());
@@ -50,13 +45,14 @@ pub async fn revoke(
 
 async fn try_revoke(
     authority: &Authority,
-    headers: &HeaderMap,
-    body: &[u8],
+    request: Request,
     now: Timestamp,
 ) -> Result<(), Refusal> {
-    let form = issue::parse(headers, body)?;
+    let (head, body) = request.into_parts();
+    let body = form::read(body).await?;
+    let form = form::parse(&head.headers, &body)?;
     let snapshot = authority.current.load_full();
-    let client = client::authenticate(authority, &snapshot, headers, &form, now)?;
+    let client = client::authenticate(authority, &snapshot, &head.headers, &form, now)?;
     let token = form.require("token", "`token` is missing")?;
     let id = client.who.id();
     let mut event = Event {
@@ -127,7 +123,7 @@ fn facts(claims: &Claims) -> TokenFacts {
 
 /// `POST /v1/tokens/revoke`: by the token or its id, with a receipt.
 pub async fn administer(ctx: Ctx, Body(body): Body<RevokeToken>) -> Result<Json<Stopped>, Error> {
-    let reason = Reason::parse(&body.reason).map_err(|error| Error::Invalid(error.to_string()))?;
+    let reason = Reason::parse(&body.reason)?;
     let permit = ctx.authorize(Action::TokenRevoke, Target::Authority)?;
     let (jti, expires_at, token) = identify(&ctx, &body)?;
     let mut tx = ctx.begin().await?;

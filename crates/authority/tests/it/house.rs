@@ -47,6 +47,8 @@ impl Clock for TestClock {
 pub(crate) struct Seeded {
     seed: u64,
     drawn: AtomicU64,
+    /// Draws until one panics; 0 when none does.
+    until_panic: AtomicU64,
 }
 
 impl Seeded {
@@ -54,12 +56,23 @@ impl Seeded {
         Self {
             seed,
             drawn: AtomicU64::new(0),
+            until_panic: AtomicU64::new(0),
         }
+    }
+
+    /// Lets the draw of this number from now on panic; none when it is 0.
+    pub(crate) fn panic_at(&self, draw: u64) {
+        self.until_panic.store(draw, Ordering::SeqCst);
     }
 }
 
 impl Entropy for Seeded {
     fn fill(&self, bytes: &mut [u8]) {
+        let mut left = self.until_panic.load(Ordering::SeqCst);
+        if left > 0 {
+            left = self.until_panic.fetch_sub(1, Ordering::SeqCst);
+        }
+        assert_ne!(left, 1, "as it was ordered to");
         for piece in bytes.chunks_mut(32) {
             let drawn = self.drawn.fetch_add(1, Ordering::SeqCst);
             let block = hash::sha256(&[self.seed.to_be_bytes(), drawn.to_be_bytes()].concat());
@@ -73,6 +86,7 @@ pub(crate) struct House {
     pub(crate) authority: Arc<Authority>,
     pub(crate) router: Router,
     pub(crate) clock: Arc<TestClock>,
+    pub(crate) entropy: Arc<Seeded>,
     pub(crate) database: Database,
     nonce: Mutex<String>,
     serial: AtomicU64,
@@ -150,6 +164,15 @@ impl House {
         Self::open(self.database.clone(), Arc::clone(&self.clock), seed, |_| {}).await
     }
 
+    /// Another process whose clock is so many seconds ahead of ours, or behind it.
+    pub(crate) async fn beside_ahead(&self, seed: u64, seconds: i64) -> Self {
+        let clock = Arc::new(TestClock {
+            now: AtomicI64::new(self.now().as_micros() + seconds * 1_000_000),
+            leapt_to: Mutex::default(),
+        });
+        Self::open(self.database.clone(), clock, seed, |_| {}).await
+    }
+
     pub(crate) async fn open(
         database: Database,
         clock: Arc<TestClock>,
@@ -167,9 +190,10 @@ impl House {
             node: format!("node-{seed}"),
         };
         change(&mut config);
+        let entropy = Arc::new(Seeded::new(seed));
         let world = World {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            entropy: Arc::new(Seeded::new(seed)),
+            entropy: Arc::clone(&entropy) as Arc<dyn Entropy>,
             master: Secret::new([7; 32]),
             reach: Reach::new([]),
         };
@@ -180,6 +204,7 @@ impl House {
             router: router(Arc::clone(&authority)),
             authority,
             clock,
+            entropy,
             database,
             nonce: Mutex::default(),
             serial: AtomicU64::new(seed << 32),
@@ -367,6 +392,19 @@ impl House {
         ];
         self.send(ask("POST", "/oauth/introspect").form(&form))
             .await
+    }
+
+    /// A credential of `server` for questions about tokens, which costs no signature and no record each time.
+    pub(crate) async fn questions(&self, server: &Party) -> String {
+        let answer = self.send(self.token_request(server, ISSUER, "")).await;
+        let answer = answer.ok();
+        answer["access_token"].as_str().expect("a token").to_owned()
+    }
+
+    /// Whether the holder of `questions` is told that the token is in force.
+    pub(crate) async fn is_told_active(&self, questions: &str, token: &str) -> bool {
+        let question = ask("POST", "/oauth/introspect").bearer(questions);
+        self.send(question.form(&[("token", token)])).await.ok()["active"] == true
     }
 
     /// Whether `server` is told that the token is in force.

@@ -69,7 +69,8 @@ impl Ask {
         }
     }
 
-    async fn send_once(&self, router: &Router) -> Answer {
+    /// Sends the request once, and gives what was answered.
+    pub(crate) async fn send_once(&self, router: &Router) -> Answer {
         let mut request = Request::builder().method(&*self.method).uri(&self.uri);
         for (name, value) in &self.headers {
             request = request.header(name, value.as_slice());

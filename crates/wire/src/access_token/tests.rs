@@ -107,6 +107,19 @@ fn a_signed_token_verifies_to_the_same_claims() {
 }
 
 #[test]
+fn what_was_verified_stands_only_as_long_as_its_key_and_its_issuer() {
+    let key = key();
+    let token = sign(&claims(), &key);
+    let verified = verify(&token, &[key.public().clone()], &expect()).expect("a good token");
+    let other = self::key().public().clone();
+    let overlapping = [other.clone(), key.public().clone()];
+    assert!(verified.is_still_signed(ISSUER, &overlapping));
+    assert!(!verified.is_still_signed(ISSUER, &[other]));
+    assert!(!verified.is_still_signed(ISSUER, &[]));
+    assert!(!verified.is_still_signed("https://as.example/", &overlapping));
+}
+
+#[test]
 fn review_sees_every_difference() {
     let key = key();
     let token = sign(&claims(), &key);

@@ -29,6 +29,39 @@ async fn login_is_a_secret_that_is_shown_once_and_kept_as_a_hash() {
     assert_eq!(me["kind"], "local_administrator");
 }
 
+/// Whoever may issue logins can have one made in another person's name, so who did is told and recorded.
+#[tokio::test]
+async fn login_says_who_had_it_made_and_so_does_the_record() {
+    let house = House::found().await;
+    house.add_person("alice@example.com").await;
+    house.add_person("bob@example.com").await;
+    let alice = house.login("alice@example.com", &["administrator"]).await;
+    let body = json!({"roles": ["auditor"], "lifetime": 600});
+    let made = house
+        .as_login(&alice, "POST", "/v1/owners/bob@example.com/logins", body)
+        .await
+        .ok();
+    assert_eq!(made["owner"], "bob@example.com");
+    assert_eq!(made["issued_by"], "alice@example.com");
+    let events = house.events().await;
+    let issued: Vec<&Value> = events
+        .iter()
+        .filter(|event| event["kind"] == "login.issued")
+        .collect();
+    let [first, last] = issued[..] else {
+        panic!("{issued:?}");
+    };
+    assert_eq!(first["actor"]["kind"], "local_administrator");
+    assert_eq!(first["facts"]["handle"], "alice@example.com");
+    assert_eq!(last["actor"]["id"], "alice@example.com");
+    assert_eq!(last["facts"]["handle"], "bob@example.com");
+    assert_eq!(last["facts"]["expires_at"], made["expires_at"]);
+    assert_eq!(last["facts"]["login"], made["name"]);
+    assert_ne!(first["facts"]["login"], made["name"]);
+    let secret = made["token"].as_str().expect("a secret");
+    assert!(!last.to_string().contains(secret));
+}
+
 #[tokio::test]
 async fn login_ends_at_its_time() {
     let house = House::found().await;

@@ -1,5 +1,8 @@
 //! Searching the record.
 
+use std::sync::Arc;
+
+use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use serde_json::Value;
 
 use crate::audit::record::tour;
@@ -119,5 +122,67 @@ async fn dos_07_pages_are_capped_and_nonsense_is_refused() {
                 .is_empty(),
             "{path}"
         );
+    }
+}
+
+/// Everything that the log holds, page by page; whoever is told to come again does.
+async fn export(house: Arc<House>) -> Vec<u64> {
+    let mut indexes = Vec::new();
+    let mut path = "/v1/events?limit=500".to_owned();
+    loop {
+        let answer = house.admin("GET", &path, Value::Null).await;
+        if answer.status == 503 {
+            answer.refused(503, "unavailable");
+            assert!(!answer.header("retry-after").is_empty());
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            continue;
+        }
+        let page = answer.ok();
+        let items = page["items"].as_array().expect("a list").iter();
+        indexes.extend(items.map(|item| item["index"].as_u64().expect("an index")));
+        let Some(next) = page["next"].as_str() else {
+            return indexes;
+        };
+        path = format!("/v1/events?limit=500&after={next}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn dos_07_fifty_exports_at_once_are_whole_and_hold_up_no_stop() {
+    let house = Arc::new(House::found().await);
+    let agent = house.register("refund-bot").await;
+    let (now, entropy) = (house.now(), &*house.entropy);
+    let nobody = Actor {
+        id: String::new(),
+        kind: ActorKind::Unknown,
+    };
+    let writing: Vec<_> = (0..2_000)
+        .map(|_| {
+            let event = Event::new(EventKind::RequestRefused, nobody.clone(), now, entropy);
+            let journal = house.authority.journal.clone();
+            tokio::spawn(async move { journal.append(event).await })
+        })
+        .collect();
+    for written in writing {
+        written.await.expect("a task").expect("durable");
+    }
+    let size = house.sealed().await;
+    let exporting: Vec<_> = (0..50)
+        .map(|_| tokio::spawn(export(Arc::clone(&house))))
+        .collect();
+    for _ in 0..5 {
+        let stopped = house.suspend("refund-bot").await;
+        // The stop holds at once; only its receipt may have to be asked for again.
+        assert!([200, 503].contains(&stopped.status.as_u16()), "{stopped:?}");
+        let snapshot = house.authority.current.load_full();
+        let id = agent.id.parse().expect("an id");
+        assert!(snapshot.agents[&id].live(house.now()).is_err());
+        house.resume("refund-bot").await.ok();
+    }
+    for export in exporting {
+        let indexes = export.await.expect("a task");
+        // What came meanwhile may be in it or not; nothing is missing or there twice.
+        assert!(indexes.len() as u64 >= size);
+        assert!(indexes.iter().copied().eq(0..indexes.len() as u64));
     }
 }

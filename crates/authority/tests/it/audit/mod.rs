@@ -4,7 +4,7 @@ mod find;
 mod receipts;
 pub(crate) mod record;
 mod serve;
-mod tamper;
+pub(crate) mod tamper;
 
 use chancery_ledger::note::NoteVerifier;
 use chancery_ledger::receipt::Receipt;

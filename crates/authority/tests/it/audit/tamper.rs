@@ -299,3 +299,48 @@ fn aud_02_database_of_yesterday_is_found_by_whoever_kept_a_checkpoint() {
         assert!(finding.why.contains("backwards"), "{finding}");
     });
 }
+
+/// Waits for the patrol's alarm.
+async fn alarm(house: &House) -> String {
+    for _ in 0..200 {
+        if let Some(alarm) = house.get("/v1/log").await["alarm"].as_str() {
+            return alarm.to_owned();
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("no alarm");
+}
+
+#[tokio::test]
+async fn aud_01_running_authority_tells_that_its_log_was_altered() {
+    let house = House::found().await;
+    house.sealed().await;
+    let mut lines = lines(&house).await;
+    assert_eq!(house.get("/v1/log").await["alarm"], Value::Null);
+    lines[1] = lines[1].replacen("\"at\":1", "\"at\":2", 1);
+    write(&house, &lines).await;
+    assert_eq!(
+        alarm(&house).await,
+        "entry 1 is not the one that was signed"
+    );
+    let told = house.events_of("record.altered").await;
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0]["facts"]["index"], "1");
+}
+
+#[tokio::test]
+async fn aud_01_entry_damaged_before_it_is_sealed_is_sealed_as_damaged() {
+    let house = House::found().await;
+    house.sealed().await;
+    house
+        .database
+        .run("INSERT INTO outbox (id, recorded_at, entries) VALUES ('evt_x', 1, 'no event')")
+        .await;
+    let damaged = house.events_of("record.damaged").await;
+    assert_eq!(damaged.len(), 1);
+    assert_eq!(damaged[0]["facts"]["beginning"], "no event");
+    // Its twin: what comes after it is sealed as ever, and the log verifies.
+    house.sealed().await;
+    let copy = download(&house).await;
+    copy.verify(&[], &mut |_, _| Ok(())).expect("a genuine log");
+}

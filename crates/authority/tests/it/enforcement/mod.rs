@@ -3,5 +3,9 @@
 mod authzen;
 mod coverage;
 mod leap;
+mod overload;
+mod panics;
+mod partition;
 mod secrets;
+mod skew;
 mod surface;

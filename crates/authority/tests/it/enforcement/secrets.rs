@@ -116,11 +116,18 @@ async fn sec_01_no_secret_appears_in_the_record_a_log_line_or_an_error() {
         .concat();
     let lines = logged();
     assert!(!lines.is_empty() && !record.is_empty());
-    for table in ["signing_key", "login", "agent", "owner", "one_time", "meta"] {
+    for table in [
+        "signing_key",
+        "login",
+        "agent",
+        "owner",
+        "one_time_batch",
+        "meta",
+    ] {
         let column = match table {
             "signing_key" => "sealed",
             "login" => "secret_hash",
-            "one_time" => "hash",
+            "one_time_batch" => "hashes",
             "meta" => "value",
             _ => "id",
         };

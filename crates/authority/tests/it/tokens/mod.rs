@@ -1,6 +1,7 @@
 //! The room `tokens`: issuing, proofs of possession, introspection, revocation, races.
 
 mod dpop;
+mod guesses;
 mod introspect;
 mod issue;
 mod race;

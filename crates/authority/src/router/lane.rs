@@ -1,0 +1,88 @@
+//! The lanes that can close: issuing, introspection and AuthZEN are sent away when more comes than can be
+//! answered (DOS-08). Everything else, stops above all, keeps its way.
+
+use axum::extract::Request;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use chancery_wire::oauth::{ErrorCode, OAuthError};
+
+use crate::enforcement::authzen;
+use crate::error::Error;
+use crate::extract;
+use crate::router::guard::guard;
+use crate::tokens::{Endpoints, form, introspect, issue};
+
+/// What a lane leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// `/oauth/token`.
+    Token,
+    /// `/oauth/introspect`.
+    Introspection,
+    /// `/access/v1/evaluation`.
+    Evaluation,
+    /// `/access/v1/evaluations`.
+    Evaluations,
+}
+
+/// Answers a request to a lane.
+pub(super) async fn answer(endpoints: &Endpoints, lane: Lane, request: Request) -> Response {
+    let work = |request| walk(endpoints, lane, request);
+    guard(&endpoints.authority, request, work).await
+}
+
+async fn walk(endpoints: &Endpoints, lane: Lane, request: Request) -> Response {
+    if request.method() != Method::POST {
+        let allow = (header::ALLOW, HeaderValue::from_static("POST"));
+        return ([allow], Error::MethodNotAllowed).into_response();
+    }
+    // Before the body is read and anything is computed: sending away must stay cheap.
+    let pressure = &endpoints.authority.pressure;
+    if !pressure.has_room() {
+        return lane.sent_away();
+    }
+    let (head, body) = request.into_parts();
+    let body = match lane {
+        Lane::Token | Lane::Introspection => form::read(body).await.map_err(oauth),
+        Lane::Evaluation | Lane::Evaluations => {
+            extract::read(body).await.map_err(Error::into_response)
+        }
+    };
+    let body = match body {
+        Ok(body) => body,
+        Err(refused) => return refused,
+    };
+    // Only now, so that a body that comes slowly takes up nobody's room.
+    let Some(_room) = pressure.admit() else {
+        return lane.sent_away();
+    };
+    match lane {
+        Lane::Token => issue::issue(endpoints, &head.headers, &body).await,
+        Lane::Introspection => introspect::introspect(endpoints, &head.headers, &body).await,
+        Lane::Evaluation => authzen::evaluation(endpoints, &head.headers, &body).await,
+        Lane::Evaluations => authzen::evaluations(endpoints, &head.headers, &body).await,
+    }
+}
+
+impl Lane {
+    /// What those are told for whom there is no room.
+    fn sent_away(self) -> Response {
+        match self {
+            Self::Token | Self::Introspection => {
+                let retry = (header::RETRY_AFTER, HeaderValue::from_static("1"));
+                let error = OAuthError::new(
+                    ErrorCode::TemporarilyUnavailable,
+                    "the authority has too much to do",
+                );
+                ([retry], oauth(error)).into_response()
+            }
+            Self::Evaluation | Self::Evaluations => Error::Unavailable.into_response(),
+        }
+    }
+}
+
+fn oauth(error: OAuthError) -> Response {
+    let status = error.code.status();
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, axum::Json(error)).into_response()
+}
