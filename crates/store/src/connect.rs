@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_postgres::error::SqlState;
 
@@ -14,6 +15,8 @@ use crate::value::{Row, Value};
 
 /// How long a transaction may wait for its turn before it is refused.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long PostgreSQL may take for one statement before it counts as gone (STOR-07, STOR-08).
+const STATEMENT: Duration = Duration::from_secs(5);
 
 /// An open database with the present schema.
 #[derive(Clone)]
@@ -27,14 +30,49 @@ enum Database {
         writer: Arc<Mutex<rusqlite::Connection>>,
         reader: Arc<Mutex<rusqlite::Connection>>,
         follower: Arc<Mutex<rusqlite::Connection>>,
+        flushes: Flushes,
     },
-    Postgres(Pool),
+    Postgres {
+        pool: Pool,
+        readers: Pool,
+    },
 }
 
 /// One connection inside a transaction.
 pub(crate) enum Session {
-    Sqlite(OwnedMutexGuard<rusqlite::Connection>),
-    Postgres(Box<deadpool_postgres::Object>),
+    Sqlite(OwnedMutexGuard<rusqlite::Connection>, Flushes),
+    Postgres(Box<Object>),
+}
+
+/// Whether a flush of the file has failed since it was opened.
+///
+/// A page that could not be written counts as clean afterwards, so a later flush would succeed and say nothing
+/// of what was lost: nothing is written any more until the process starts anew (STOR-04).
+#[derive(Clone, Default)]
+pub(crate) struct Flushes(Arc<AtomicBool>);
+
+impl Flushes {
+    /// Refuses once one has failed.
+    fn require_whole(&self) -> Result<(), StoreError> {
+        if self.0.load(Ordering::SeqCst) {
+            let gone = "a flush failed, and what it lost is not known; start the program again";
+            return Err(StoreError::unavailable("writing")(gone.into()));
+        }
+        Ok(())
+    }
+
+    /// Looks at what became of a commit.
+    fn watch(&self, committed: &Result<(), rusqlite::Error>) {
+        use rusqlite::ffi::{SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_FSYNC};
+        let error = committed
+            .as_ref()
+            .err()
+            .and_then(|error| error.sqlite_error());
+        let code = error.map(|error| error.extended_code);
+        if matches!(code, Some(SQLITE_IOERR_FSYNC | SQLITE_IOERR_DIR_FSYNC)) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
 }
 
 /// Which database to open.
@@ -98,9 +136,13 @@ impl Store {
                     writer: shared(open_sqlite(path)?),
                     reader: shared(open_sqlite_for_reading(path)?),
                     follower: shared(open_sqlite_for_reading(path)?),
+                    flushes: Flushes::default(),
                 }
             }
-            DatabaseUrl::Postgres(url) => Database::Postgres(open_postgres(url)?),
+            DatabaseUrl::Postgres(url) => Database::Postgres {
+                pool: open_postgres(url)?,
+                readers: open_postgres(url)?,
+            },
         };
         Ok(Self { database })
     }
@@ -108,8 +150,13 @@ impl Store {
     /// Begins a transaction that may write.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         match &self.database {
-            Database::Sqlite { writer, .. } => begin_sqlite(writer, "BEGIN IMMEDIATE").await,
-            Database::Postgres(pool) => {
+            Database::Sqlite {
+                writer, flushes, ..
+            } => {
+                flushes.require_whole()?;
+                begin_sqlite(writer, flushes, "BEGIN IMMEDIATE").await
+            }
+            Database::Postgres { pool, .. } => {
                 begin_postgres(pool, "BEGIN ISOLATION LEVEL SERIALIZABLE").await
             }
         }
@@ -120,7 +167,7 @@ impl Store {
     pub(crate) async fn begin_in_turn(&self) -> Result<Tx, StoreError> {
         match &self.database {
             Database::Sqlite { .. } => self.begin().await,
-            Database::Postgres(pool) => {
+            Database::Postgres { pool, .. } => {
                 begin_postgres(pool, "BEGIN ISOLATION LEVEL READ COMMITTED").await
             }
         }
@@ -130,8 +177,14 @@ impl Store {
     /// what was committed, so that a stop is seen at once.
     pub async fn follow(&self) -> Result<Tx, StoreError> {
         match &self.database {
-            Database::Sqlite { follower, .. } => begin_sqlite(follower, "BEGIN DEFERRED").await,
-            Database::Postgres(_) => self.read().await,
+            Database::Sqlite {
+                follower, flushes, ..
+            } => {
+                // What cannot be relied on is soon too old to permit anything.
+                flushes.require_whole()?;
+                begin_sqlite(follower, flushes, "BEGIN DEFERRED").await
+            }
+            Database::Postgres { pool, .. } => begin_postgres(pool, READING).await,
         }
     }
 
@@ -140,24 +193,38 @@ impl Store {
     /// It never ends in a conflict: what is read after a commit must not make the whole unit run again.
     pub async fn read(&self) -> Result<Tx, StoreError> {
         match &self.database {
-            Database::Sqlite { reader, .. } => begin_sqlite(reader, "BEGIN DEFERRED").await,
-            Database::Postgres(pool) => {
-                begin_postgres(pool, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
-            }
+            Database::Sqlite {
+                reader, flushes, ..
+            } => begin_sqlite(reader, flushes, "BEGIN DEFERRED").await,
+            Database::Postgres { readers, .. } => begin_postgres(readers, READING).await,
         }
     }
 }
 
 fn open_sqlite(path: &std::path::Path) -> Result<rusqlite::Connection, StoreError> {
+    require_whole_file(path)?;
     let connection = rusqlite::Connection::open(path).map_err(sqlite_error("opening SQLite"))?;
     let settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
          PRAGMA busy_timeout = 2000; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;
-         PRAGMA cache_size = -4096;";
+         PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4000;";
     connection
         .execute_batch(settings)
         .map_err(sqlite_error("setting up SQLite"))?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
+}
+
+/// Refuses an empty file beside a log that has something: SQLite would take the log for a leftover, and everything
+/// that was acknowledged would be gone without a word (STOR-03).
+fn require_whole_file(path: &std::path::Path) -> Result<(), StoreError> {
+    let length = |path: &std::path::Path| path.metadata().map_or(0, |file| file.len());
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    if length(path) == 0 && length(log.as_ref()) > 0 {
+        let lost = "the file is empty, but its write-ahead log is not; restore it from a backup";
+        return Err(StoreError::unavailable("opening SQLite")(lost.into()));
+    }
+    Ok(())
 }
 
 fn open_sqlite_for_reading(path: &std::path::Path) -> Result<rusqlite::Connection, StoreError> {
@@ -167,6 +234,16 @@ fn open_sqlite_for_reading(path: &std::path::Path) -> Result<rusqlite::Connectio
         .map_err(sqlite_error("setting up SQLite"))?;
     Ok(connection)
 }
+
+/// How a transaction begins that only reads, and sees one moment.
+const READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// What holds for every session. A server that may acknowledge before it has flushed may not do so for us; any
+/// other choice of its owner stands. And a process that vanished in the middle of a transaction must not hold its
+/// rows until the network finds out.
+const SESSION: &str = "SELECT set_config('synchronous_commit', 'on', false) \
+                       WHERE current_setting('synchronous_commit') = 'off'; \
+                       SET idle_in_transaction_session_timeout = 10000";
 
 fn open_postgres(url: &str) -> Result<Pool, StoreError> {
     let config: tokio_postgres::Config = url.parse().map_err(|_| StoreError::UnknownUrl)?;
@@ -178,16 +255,23 @@ fn open_postgres(url: &str) -> Result<Pool, StoreError> {
         },
     );
     Pool::builder(manager)
-        .max_size(8)
+        .max_size(6)
         .runtime(deadpool_postgres::Runtime::Tokio1)
         .wait_timeout(Some(PATIENCE))
         .create_timeout(Some(PATIENCE))
+        .post_create(Hook::async_fn(|client, _| {
+            Box::pin(async move {
+                let set = client.batch_execute(SESSION).await;
+                set.map_err(HookError::Backend)
+            })
+        }))
         .build()
         .map_err(|error| StoreError::unavailable("opening PostgreSQL")(error.into()))
 }
 
 async fn begin_sqlite(
     connection: &Arc<Mutex<rusqlite::Connection>>,
+    flushes: &Flushes,
     begin: &'static str,
 ) -> Result<Tx, StoreError> {
     let waiting = tokio::time::timeout(PATIENCE, Arc::clone(connection).lock_owned());
@@ -197,19 +281,34 @@ async fn begin_sqlite(
     guard
         .execute_batch(begin)
         .map_err(sqlite_error("beginning a transaction"))?;
-    Ok(Tx::new(Session::Sqlite(guard)))
+    Ok(Tx::new(Session::Sqlite(guard, flushes.clone())))
 }
 
 async fn begin_postgres(pool: &Pool, begin: &'static str) -> Result<Tx, StoreError> {
-    let object = pool
-        .get()
+    const CONNECTING: &str = "connecting to PostgreSQL";
+    let object = tokio::time::timeout(STATEMENT, pool.get())
         .await
-        .map_err(|error| StoreError::unavailable("connecting to PostgreSQL")(error.into()))?;
-    object
-        .batch_execute(begin)
-        .await
-        .map_err(postgres_error("beginning a transaction"))?;
-    Ok(Tx::new(Session::Postgres(Box::new(object))))
+        .map_err(|late| StoreError::unavailable(CONNECTING)(late.into()))?
+        .map_err(|error| StoreError::unavailable(CONNECTING)(error.into()))?;
+    match in_time("beginning a transaction", object.batch_execute(begin)).await {
+        Ok(()) => Ok(Tx::new(Session::Postgres(Box::new(object)))),
+        Err(error) => {
+            // Whether it began is not known, so the connection is not used again.
+            drop(Object::take(object));
+            Err(error)
+        }
+    }
+}
+
+/// Waits for an answer of PostgreSQL, but not for ever: a server that is silent has gone.
+async fn in_time<T>(
+    doing: &'static str,
+    answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(STATEMENT, answer).await {
+        Ok(answered) => answered.map_err(postgres_error(doing)),
+        Err(late) => Err(StoreError::unavailable(doing)(late.into())),
+    }
 }
 
 impl Session {
@@ -217,7 +316,7 @@ impl Session {
         const DOING: &str = "writing";
         check(params)?;
         match self {
-            Self::Sqlite(connection) => {
+            Self::Sqlite(connection, _) => {
                 let mut statement = connection
                     .prepare_cached(sql)
                     .map_err(sqlite_error(DOING))?;
@@ -227,14 +326,8 @@ impl Session {
                 Ok(changed as u64)
             }
             Self::Postgres(object) => {
-                let statement = object
-                    .prepare_cached(sql)
-                    .await
-                    .map_err(postgres_error(DOING))?;
-                object
-                    .execute_raw(&statement, params)
-                    .await
-                    .map_err(postgres_error(DOING))
+                let statement = in_time(DOING, object.prepare_cached(sql)).await?;
+                in_time(DOING, object.execute_raw(&statement, params)).await
             }
         }
     }
@@ -247,14 +340,14 @@ impl Session {
     ) -> Result<Vec<Row>, StoreError> {
         check(params)?;
         match self {
-            Self::Sqlite(connection) => query_sqlite(connection, table, sql, params),
+            Self::Sqlite(connection, _) => query_sqlite(connection, table, sql, params),
             Self::Postgres(object) => query_postgres(object, table, sql, params).await,
         }
     }
 
     pub(crate) async fn has_table(&mut self, table: &'static str) -> Result<bool, StoreError> {
         let sql = match self {
-            Self::Sqlite(_) => "SELECT count(*) AS found FROM sqlite_master WHERE name = $1",
+            Self::Sqlite(..) => "SELECT count(*) AS found FROM sqlite_master WHERE name = $1",
             Self::Postgres(_) => {
                 "SELECT count(*) AS found FROM information_schema.tables \
                  WHERE table_name = $1 AND table_schema = current_schema()"
@@ -270,7 +363,9 @@ impl Session {
     pub(crate) async fn batch(&mut self, sql: &str) -> Result<(), StoreError> {
         const DOING: &str = "changing the schema";
         match self {
-            Self::Sqlite(connection) => connection.execute_batch(sql).map_err(sqlite_error(DOING)),
+            Self::Sqlite(connection, _) => {
+                connection.execute_batch(sql).map_err(sqlite_error(DOING))
+            }
             Self::Postgres(object) => object
                 .batch_execute(sql)
                 .await
@@ -282,10 +377,11 @@ impl Session {
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         const DOING: &str = "committing";
         match self {
-            Self::Sqlite(connection) => {
+            Self::Sqlite(connection, flushes) => {
                 // The flush takes milliseconds, so it leaves the thread that serves requests.
                 let committed = tokio::task::spawn_blocking(move || {
                     let committed = connection.execute_batch("COMMIT");
+                    flushes.watch(&committed);
                     if committed.is_err() && !connection.is_autocommit() {
                         let _rolled_back = connection.execute_batch("ROLLBACK");
                     }
@@ -296,17 +392,21 @@ impl Session {
                     .map_err(|error| StoreError::unavailable(DOING)(error.into()))?
                     .map_err(sqlite_error(DOING))
             }
-            Self::Postgres(object) => object
-                .batch_execute("COMMIT")
-                .await
-                .map_err(postgres_error(DOING)),
+            Self::Postgres(object) => {
+                let committed = in_time(DOING, object.batch_execute("COMMIT")).await;
+                if matches!(committed, Err(StoreError::Unavailable { .. })) {
+                    // Whether it is committed is not known, so the connection is not used again.
+                    drop(Object::take(*object));
+                }
+                committed
+            }
         }
     }
 
     /// Ends the transaction without effect.
     pub(crate) fn roll_back(self) {
         match self {
-            Self::Sqlite(connection) => {
+            Self::Sqlite(connection, _) => {
                 if !connection.is_autocommit() {
                     let _rolled_back = connection.execute_batch("ROLLBACK");
                 }
@@ -315,12 +415,13 @@ impl Session {
                 // A connection that cannot roll back is broken, and the pool drops it when it is next used.
                 if let Ok(runtime) = tokio::runtime::Handle::try_current() {
                     runtime.spawn(async move {
-                        if object.batch_execute("ROLLBACK").await.is_err() {
-                            drop(deadpool_postgres::Object::take(*object));
+                        let ended = in_time("rolling back", object.batch_execute("ROLLBACK"));
+                        if ended.await.is_err() {
+                            drop(Object::take(*object));
                         }
                     });
                 } else {
-                    drop(deadpool_postgres::Object::take(*object));
+                    drop(Object::take(*object));
                 }
             }
         }
@@ -357,7 +458,10 @@ fn query_sqlite(
             use rusqlite::types::ValueRef;
             values.push(match row.get_ref(place).map_err(sqlite_error(DOING))? {
                 ValueRef::Integer(int) => Value::Int(int),
-                ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+                ValueRef::Text(text) => Value::Text(match std::str::from_utf8(text) {
+                    Ok(text) => text.to_owned(),
+                    Err(_) => String::from_utf8_lossy(text).into_owned(),
+                }),
                 ValueRef::Null | ValueRef::Real(_) | ValueRef::Blob(_) => Value::Null,
             });
         }
@@ -371,16 +475,13 @@ fn query_sqlite(
 }
 
 async fn query_postgres(
-    object: &deadpool_postgres::Object,
+    object: &Object,
     table: &'static str,
     sql: &str,
     params: &[Value],
 ) -> Result<Vec<Row>, StoreError> {
     const DOING: &str = "reading";
-    let statement = object
-        .prepare_cached(sql)
-        .await
-        .map_err(postgres_error(DOING))?;
+    let statement = in_time(DOING, object.prepare_cached(sql)).await?;
     let names: Arc<[String]> = statement
         .columns()
         .iter()
@@ -388,10 +489,7 @@ async fn query_postgres(
         .collect();
     let parameters: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
         params.iter().map(|value| value as _).collect();
-    let rows = object
-        .query(&statement, &parameters)
-        .await
-        .map_err(postgres_error(DOING))?;
+    let rows = in_time(DOING, object.query(&statement, &parameters)).await?;
     rows.iter()
         .map(|row| {
             let values = statement

@@ -59,7 +59,7 @@ async fn race_05_of_fifty_uses_of_one_thing_exactly_one_wins() {
             Journal::start(store.clone()),
             Journal::start(place.open().await),
         ];
-        for round in 0..10 {
+        for round in 0..200 {
             let racing: Vec<_> = (0..50)
                 .map(|racer| {
                     let journal = journals[racer % 2].clone();
