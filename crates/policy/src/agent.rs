@@ -1,13 +1,14 @@
 //! An agent as policies see it, prepared once per change of the registry.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use cedar_policy::{Entity, EntityUid, RestrictedExpression};
 use chancery_model::agent::Agent;
 use chancery_model::document::{AutonomyLevel, Document, Risk, ToolGrant, ToolPermission};
 
 use crate::schema;
+use crate::thing::Thing;
+use crate::value::{Record, Set, Uid, Value};
 
 /// What the registry knows about an agent; nothing here comes from the agent's own request.
 #[derive(Debug, Clone, Copy)]
@@ -42,8 +43,7 @@ pub struct AgentEntity(Arc<Prepared>);
 
 #[derive(Debug)]
 struct Prepared {
-    uid: EntityUid,
-    entity: Entity,
+    thing: Thing<'static>,
     name: String,
     status: String,
 }
@@ -51,18 +51,18 @@ struct Prepared {
 impl AgentEntity {
     /// Prepares what the registry knows.
     pub fn new(facts: &AgentFacts<'_>) -> Self {
-        let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
+        let text = |text: &str| Value::owned(text);
         let grants = Grants::of(facts.tools);
-        let mut attributes = HashMap::from([
-            ("name".to_owned(), text(facts.name)),
-            ("owner".to_owned(), text(facts.owner)),
-            ("status".to_owned(), text(facts.status)),
-            ("autonomy".to_owned(), text(autonomy_name(facts.autonomy))),
-            ("callable".to_owned(), set(grants.callable)),
-            ("callable_servers".to_owned(), set(grants.callable_servers)),
-            ("listable".to_owned(), set(grants.listable)),
-            ("listable_servers".to_owned(), set(grants.listable_servers)),
-        ]);
+        let required = [
+            ("name", text(facts.name)),
+            ("owner", text(facts.owner)),
+            ("status", text(facts.status)),
+            ("autonomy", text(autonomy_name(facts.autonomy))),
+            ("callable", set(grants.callable)),
+            ("callable_servers", set(grants.callable_servers)),
+            ("listable", set(grants.listable)),
+            ("listable_servers", set(grants.listable_servers)),
+        ];
         let optional = [
             ("team", facts.team),
             ("risk", facts.highest_risk.map(risk_name)),
@@ -70,18 +70,15 @@ impl AgentEntity {
             ("environment", facts.environment),
             ("version", facts.version),
         ];
-        for (name, value) in optional {
-            if let Some(value) = value {
-                attributes.insert(name.to_owned(), text(value));
-            }
-        }
-        let uid = schema::uid(&schema::AGENT, facts.id);
-        // Evaluating an attribute can only fail in a call of an extension function, and there is none.
-        let entity = Entity::new(uid.clone(), attributes, HashSet::new())
-            .expect("texts and sets of references always evaluate");
+        let given = optional
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, text(value?))));
+        let attributes = required.into_iter().chain(given);
+        let attributes = attributes.map(|(name, value)| (Cow::Borrowed(name), value));
+        let uid = Uid::new(&schema::AGENT, facts.id.to_owned());
+        let thing = Thing::new(uid, Record::new(attributes.collect()), Vec::new());
         Self(Arc::new(Prepared {
-            uid,
-            entity,
+            thing,
             name: facts.name.to_owned(),
             status: facts.status.to_owned(),
         }))
@@ -106,12 +103,8 @@ impl AgentEntity {
         })
     }
 
-    pub(crate) fn uid(&self) -> &EntityUid {
-        &self.0.uid
-    }
-
-    pub(crate) fn entity(&self) -> &Entity {
-        &self.0.entity
+    pub(crate) fn thing(&self) -> &Thing<'static> {
+        &self.0.thing
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -126,10 +119,10 @@ impl AgentEntity {
 /// The grants of a document, split into what policies test for.
 #[derive(Default)]
 struct Grants {
-    callable: Vec<EntityUid>,
-    callable_servers: Vec<EntityUid>,
-    listable: Vec<EntityUid>,
-    listable_servers: Vec<EntityUid>,
+    callable: Vec<Uid<'static>>,
+    callable_servers: Vec<Uid<'static>>,
+    listable: Vec<Uid<'static>>,
+    listable_servers: Vec<Uid<'static>>,
 }
 
 impl Grants {
@@ -139,7 +132,7 @@ impl Grants {
             let callable = grant.permissions.contains(&ToolPermission::Call);
             let listable = callable || grant.permissions.contains(&ToolPermission::List);
             let (what, call, list) = if grant.tool == "*" {
-                let server = schema::uid(&schema::SERVER, &grant.server);
+                let server = Uid::new(&schema::SERVER, grant.server.clone());
                 (
                     server,
                     &mut grants.callable_servers,
@@ -160,8 +153,8 @@ impl Grants {
     }
 }
 
-fn set(uids: Vec<EntityUid>) -> RestrictedExpression {
-    RestrictedExpression::new_set(uids.into_iter().map(RestrictedExpression::new_entity_uid))
+fn set(uids: Vec<Uid<'static>>) -> Value<'static> {
+    Value::Set(Set::new(uids.into_iter().map(Value::Entity).collect()))
 }
 
 fn autonomy_name(level: AutonomyLevel) -> &'static str {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use cedar_policy::ffi::DetailedError;
-use cedar_policy::{Entities, Entity, EntityUid, Schema, SchemaFragment};
+use cedar_policy::{Schema, SchemaFragment};
 use chancery_model::action::{ALL, Action};
 use chancery_model::document::is_legal_name;
 use chancery_model::mcp::is_legal_tool_name;
@@ -13,10 +13,12 @@ use crate::diagnose::{CompileError, Diagnostic};
 use crate::external::External;
 use crate::input_schema;
 use crate::limits;
-use crate::request::{Act, LastMoment, Tool};
+use crate::request::Tool;
 use crate::rules::{PolicySummary, Rules};
 use crate::schema;
 use crate::shape::Fields;
+use crate::situation::{Act, LastMoment};
+use crate::value::Uid;
 
 /// A text with the name that diagnostics and decisions call it by; it may hold several policies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,13 +96,13 @@ impl Snapshot {
         let actions = schema
             .action_entities()
             .map_err(|error| engine_refuses("schema", "", &DetailedError::from(&error)))?;
-        let act = |uid: EntityUid| Act::of(uid, &actions);
-        let own = |name: &str| act(schema::uid(&schema::ACTION, name));
+        let own = |name: &'static str| Act::of(Uid::new(&schema::ACTION, name), &actions);
+        let list_tool = own("list_tool");
         let mut by_server: HashMap<String, HashMap<String, Tool>> = HashMap::new();
         for (definition, args) in arguments {
-            let call = act(schema::call_uid(definition.server, definition.tool));
-            let tool = Tool::new(definition.server, definition.tool, args, call)
-                .map_err(|error| engine_refuses("schema", "", &DetailedError::from(&*error)))?;
+            let name = (definition.server, definition.tool);
+            let call = Act::of(schema::call_uid(name.0, name.1), &actions);
+            let tool = Tool::new(name, args, call, &list_tool, rules.index());
             let server = by_server.entry(definition.server.to_owned()).or_default();
             server.insert(definition.tool.to_owned(), tool);
         }
@@ -108,7 +110,7 @@ impl Snapshot {
             number,
             schema_text: texts.join("\n\n"),
             tools: by_server,
-            list_tool: own("list_tool"),
+            list_tool,
             issue_token: own("issue_token"),
             administration: ALL.map(|action| (action, own(action.name()))).into(),
             external: External::read(&fragments, schema, &actions),
@@ -203,17 +205,4 @@ fn read_fragments(schemas: &[PolicySource<'_>]) -> Result<Vec<SchemaFragment>, C
         fragments.push(fragment);
     }
     Ok(fragments)
-}
-
-impl Act {
-    /// An action of the schema with the groups that it is in.
-    pub(crate) fn of(uid: EntityUid, actions: &Entities) -> Self {
-        let entity = actions.get(&uid).cloned();
-        let ancestors = actions.ancestors(&uid).into_iter().flatten().cloned();
-        Self {
-            ancestors: ancestors.collect(),
-            entity: entity.unwrap_or_else(|| Entity::with_uid(uid.clone())),
-            uid,
-        }
-    }
 }

@@ -1,22 +1,20 @@
 //! Deciding: one question in, one decision out, and a sentence that says why.
 
+use std::borrow::Cow;
+
 use chancery_model::decision::{Decision, Effect, ReasonCode};
 use chancery_model::id::DecisionId;
 
 use crate::compile::Snapshot;
 use crate::question::{AdminFacts, Question, Target};
+use crate::request::{Posed, Refusal};
 use crate::rules::Verdict;
 
 impl Snapshot {
     /// Answers the question; whatever goes wrong on the way is a denial that says so.
     pub fn decide(&self, id: DecisionId, question: &Question<'_>) -> Decision {
-        match self.ask(question) {
-            Ok(asked) => {
-                let verdict = self
-                    .rules
-                    .evaluate(&asked.key, &asked.request, &asked.entities);
-                self.decision(id, question, &verdict)
-            }
+        match self.judge(question) {
+            Ok(verdict) => self.decision(id, question, &verdict),
             Err(refusal) => Decision {
                 id,
                 effect: Effect::Deny,
@@ -26,6 +24,19 @@ impl Snapshot {
                 reason: refusal.reason,
             },
         }
+    }
+
+    /// What the policies say: evaluated here where that is plain, else by the engine.
+    fn judge(&self, question: &Question<'_>) -> Result<Verdict, Refusal> {
+        let asked = match self.pose(question)? {
+            Posed::Ours(situation) => match self.rules.judge(&situation) {
+                Some(verdict) => return Ok(verdict),
+                None => self.express(&situation)?,
+            },
+            Posed::Theirs(asked) => asked,
+        };
+        let rules = &self.rules;
+        Ok(rules.evaluate(&asked.key, &asked.request, &asked.entities))
     }
 
     pub(crate) fn decision(
@@ -59,23 +70,24 @@ impl Snapshot {
     /// One plain sentence. It repeats names that were registered and texts of policies, never what
     /// the asker sent.
     fn reason(&self, question: &Question<'_>, verdict: &Verdict, policies: &[String]) -> String {
-        let by = match policies {
-            [only] => format!("policy {only}"),
-            several => format!("policies {}", several.join(", ")),
+        let kind = match policies {
+            [_] => "policy ",
+            _ => "policies ",
+        };
+        let names = match policies {
+            [only] => Cow::Borrowed(only.as_str()),
+            several => Cow::Owned(several.join(", ")),
         };
         let mut said = verdict.determining.iter();
         let said = said.find_map(|&at| self.rules.summary(at).reason());
-        let with_said = |sentence: String| match said {
-            Some(said) => format!("{sentence}: {said}"),
-            None => sentence,
-        };
+        let (colon, said) = said.map_or(("", ""), |said| (": ", said));
         match verdict.code {
-            ReasonCode::PolicyPermits => with_said(format!("permitted by {by}")),
-            ReasonCode::PolicyForbids => with_said(format!("forbidden by {by}")),
+            ReasonCode::PolicyPermits => ["permitted by ", kind, &names, colon, said].concat(),
+            ReasonCode::PolicyForbids => ["forbidden by ", kind, &names, colon, said].concat(),
             ReasonCode::PolicyError if policies.is_empty() => {
                 "the policies could not be evaluated".to_owned()
             }
-            ReasonCode::PolicyError => format!("{by} could not be evaluated"),
+            ReasonCode::PolicyError => [kind, &names, " could not be evaluated"].concat(),
             ReasonCode::NoPolicyPermits
             | ReasonCode::RequestInvalid
             | ReasonCode::UnknownAction => no_policy_permits(question),

@@ -44,15 +44,13 @@ pub enum Outcome {
 impl Snapshot {
     /// Decides, and asks each policy that could matter by itself.
     pub fn explain(&self, id: DecisionId, question: &Question<'_>) -> Explanation {
+        let decision = self.decide(id, question);
         let Ok(asked) = self.ask(question) else {
             return Explanation {
-                decision: self.decide(id, question),
+                decision,
                 candidates: Vec::new(),
             };
         };
-        let verdict = self
-            .rules
-            .evaluate(&asked.key, &asked.request, &asked.entities);
         let outcomes = self
             .rules
             .probe(&asked.key, &asked.request, &asked.entities);
@@ -61,7 +59,7 @@ impl Snapshot {
             outcome,
         });
         Explanation {
-            decision: self.decision(id, question, &verdict),
+            decision,
             candidates: candidates.collect(),
         }
     }

@@ -3,20 +3,22 @@
 //! The asker vouches for the attributes, so none of them may be of our types: nobody outside can
 //! describe an agent, a person or a tool of ours to us (POL-09).
 
-use std::collections::HashMap;
-use std::str::FromStr;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use cedar_policy::{
-    Context, Entities, Entity, EntityTypeName, EntityUid, Request, RestrictedExpression, Schema,
-    SchemaFragment,
+    Context, Entities, Entity, Request, RestrictedExpression, Schema, SchemaFragment,
 };
 use serde_json::{Map, Value};
 
-use crate::index::{Index, Place};
+use crate::index::Index;
 use crate::question::{EntityRef, ExternalAction};
-use crate::request::{Act, Asked, Refusal, inexpressible};
+use crate::request::{Refusal, inexpressible};
 use crate::schema;
-use crate::shape::{Extension, Field, Fields, Misfit, Shape, Undeclared, has_reserved_key};
+use crate::shape::{Field, Fields, Misfit, Shape, Undeclared, has_reserved_key};
+use crate::situation::{Act, Asked};
+use crate::thing::Thing;
+use crate::value::{Extension, Kind, Uid};
 
 /// What common types may nest; the engine refuses cycles, so this is never reached in practice.
 const MAX_DEPTH: usize = 64;
@@ -24,8 +26,10 @@ const MAX_DEPTH: usize = 64;
 /// The types and actions of an organisation.
 #[derive(Debug)]
 pub(crate) struct External {
-    types: HashMap<EntityTypeName, Fields>,
-    actions: HashMap<EntityUid, (Act, Fields)>,
+    /// By their names.
+    types: HashMap<String, (Arc<Kind>, Fields)>,
+    /// By their namespaces and names.
+    actions: HashMap<String, HashMap<String, (Act, Fields)>>,
     schema: Schema,
 }
 
@@ -41,15 +45,15 @@ impl External {
             namespaces: &declared,
         };
         let mut types = HashMap::new();
-        let mut actions = HashMap::new();
+        let mut actions: HashMap<String, HashMap<_, _>> = HashMap::new();
         for (namespace, body) in &declared {
             for (name, entity) in members(body, "entityTypes") {
                 let fields = match entity.get("shape") {
                     Some(shape) => reader.fields(namespace, shape),
                     None => ignoring(),
                 };
-                if let Ok(kind) = EntityTypeName::from_str(&qualified(namespace, name)) {
-                    types.insert(kind, fields);
+                if let Some(kind) = schema::kind(&qualified(namespace, name)) {
+                    types.insert(kind.name().to_owned(), (kind, fields));
                 }
             }
             for (name, action) in members(body, "actions") {
@@ -58,8 +62,10 @@ impl External {
                     Some(context) => reader.fields(namespace, context),
                     None => ignoring(),
                 };
-                if let Some(uid) = action_uid(namespace, name) {
-                    actions.insert(uid.clone(), (Act::of(uid, all), fields));
+                if let Some(kind) = schema::kind(&qualified(namespace, "Action")) {
+                    let act = Act::of(Uid::new(&kind, name.clone()), all);
+                    let named = actions.entry(namespace.clone()).or_default();
+                    named.insert(name.clone(), (act, fields));
                 }
             }
         }
@@ -88,33 +94,32 @@ impl External {
         if maps.into_iter().any(has_reserved_key) {
             return Err(Refusal::invalid("the request uses a reserved key"));
         }
-        let principal = self.entity("subject", subject)?;
-        let thing = self.entity("resource", resource)?;
-        let (subject, resource) = (principal.uid(), thing.uid());
-        let namespace = resource.type_name().namespace();
-        let known = action_uid(&namespace, action.name).and_then(|uid| self.actions.get(&uid));
+        let (principal, principal_entity) = self.entity("subject", subject)?;
+        let (thing, thing_entity) = self.entity("resource", resource)?;
+        let kind = thing.uid.kind().name();
+        let namespace = kind
+            .rsplit_once("::")
+            .map_or("", |(namespace, _)| namespace);
+        let known = self.actions.get(namespace);
+        let known = known.and_then(|actions| actions.get(action.name));
         let (act, fields) =
             known.ok_or_else(|| Refusal::unknown("the action is not known to the policies"))?;
         let context = express_context(fields, context, action.properties)?;
         let context = Context::from_pairs(context).map_err(|_| inexpressible())?;
         let misfit = |_| Refusal::invalid("the request does not fit the schema of its action");
         let request = Request::new(
-            subject.clone(),
-            act.uid.clone(),
-            resource.clone(),
+            principal_entity.uid(),
+            act.uid.express(),
+            thing_entity.uid(),
             context,
             Some(&self.schema),
         )
         .map_err(misfit)?;
-        let entities = self.store([principal, thing], act)?;
-        let alone = |uid| Place {
-            uid,
-            ancestors: &[],
-        };
+        let cells = index.cells(act.place(), thing.place());
         Ok(Asked {
-            key: index.key(alone(&subject), act.place(), alone(&resource)),
+            key: index.key(principal.place(), &cells),
             request,
-            entities,
+            entities: self.store([principal_entity, thing_entity], act)?,
         })
     }
 
@@ -131,7 +136,7 @@ impl External {
     #[cfg(test)]
     pub(crate) fn check(&self, asked: &Asked) -> Result<(), String> {
         let request = &asked.request;
-        let uid = |uid: Option<&EntityUid>| uid.cloned().ok_or("unknown");
+        let uid = |uid: Option<&cedar_policy::EntityUid>| uid.cloned().ok_or("unknown");
         Request::new(
             uid(request.principal())?,
             uid(request.action())?,
@@ -145,19 +150,22 @@ impl External {
             .map_err(|error| error.to_string())
     }
 
-    fn entity(&self, role: &str, entity: &EntityRef<'_>) -> Result<Entity, Refusal> {
-        let kind = EntityTypeName::from_str(entity.kind).ok();
-        let fields = kind.as_ref().and_then(|kind| self.types.get(kind));
-        let (Some(kind), Some(fields)) = (kind, fields) else {
+    fn entity<'a>(
+        &self,
+        role: &str,
+        entity: &EntityRef<'a>,
+    ) -> Result<(Thing<'a>, Entity), Refusal> {
+        let Some((kind, fields)) = self.types.get(entity.kind) else {
             let reason = format!("the type of the {role} is not known to the policies");
             return Err(Refusal::invalid(reason));
         };
         let (attributes, _) = fields
-            .express(entity.properties)
+            .read(entity.properties)
             .map_err(|misfit| Refusal::invalid(misfit.sentence(&format!("{role} property"))))?;
-        let uid = schema::uid(&kind, entity.id);
-        Entity::new(uid, HashMap::from_iter(attributes), Default::default())
-            .map_err(|_| Refusal::invalid(format!("{role}: a property cannot be read")))
+        let thing = Thing::new(Uid::new(kind, entity.id), attributes, Vec::new());
+        let unreadable = || Refusal::invalid(format!("{role}: a property cannot be read"));
+        let expressed = thing.express().ok_or_else(unreadable)?;
+        Ok((thing, expressed))
     }
 }
 
@@ -167,10 +175,13 @@ fn express_context(
     context: &Map<String, Value>,
     properties: &Map<String, Value>,
 ) -> Result<Vec<(String, RestrictedExpression)>, Refusal> {
-    let misfit = |misfit: Misfit| Refusal::invalid(misfit.sentence("context member"));
-    if !fields.members.contains_key("action") || properties.is_empty() {
-        let (expressed, _) = fields.express(context).map_err(misfit)?;
-        return Ok(expressed);
+    let express = |context| {
+        let misfit = |misfit: Misfit| Refusal::invalid(misfit.sentence("context member"));
+        let (read, _) = fields.read(context).map_err(misfit)?;
+        read.express().ok_or_else(inexpressible)
+    };
+    if fields.get("action").is_none() || properties.is_empty() {
+        return express(context);
     }
     let mut whole = context.clone();
     let taken = whole.insert("action".to_owned(), Value::Object(properties.clone()));
@@ -179,13 +190,7 @@ fn express_context(
             "`context.action` is given beside the properties of the action",
         ));
     }
-    let (expressed, _) = fields.express(&whole).map_err(misfit)?;
-    Ok(expressed)
-}
-
-fn action_uid(namespace: &str, name: &str) -> Option<EntityUid> {
-    let kind = EntityTypeName::from_str(&qualified(namespace, "Action")).ok()?;
-    Some(schema::uid(&kind, name))
+    express(&whole)
 }
 
 fn qualified(namespace: &str, name: &str) -> String {
@@ -204,10 +209,7 @@ fn members<'a>(body: &'a Value, list: &str) -> impl Iterator<Item = (&'a String,
 }
 
 fn ignoring() -> Fields {
-    Fields {
-        undeclared: Undeclared::Ignored,
-        ..Fields::default()
-    }
+    Fields::new(BTreeMap::new(), Undeclared::Ignored)
 }
 
 /// Reads types in the engine's JSON form, resolving names as the engine does.
@@ -218,7 +220,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn fields(&self, namespace: &str, record: &Value) -> Fields {
         match self.shape(namespace, record, MAX_DEPTH) {
-            Some(Shape::Record(fields)) => fields,
+            Some(Shape::Record(fields)) => *fields,
             Some(_) | None => ignoring(),
         }
     }
@@ -245,10 +247,8 @@ impl Reader<'_> {
                     };
                     (name.clone(), field)
                 });
-                Some(Shape::Record(Fields {
-                    members: attributes.collect(),
-                    undeclared: Undeclared::Ignored,
-                }))
+                let fields = Fields::new(attributes.collect(), Undeclared::Ignored);
+                Some(Shape::Record(Box::new(fields)))
             }
             "Entity" => self.reference(namespace, name?),
             "EntityOrCommon" => self.named(namespace, name?, depth),
@@ -289,9 +289,7 @@ impl Reader<'_> {
             body.get("entityTypes")
                 .is_some_and(|types| types.get(name).is_some())
         })?;
-        EntityTypeName::from_str(&qualified(namespace, name))
-            .ok()
-            .map(Shape::Reference)
+        schema::kind(&qualified(namespace, name)).map(Shape::Reference)
     }
 
     fn bodies<'b>(&'b self, namespace: &'b str) -> impl Iterator<Item = &'b Value> {

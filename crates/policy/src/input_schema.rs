@@ -52,10 +52,7 @@ impl<'a> Reader<'a> {
             None | Some(Value::Bool(false)) => Undeclared::Refused,
             Some(_) => Undeclared::Reported,
         };
-        Fields {
-            members: members.collect(),
-            undeclared,
-        }
+        Fields::new(members.collect(), undeclared)
     }
 
     fn field(&self, schema: &Value, depth: usize) -> Field {
@@ -93,7 +90,7 @@ impl<'a> Reader<'a> {
             "object" => {
                 let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
                 let declared = schema.get("properties").is_some_and(Value::is_object);
-                (declared || closed).then(|| Shape::Record(self.fields(schema, depth)))
+                (declared || closed).then(|| Shape::Record(Box::new(self.fields(schema, depth))))
             }
             _ => None,
         }
@@ -167,5 +164,6 @@ fn choices_of(choices: &[Value]) -> Option<Shape> {
     let texts = choices
         .iter()
         .map(|choice| choice.as_str().map(str::to_owned));
-    texts.collect::<Option<_>>().map(Shape::Choice)
+    let texts = texts.collect::<Option<_>>()?;
+    Some(Shape::Choice(Box::new(texts)))
 }

@@ -10,8 +10,10 @@
 mod agent;
 mod cases;
 mod compile;
+mod condition;
 mod decide;
 mod diagnose;
+mod evaluate;
 mod explain;
 mod external;
 mod index;
@@ -22,8 +24,11 @@ mod request;
 mod rules;
 mod schema;
 mod shape;
+mod situation;
 #[cfg(test)]
 mod tests;
+mod thing;
+mod value;
 
 pub use agent::{AgentEntity, AgentFacts};
 pub use cases::{CaseOutcome, CaseReport, Cases, InvalidCases, run_cases};

@@ -1,32 +1,26 @@
-//! From a question to what the engine evaluates: a request, the few entities it is about, and the
-//! key of the policies that it meets.
+//! From a question to a situation: who, what act, which thing, and the circumstances as typed values.
 
-use std::collections::{HashMap, HashSet};
-use std::fmt::Write as _;
-use std::sync::{PoisonError, RwLock};
+use std::borrow::Cow;
+use std::sync::OnceLock;
 
-use cedar_policy::entities_errors::EntitiesError;
-use cedar_policy::{Context, Entities, Entity, EntityUid, Request, RestrictedExpression};
+use cedar_policy::Entities;
 use chancery_model::action::Action;
 use chancery_model::decision::ReasonCode;
-use chancery_model::document::DateTime;
 use chancery_model::time::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value as Json};
 
 use crate::agent::AgentEntity;
 use crate::compile::Snapshot;
-use crate::index::{Place, SliceKey};
+use crate::index::{Cells, Index};
 use crate::question::{AdminFacts, CallContext, Question, Target, TargetFacts};
 use crate::schema;
 use crate::shape::{Fields, has_reserved_key};
+use crate::situation::{Act, Asked, Met, Situation};
+use crate::thing::{Held, Thing};
+use crate::value::{Record, Set, Uid, Value};
 
-/// A question as the engine takes it.
-#[derive(Debug)]
-pub(crate) struct Asked {
-    pub(crate) key: SliceKey,
-    pub(crate) request: Request,
-    pub(crate) entities: Entities,
-}
+/// The seconds that the engine can write as a moment; a clock beyond them is not believed.
+const MOMENTS: std::ops::RangeInclusive<i64> = 0..=253_402_207_200;
 
 /// A question that is denied before any policy is asked.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,160 +45,130 @@ impl Refusal {
     }
 }
 
-/// An action with the groups that it is in.
-#[derive(Debug)]
-pub(crate) struct Act {
-    pub(crate) uid: EntityUid,
-    pub(crate) ancestors: Vec<EntityUid>,
-    pub(crate) entity: Entity,
+/// A question that can be decided.
+pub(crate) enum Posed<'a> {
+    /// In our own types.
+    Ours(Situation<'a>),
+    /// In an organisation's types, which the engine checks.
+    Theirs(Asked),
 }
 
-impl Act {
-    pub(crate) fn place(&self) -> Place<'_> {
-        Place {
-            uid: &self.uid,
-            ancestors: &self.ancestors,
-        }
-    }
-}
-
-/// The last moment that was asked about, in whole seconds: the engine takes longer to make one than
-/// to make all the rest of a request, and most requests of a second share it.
-#[derive(Debug, Default)]
-pub(crate) struct LastMoment(RwLock<Option<(i64, RestrictedExpression)>>);
-
-impl LastMoment {
-    fn at(&self, now: Timestamp) -> Result<RestrictedExpression, Refusal> {
-        let second = now.as_secs();
-        // A panic while the lock was held cannot leave half a value.
-        let last = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        match last.as_ref() {
-            Some((known, moment)) if *known == second => return Ok(moment.clone()),
-            Some(_) | None => drop(last),
-        }
-        let mut text = String::with_capacity(20);
-        write!(text, "{}", DateTime(Timestamp::from_secs(second))).map_err(|_| inexpressible())?;
-        let moment = RestrictedExpression::new_datetime(text);
-        let mut last = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        *last = Some((second, moment.clone()));
-        Ok(moment)
-    }
-}
-
-/// A tool with all that its calls have in common.
+/// A tool with all that questions about it have in common.
 #[derive(Debug)]
 pub(crate) struct Tool {
     args: Fields,
-    call: Act,
-    uid: EntityUid,
-    server: [EntityUid; 1],
-    entity: Entity,
-    /// The tool and the action of calling it.
-    entities: Entities,
+    call: Box<Act>,
+    thing: Thing<'static>,
+    /// Where the policies on calling it are.
+    calling: Cells,
+    /// Where the policies on seeing it are.
+    seeing: Cells,
+    /// The tool and the act of calling it as the engine takes them.
+    ready: OnceLock<Box<Entities>>,
 }
 
 impl Tool {
     pub(crate) fn new(
-        server: &str,
-        name: &str,
+        (server, name): (&str, &str),
         args: Fields,
         call: Act,
-    ) -> Result<Self, Box<EntitiesError>> {
+        list: &Act,
+        index: &Index,
+    ) -> Self {
         let uid = schema::tool_uid(server, name);
-        let server = schema::uid(&schema::SERVER, server);
-        let attributes = HashMap::from([
-            (
-                "name".to_owned(),
-                RestrictedExpression::new_string(name.to_owned()),
-            ),
-            (
-                "server".to_owned(),
-                RestrictedExpression::new_entity_uid(server.clone()),
-            ),
+        let server = Uid::new(&schema::SERVER, server.to_owned());
+        let attributes = Record::new(vec![
+            (Cow::Borrowed("name"), Value::owned(name)),
+            (Cow::Borrowed("server"), Value::Entity(server.clone())),
         ]);
-        // Evaluating an attribute can only fail in a call of an extension function, and there is none.
-        let entity = Entity::new(uid.clone(), attributes, HashSet::from([server.clone()]))
-            .expect("a text and a reference always evaluate");
-        let entities = Entities::from_entities([entity.clone(), call.entity.clone()], None)?;
-        Ok(Self {
+        let thing = Thing::new(uid, attributes, vec![server]);
+        Self {
             args,
-            call,
-            uid,
-            server: [server],
-            entity,
-            entities,
-        })
-    }
-
-    fn place(&self) -> Place<'_> {
-        Place {
-            uid: &self.uid,
-            ancestors: &self.server,
+            calling: index.cells(call.place(), thing.place()),
+            seeing: index.cells(list.place(), thing.place()),
+            call: Box::new(call),
+            ready: OnceLock::new(),
+            thing,
         }
     }
 }
 
 impl Snapshot {
-    /// Expresses the question, or says why it is denied as it stands.
-    pub(crate) fn ask(&self, question: &Question<'_>) -> Result<Asked, Refusal> {
-        match *question {
+    /// Reads the question, or says why it is denied as it stands.
+    pub(crate) fn pose<'a>(&'a self, question: &Question<'a>) -> Result<Posed<'a>, Refusal> {
+        let situation = match *question {
             Question::ToolCall {
                 agent,
                 server,
                 tool,
                 args,
                 context,
-            } => self.ask_call(agent, self.tool(server, tool)?, args, context),
+            } => pose_call(agent, self.tool(server, tool)?, args, context)?,
             Question::ListTool {
                 agent,
                 server,
                 tool,
             } => {
                 let tool = self.tool(server, tool)?;
-                let entities = [
-                    agent.entity().clone(),
-                    tool.entity.clone(),
-                    self.list_tool.entity.clone(),
-                ];
-                self.asked(
-                    alone(agent.uid()),
-                    &self.list_tool,
-                    tool.place(),
-                    Vec::new(),
-                    store(entities)?,
-                )
+                Situation {
+                    principal: Held::Kept(agent.thing()),
+                    act: &self.list_tool,
+                    resource: Held::Kept(&tool.thing),
+                    context: Record::default(),
+                    cells: Met::Kept(&tool.seeing),
+                    ready: None,
+                }
             }
             Question::IssueToken {
                 agent,
                 resource,
                 scopes,
             } => {
-                let scopes = scopes.iter().map(|scope| text(scope));
-                let context = vec![("scopes".to_owned(), RestrictedExpression::new_set(scopes))];
-                let resource = schema::uid(&schema::RESOURCE, resource);
-                let entities = [agent.entity().clone(), self.issue_token.entity.clone()];
-                self.asked(
-                    alone(agent.uid()),
-                    &self.issue_token,
-                    alone(&resource),
-                    context,
-                    store(entities)?,
-                )
+                let resource = Thing::bare(Uid::new(&schema::RESOURCE, resource));
+                let scopes = ("scopes", texts(scopes));
+                let index = self.rules.index();
+                Situation {
+                    principal: Held::Kept(agent.thing()),
+                    act: &self.issue_token,
+                    cells: Met::Made(index.cells(self.issue_token.place(), resource.place())),
+                    resource: Held::Made(resource),
+                    context: record([scopes]),
+                    ready: None,
+                }
             }
             Question::Administer {
                 actor,
                 action,
                 target,
-            } => self.ask_administration(actor, action, &target),
+            } => self.pose_administration(actor, action, &target)?,
             Question::External {
                 subject,
                 action,
                 resource,
                 context,
-            } => self
-                .external
-                .ask(self.rules.index(), &subject, &action, &resource, context),
+            } => {
+                let index = self.rules.index();
+                let asked = self
+                    .external
+                    .ask(index, &subject, &action, &resource, context)?;
+                return Ok(Posed::Theirs(asked));
+            }
+        };
+        Ok(Posed::Ours(situation))
+    }
+
+    /// Expresses the question for the engine, or says why it is denied as it stands.
+    pub(crate) fn ask(&self, question: &Question<'_>) -> Result<Asked, Refusal> {
+        match self.pose(question)? {
+            Posed::Ours(situation) => self.express(&situation),
+            Posed::Theirs(asked) => Ok(asked),
         }
+    }
+
+    /// Expresses the situation for the engine.
+    pub(crate) fn express(&self, situation: &Situation<'_>) -> Result<Asked, Refusal> {
+        let asked = situation.express(self.rules.index(), &self.moment);
+        asked.ok_or_else(inexpressible)
     }
 
     fn tool(&self, server: &str, tool: &str) -> Result<&Tool, Refusal> {
@@ -213,149 +177,121 @@ impl Snapshot {
         known.ok_or_else(|| Refusal::unknown("the tool is not known to the policies"))
     }
 
-    fn ask_call(
-        &self,
-        agent: &AgentEntity,
-        tool: &Tool,
-        args: &Map<String, Value>,
-        context: &CallContext,
-    ) -> Result<Asked, Refusal> {
-        if has_reserved_key(args) {
-            return Err(Refusal::invalid("the arguments use a reserved key"));
-        }
-        let (args, untyped) = tool
-            .args
-            .express(args)
-            .map_err(|misfit| Refusal::invalid(misfit.sentence("argument")))?;
-        let args = RestrictedExpression::new_record(args).map_err(|_| inexpressible())?;
-        let untyped = untyped.into_iter().map(RestrictedExpression::new_string);
-        let context = vec![
-            ("now".to_owned(), self.moment.at(context.now)?),
-            (
-                "sender_constrained".to_owned(),
-                RestrictedExpression::new_bool(context.sender_constrained),
-            ),
-            (
-                "second_person".to_owned(),
-                RestrictedExpression::new_bool(context.second_person),
-            ),
-            ("untyped".to_owned(), RestrictedExpression::new_set(untyped)),
-            ("args".to_owned(), args),
-        ];
-        let entities = tool
-            .entities
-            .clone()
-            .add_entities([agent.entity().clone()], None);
-        self.asked(
-            alone(agent.uid()),
-            &tool.call,
-            tool.place(),
-            context,
-            entities.map_err(|_| inexpressible())?,
-        )
-    }
-
-    fn ask_administration(
-        &self,
-        actor: &AdminFacts<'_>,
+    fn pose_administration<'a>(
+        &'a self,
+        actor: &AdminFacts<'a>,
         action: Action,
-        target: &TargetFacts<'_>,
-    ) -> Result<Asked, Refusal> {
+        target: &TargetFacts<'a>,
+    ) -> Result<Situation<'a>, Refusal> {
         let act = self.administration.get(&action);
         let act = act.ok_or_else(|| Refusal::unknown("the act is not known to the policies"))?;
-        let (principal, resource) = (actor_entity(actor)?, target_entity(&target.target));
-        let (actor, thing) = (principal.uid(), resource.uid());
-        let kind = thing.type_name().basename().to_owned();
-        if kind != "Authority" && schema::subject_of(action) != Some(kind.as_str()) {
+        let (principal, resource) = (who(actor), what(&target.target));
+        let kind = resource.thing().uid.kind().express().basename();
+        if kind != "Authority" && schema::subject_of(action) != Some(kind) {
             let reason = format!("`{action}` is not about this kind of thing");
             return Err(Refusal::invalid(reason));
         }
-        let context = vec![
-            ("now".to_owned(), self.moment.at(target.now)?),
-            (
-                "widens".to_owned(),
-                RestrictedExpression::new_bool(target.widens),
-            ),
-            (
-                "second_person".to_owned(),
-                RestrictedExpression::new_bool(target.second_person),
-            ),
-        ];
-        let entities = store([principal, resource, act.entity.clone()])?;
-        self.asked(alone(&actor), act, alone(&thing), context, entities)
-    }
-
-    fn asked(
-        &self,
-        principal: Place<'_>,
-        act: &Act,
-        resource: Place<'_>,
-        context: Vec<(String, RestrictedExpression)>,
-        entities: Entities,
-    ) -> Result<Asked, Refusal> {
-        let context = Context::from_pairs(context).map_err(|_| inexpressible())?;
-        // What was built here fits the schema by construction, so it is not checked once more; the
-        // tests do.
-        let request = Request::new(
-            principal.uid.clone(),
-            act.uid.clone(),
-            resource.uid.clone(),
+        let (actor, thing) = (principal.thing(), resource.thing());
+        if actor.uid == thing.uid && actor.attributes != thing.attributes {
+            // Conditions could not tell which of the two descriptions they read.
+            return Err(inexpressible());
+        }
+        let context = record([
+            ("now", moment(target.now)?),
+            ("second_person", Value::Flag(target.second_person)),
+            ("widens", Value::Flag(target.widens)),
+        ]);
+        let index = self.rules.index();
+        let cells = index.cells(act.place(), resource.thing().place());
+        Ok(Situation {
+            principal,
+            act,
+            resource,
             context,
-            None,
-        );
-        Ok(Asked {
-            key: self.rules.index().key(principal, act.place(), resource),
-            request: request.map_err(|_| inexpressible())?,
-            entities,
+            cells: Met::Made(cells),
+            ready: None,
         })
     }
 }
 
-fn actor_entity(actor: &AdminFacts<'_>) -> Result<Entity, Refusal> {
+fn pose_call<'a>(
+    agent: &'a AgentEntity,
+    tool: &'a Tool,
+    args: &'a Map<String, Json>,
+    context: &CallContext,
+) -> Result<Situation<'a>, Refusal> {
+    if has_reserved_key(args) {
+        return Err(Refusal::invalid("the arguments use a reserved key"));
+    }
+    let (args, untyped) = tool
+        .args
+        .read(args)
+        .map_err(|misfit| Refusal::invalid(misfit.sentence("argument")))?;
+    let untyped = untyped.into_iter().map(Value::owned);
+    let context = record([
+        ("args", Value::Record(args)),
+        ("now", moment(context.now)?),
+        ("second_person", Value::Flag(context.second_person)),
+        (
+            "sender_constrained",
+            Value::Flag(context.sender_constrained),
+        ),
+        ("untyped", Value::Set(Set::new(untyped.collect()))),
+    ]);
+    Ok(Situation {
+        principal: Held::Kept(agent.thing()),
+        act: &tool.call,
+        resource: Held::Kept(&tool.thing),
+        context,
+        cells: Met::Kept(&tool.calling),
+        ready: Some(&tool.ready),
+    })
+}
+
+fn who<'a>(actor: &AdminFacts<'a>) -> Held<'a> {
     match *actor {
-        AdminFacts::LocalAdministrator => Ok(Entity::with_uid(schema::uid(
-            &schema::LOCAL_ADMINISTRATOR,
-            "local",
-        ))),
-        AdminFacts::Human { id, handle, roles } => {
-            let roles = roles.iter().map(|role| text(role));
-            let attributes = HashMap::from([
-                ("handle".to_owned(), text(handle)),
-                ("roles".to_owned(), RestrictedExpression::new_set(roles)),
-            ]);
-            Entity::new(schema::uid(&schema::HUMAN, id), attributes, HashSet::new())
-                .map_err(|_| inexpressible())
+        AdminFacts::LocalAdministrator => {
+            Held::Made(Thing::bare(Uid::new(&schema::LOCAL_ADMINISTRATOR, "local")))
         }
-        AdminFacts::Agent(agent) => Ok(agent.entity().clone()),
+        AdminFacts::Human { id, handle, roles } => {
+            let attributes = record([("handle", Value::text(handle)), ("roles", texts(roles))]);
+            let uid = Uid::new(&schema::HUMAN, id);
+            Held::Made(Thing::new(uid, attributes, Vec::new()))
+        }
+        AdminFacts::Agent(agent) => Held::Kept(agent.thing()),
     }
 }
 
-fn target_entity(target: &Target<'_>) -> Entity {
+fn what<'a>(target: &Target<'a>) -> Held<'a> {
     let (kind, id) = match *target {
-        Target::Agent(agent) => return agent.entity().clone(),
+        Target::Agent(agent) => return Held::Kept(agent.thing()),
         Target::Authority => (&schema::AUTHORITY, "authority"),
         Target::Owner(id) => (&schema::OWNER, id),
         Target::Resource(id) => (&schema::RESOURCE, id),
         Target::Server(name) => (&schema::SERVER, name),
         Target::Policy(name) => (&schema::POLICY, name),
     };
-    Entity::with_uid(schema::uid(kind, id))
+    Held::Made(Thing::bare(Uid::new(kind, id)))
 }
 
-/// An entity with nothing above it.
-fn alone(uid: &EntityUid) -> Place<'_> {
-    Place {
-        uid,
-        ancestors: &[],
+/// A record of members with distinct names.
+fn record<'a, const N: usize>(members: [(&'static str, Value<'a>); N]) -> Record<'a> {
+    let members = members.map(|(name, value)| (Cow::Borrowed(name), value));
+    Record::new(members.into())
+}
+
+fn texts<'a>(texts: &[&'a str]) -> Value<'a> {
+    let texts = texts.iter().map(|text| Value::text(text));
+    Value::Set(Set::new(texts.collect()))
+}
+
+fn moment(now: Timestamp) -> Result<Value<'static>, Refusal> {
+    let second = now.as_secs();
+    if MOMENTS.contains(&second) {
+        Ok(Value::Moment(second * 1_000))
+    } else {
+        Err(inexpressible())
     }
-}
-
-fn store(entities: impl IntoIterator<Item = Entity>) -> Result<Entities, Refusal> {
-    Entities::from_entities(entities, None).map_err(|_| inexpressible())
-}
-
-fn text(text: &str) -> RestrictedExpression {
-    RestrictedExpression::new_string(text.to_owned())
 }
 
 pub(crate) fn inexpressible() -> Refusal {

@@ -12,9 +12,13 @@ use chancery_model::decision::{self, ReasonCode};
 use serde::Serialize;
 
 use crate::compile::PolicySource;
+use crate::condition::{Compiler, Term};
 use crate::diagnose::{CompileError, Diagnostic, position};
+#[cfg(test)]
+use crate::evaluate::Unsure;
 use crate::explain::Outcome;
 use crate::index::{Index, SliceKey};
+use crate::situation::Situation;
 
 /// How far a condition may follow references: the attributes of the principal and the resource, but
 /// not those of what they refer to, because only the two of them are given to the engine.
@@ -27,6 +31,8 @@ pub(crate) const TOO_FAR: &str = "a condition reads attributes of something othe
 #[derive(Debug)]
 pub(crate) struct Rules {
     rules: Vec<Rule>,
+    /// Of the rules at the same positions; apart from them, so that a decision reads little memory.
+    conditions: Vec<Condition>,
     positions: HashMap<String, usize>,
     warnings: Vec<Diagnostic>,
     index: Index,
@@ -37,6 +43,14 @@ pub(crate) struct Rules {
 struct Rule {
     policy: Policy,
     summary: PolicySummary,
+}
+
+/// What a rule says when its scope holds.
+#[derive(Debug)]
+struct Condition {
+    effect: decision::Effect,
+    /// `None` when only the engine can evaluate it.
+    term: Option<Term>,
 }
 
 /// One policy of a snapshot, as lists show it.
@@ -85,6 +99,15 @@ pub(crate) struct Verdict {
     pub(crate) determining: Vec<usize>,
 }
 
+impl Verdict {
+    fn failed() -> Self {
+        Self {
+            code: ReasonCode::PolicyError,
+            determining: Vec::new(),
+        }
+    }
+}
+
 impl Rules {
     /// Parses, checks and indexes; any problem in any text is a refusal of all.
     pub(crate) fn compile(
@@ -109,10 +132,8 @@ impl Rules {
                 Err(found) => diagnostics.extend(found),
             }
         }
-        let mut index = Index::default();
         let mut positions = HashMap::new();
         for (position, rule) in rules.iter().enumerate() {
-            index.add(position, &rule.policy);
             if positions
                 .insert(rule.summary.id.clone(), position)
                 .is_some()
@@ -123,11 +144,17 @@ impl Rules {
             }
         }
         refuse_if_any(diagnostics)?;
+        let mut compiler = Compiler::default();
+        let conditions = rules.iter().map(|rule| Condition {
+            effect: rule.summary.effect,
+            term: compiler.conditions(&rule.policy),
+        });
         Ok(Self {
+            conditions: conditions.collect(),
+            index: Index::of(rules.iter().map(|rule| &rule.policy)),
             rules,
             positions,
             warnings: Vec::new(),
-            index,
             authorizer: Authorizer::new(),
         })
     }
@@ -204,6 +231,33 @@ impl Rules {
         &self.rules[position].summary
     }
 
+    /// What the policies that the situation can meet say, when all of them are plain enough here to
+    /// be evaluated without the engine; nothing errs in what it answers.
+    pub(crate) fn judge(&self, situation: &Situation<'_>) -> Option<Verdict> {
+        let judged = catch_unwind(AssertUnwindSafe(|| {
+            let principals = self.index.principals(situation.principal().place());
+            let (mut permits, mut forbids) = (Vec::new(), Vec::new());
+            for at in self.index.meets(&principals, situation.cells()) {
+                let condition = &self.conditions[at];
+                if condition.term.as_ref()?.holds(situation).ok()? {
+                    match condition.effect {
+                        decision::Effect::Permit => permits.push(at),
+                        decision::Effect::Deny => forbids.push(at),
+                    }
+                }
+            }
+            let (code, mut determining) = match (forbids.is_empty(), permits.is_empty()) {
+                (false, _) => (ReasonCode::PolicyForbids, forbids),
+                (true, false) => (ReasonCode::PolicyPermits, permits),
+                (true, true) => (ReasonCode::NoPolicyPermits, Vec::new()),
+            };
+            determining.sort_unstable();
+            determining.dedup();
+            Some(Verdict { code, determining })
+        }));
+        judged.unwrap_or(Some(Verdict::failed()))
+    }
+
     /// Asks the policies that the request can meet; an error in any of them denies (POL-02).
     pub(crate) fn evaluate(
         &self,
@@ -216,13 +270,7 @@ impl Rules {
             let slice = self.index.slice(key, |candidates| self.set(&candidates));
             self.authorizer.is_authorized(request, &slice, entities)
         }));
-        match answered {
-            Ok(response) => self.verdict(&response),
-            Err(_) => Verdict {
-                code: ReasonCode::PolicyError,
-                determining: Vec::new(),
-            },
-        }
+        answered.map_or_else(|_| Verdict::failed(), |response| self.verdict(&response))
     }
 
     /// What each policy that the request can meet says by itself.
@@ -249,6 +297,17 @@ impl Rules {
         };
         let candidates = self.index.candidates(key).into_iter();
         candidates.map(|at| (at, outcome(at))).collect()
+    }
+
+    /// What one policy whose scope holds says here: nothing when only the engine can evaluate it.
+    #[cfg(test)]
+    pub(crate) fn holds(
+        &self,
+        position: usize,
+        situation: &Situation<'_>,
+    ) -> Option<Result<bool, Unsure>> {
+        let term = self.conditions[position].term.as_ref()?;
+        Some(term.holds(situation))
     }
 
     /// The answer of the engine over the whole set, without the index: the oracle of the tests.

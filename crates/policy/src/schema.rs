@@ -4,24 +4,33 @@
 //! a tool or of an argument can contain anything and stays a name (POL-03).
 
 use std::str::FromStr;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use cedar_policy::{EntityId, EntityTypeName, EntityUid};
+use cedar_policy::EntityTypeName;
 use chancery_model::action::{ALL, Action};
 use serde_json::{Map, Value, json};
 
 use crate::shape::Fields;
+use crate::value::{Kind, Uid};
 
 /// The namespace that is ours alone; fragments of an organisation may refer to it, never add to it.
 pub(crate) const NAMESPACE: &str = "Chancery";
 
 macro_rules! types {
-    ($($name:ident = $text:literal;)*) => {$(
-        pub(crate) static $name: LazyLock<EntityTypeName> = LazyLock::new(|| {
+    ($($name:ident = $text:literal;)*) => {
+        $(pub(crate) static $name: LazyLock<Arc<Kind>> = LazyLock::new(|| {
             // A constant, parsed by every test of this crate.
-            EntityTypeName::from_str($text).expect("a legal type name")
-        });
-    )*};
+            Kind::new(EntityTypeName::from_str($text).expect("a legal type name"))
+        });)*
+
+        /// The type of this name, the same for all who ask when it is one of ours.
+        pub(crate) fn kind(name: &str) -> Option<Arc<Kind>> {
+            match name {
+                $($text => Some(Arc::clone(&$name)),)*
+                other => EntityTypeName::from_str(other).ok().map(Kind::new),
+            }
+        }
+    };
 }
 
 types! {
@@ -37,19 +46,14 @@ types! {
     TOOL = "Chancery::Tool";
 }
 
-/// A reference; both parts stay data whatever they contain.
-pub(crate) fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
-    EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
-}
-
 /// A tool; unambiguous because neither kind of name can contain a slash.
-pub(crate) fn tool_uid(server: &str, tool: &str) -> EntityUid {
-    uid(&TOOL, &format!("{server}/{tool}"))
+pub(crate) fn tool_uid(server: &str, tool: &str) -> Uid<'static> {
+    Uid::new(&TOOL, format!("{server}/{tool}"))
 }
 
 /// The action of calling one tool.
-pub(crate) fn call_uid(server: &str, tool: &str) -> EntityUid {
-    uid(&ACTION, &format!("call/{server}/{tool}"))
+pub(crate) fn call_uid(server: &str, tool: &str) -> Uid<'static> {
+    Uid::new(&ACTION, format!("call/{server}/{tool}"))
 }
 
 /// The kinds of thing that an administrative act can be about, beside the authority itself.

@@ -1,23 +1,24 @@
 //! Shapes: what a value from outside must look like to become a value that policies read.
 //!
-//! Values are built natively, member by member, from the shape and the JSON; no JSON ever reaches a
-//! parser of the engine, so its escapes (`__entity`, `__extn`, `__expr`) mean nothing here and are
+//! Values are read member by member, by the shape, from the JSON; no JSON ever reaches a parser of
+//! the engine, so its escapes (`__entity`, `__extn`, `__expr`) mean nothing here and are
 //! refused wherever they appear (POL-04).
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
-use cedar_policy::{EntityTypeName, RestrictedExpression};
-use serde_json::{Map, Number, Value, json};
+use serde_json::{Map, Number, Value as Json, json};
 
-use crate::schema;
+use crate::value::{Extension, Kind, Record, Set, Uid, Value, order};
 
 /// What one value must look like.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Shape {
     Text,
     /// One of these texts.
-    Choice(BTreeSet<String>),
+    Choice(Box<BTreeSet<String>>),
     /// A whole number of 64 bits.
     Long,
     Flag,
@@ -27,24 +28,19 @@ pub(crate) enum Shape {
     Extension(Extension),
     /// A list of which order and repetition do not matter.
     List(Box<Shape>),
-    Record(Fields),
+    Record(Box<Fields>),
     /// The identifier of an entity of this type.
-    Reference(EntityTypeName),
-}
-
-/// The extension types that are written as texts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Extension {
-    Datetime,
-    Duration,
-    Address,
+    Reference(Arc<Kind>),
 }
 
 /// The members of a record.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Fields {
-    pub(crate) members: BTreeMap<String, Field>,
-    pub(crate) undeclared: Undeclared,
+    /// In the order in which they are looked up, each name once.
+    members: Vec<(Box<str>, Field)>,
+    undeclared: Undeclared,
+    /// How many of them must be there.
+    required: usize,
 }
 
 /// One member of a record.
@@ -69,9 +65,6 @@ pub(crate) enum Undeclared {
     /// Policies never see it.
     Ignored,
 }
-
-/// The members of a record as the engine takes them.
-pub(crate) type Record = Vec<(String, RestrictedExpression)>;
 
 /// A value that does not fit its shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,56 +115,75 @@ impl fmt::Display for Path<'_> {
 }
 
 /// Whether a key that the engine's JSON form reserves appears anywhere in `map`.
-pub(crate) fn has_reserved_key(map: &Map<String, Value>) -> bool {
-    let mut maps = vec![map];
-    let mut values: Vec<&Value> = Vec::new();
-    loop {
-        if let Some(map) = maps.pop() {
-            let reserved = |key: &String| ["__entity", "__extn", "__expr"].contains(&key.as_str());
-            if map.keys().any(reserved) {
-                return true;
-            }
-            values.extend(map.values());
-        } else if let Some(value) = values.pop() {
-            match value {
-                Value::Object(map) => maps.push(map),
-                Value::Array(items) => values.extend(items),
-                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-            }
-        } else {
-            return false;
+pub(crate) fn has_reserved_key(map: &Map<String, Json>) -> bool {
+    let reserved = |key: &String| ["__entity", "__extn", "__expr"].contains(&key.as_str());
+    let mut inside: Vec<&Json> = Vec::new();
+    let nested = |value: &&Json| value.is_object() || value.is_array();
+    if map.keys().any(reserved) {
+        return true;
+    }
+    inside.extend(map.values().filter(nested));
+    while let Some(value) = inside.pop() {
+        match value {
+            Json::Object(map) if map.keys().any(reserved) => return true,
+            Json::Object(map) => inside.extend(map.values().filter(nested)),
+            Json::Array(items) => inside.extend(items.iter().filter(nested)),
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
         }
     }
+    false
 }
 
 impl Fields {
+    pub(crate) fn new(members: BTreeMap<String, Field>, undeclared: Undeclared) -> Self {
+        let required = members.values().filter(|field| field.required).count();
+        let members = members.into_iter();
+        let mut members: Vec<_> = members
+            .map(|(name, field)| (name.into_boxed_str(), field))
+            .collect();
+        members.sort_unstable_by(|(left, _), (right, _)| order(left, right));
+        Self {
+            members,
+            undeclared,
+            required,
+        }
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Field> {
+        let found = self
+            .members
+            .binary_search_by(|(other, _)| order(other, name));
+        found.ok().map(|at| &self.members[at].1)
+    }
+
     /// The record that policies read, and the dotted names of what it leaves out.
-    pub(crate) fn express(
+    pub(crate) fn read<'a>(
         &self,
-        map: &Map<String, Value>,
-    ) -> Result<(Record, Vec<String>), Misfit> {
+        map: &'a Map<String, Json>,
+    ) -> Result<(Record<'a>, Vec<String>), Misfit> {
         let root = Path {
             parent: None,
             name: "",
         };
         let mut untyped = Vec::new();
-        let record = self.express_at(map, &root, &mut untyped)?;
+        let record = self.read_at(map, &root, &mut untyped)?;
         Ok((record, untyped))
     }
 
-    fn express_at(
+    fn read_at<'a>(
         &self,
-        map: &Map<String, Value>,
+        map: &'a Map<String, Json>,
         parent: &Path<'_>,
         untyped: &mut Vec<String>,
-    ) -> Result<Record, Misfit> {
-        let mut record = Vec::with_capacity(map.len());
+    ) -> Result<Record<'a>, Misfit> {
+        let mut record = Vec::with_capacity(map.len().min(self.members.len()));
+        let mut required = 0;
         for (name, value) in map {
             let path = Path {
                 parent: Some(parent),
                 name,
             };
-            let Some(field) = self.members.get(name) else {
+            let Some(field) = self.get(name) else {
                 match self.undeclared {
                     Undeclared::Refused => return Err(Misfit::new(&path, "is not declared")),
                     Undeclared::Reported => untyped.push(path.to_string()),
@@ -179,92 +191,89 @@ impl Fields {
                 }
                 continue;
             };
+            required += usize::from(field.required);
             match &field.shape {
                 None => untyped.push(path.to_string()),
                 Some(_) if value.is_null() && field.nullable => untyped.push(path.to_string()),
                 Some(shape) => {
-                    record.push((name.clone(), shape.express(value, &path, untyped)?));
+                    let value = shape.read(value, &path, untyped)?;
+                    record.push((Cow::Borrowed(name.as_str()), value));
                 }
             }
         }
-        let missing = self
-            .members
-            .iter()
-            .find(|(name, field)| field.required && !map.contains_key(*name));
-        match missing {
-            None => Ok(record),
-            Some((name, _)) => {
-                let path = Path {
-                    parent: Some(parent),
-                    name,
-                };
-                Err(Misfit::new(&path, "is missing"))
-            }
+        if required == self.required {
+            return Ok(Record::new(record));
         }
+        let missing =
+            |(name, field): &&(Box<str>, Field)| field.required && !map.contains_key(&**name);
+        let missing = self.members.iter().filter(missing);
+        let name = missing.map(|(name, _)| &**name).min();
+        let path = Path {
+            parent: Some(parent),
+            name: name.unwrap_or_default(),
+        };
+        Err(Misfit::new(&path, "is missing"))
     }
 
     /// The type of the record in the engine's JSON form.
-    pub(crate) fn schema(&self) -> Value {
+    pub(crate) fn schema(&self) -> Json {
         let typed = self.members.iter().filter_map(|(name, field)| {
             let mut kind = field.shape.as_ref()?.schema();
             // A member that may be null is absent from the record when it is.
             kind["required"] = (field.required && !field.nullable).into();
-            Some((name.clone(), kind))
+            Some((name.to_string(), kind))
         });
         json!({"type": "Record", "attributes": Map::from_iter(typed)})
     }
 }
 
 impl Shape {
-    fn express(
+    fn read<'a>(
         &self,
-        value: &Value,
+        value: &'a Json,
         path: &Path<'_>,
         untyped: &mut Vec<String>,
-    ) -> Result<RestrictedExpression, Misfit> {
+    ) -> Result<Value<'a>, Misfit> {
         let misfit = |problem| Misfit::new(path, problem);
         match (self, value) {
-            (Self::Text, Value::String(text)) => Ok(RestrictedExpression::new_string(text.clone())),
+            (Self::Text, Json::String(text)) => Ok(Value::text(text)),
             (Self::Text, _) => Err(misfit("must be a text")),
-            (Self::Choice(choices), Value::String(text)) if choices.contains(text) => {
-                Ok(RestrictedExpression::new_string(text.clone()))
+            (Self::Choice(choices), Json::String(text)) if choices.contains(text) => {
+                Ok(Value::text(text))
             }
             (Self::Choice(_), _) => Err(misfit("must be one of the declared texts")),
-            (Self::Long, Value::Number(number)) => whole(number)
-                .map(RestrictedExpression::new_long)
+            (Self::Long, Json::Number(number)) => whole(number)
+                .map(Value::Long)
                 .ok_or_else(|| misfit("must be a whole number of 64 bits")),
             (Self::Long, _) => Err(misfit("must be a whole number of 64 bits")),
-            (Self::Flag, Value::Bool(flag)) => Ok(RestrictedExpression::new_bool(*flag)),
+            (Self::Flag, Json::Bool(flag)) => Ok(Value::Flag(*flag)),
             (Self::Flag, _) => Err(misfit("must be true or false")),
-            (Self::Decimal, Value::Number(number)) => decimal(number)
-                .map(RestrictedExpression::new_decimal)
+            (Self::Decimal, Json::Number(number)) => decimal(&number.to_string())
+                .map(Value::Decimal)
                 .ok_or_else(|| misfit("must be a number with at most four decimals")),
             (Self::Decimal, _) => Err(misfit("must be a number with at most four decimals")),
-            (Self::Extension(kind), Value::String(text)) => Ok(match kind {
-                Extension::Datetime => RestrictedExpression::new_datetime(text),
-                Extension::Duration => RestrictedExpression::new_duration(text),
-                Extension::Address => RestrictedExpression::new_ip(text),
-            }),
+            (Self::Extension(kind), Json::String(text)) => {
+                Ok(Value::Written(*kind, Cow::Borrowed(text)))
+            }
             (Self::Extension(_), _) => Err(misfit("must be a text")),
-            (Self::List(element), Value::Array(items)) => items
+            (Self::List(element), Json::Array(items)) => items
                 .iter()
-                .map(|item| element.express(item, path, untyped))
+                .map(|item| element.read(item, path, untyped))
                 .collect::<Result<Vec<_>, _>>()
-                .map(RestrictedExpression::new_set),
+                .map(|items| Value::Set(Set::new(items))),
             (Self::List(_), _) => Err(misfit("must be a list")),
-            (Self::Record(fields), Value::Object(map)) => {
-                let record = fields.express_at(map, path, untyped)?;
-                RestrictedExpression::new_record(record).map_err(|_| misfit("repeats a member"))
+            (Self::Record(fields), Json::Object(map)) => {
+                fields.read_at(map, path, untyped).map(Value::Record)
             }
             (Self::Record(_), _) => Err(misfit("must be an object")),
-            (Self::Reference(kind), Value::String(id)) => {
-                Ok(RestrictedExpression::new_entity_uid(schema::uid(kind, id)))
+            (Self::Reference(kind), Json::String(id)) => {
+                Ok(Value::Entity(Uid::new(kind, id.as_str())))
             }
             (Self::Reference(_), _) => Err(misfit("must be an identifier")),
         }
     }
 
-    fn schema(&self) -> Value {
+    fn schema(&self) -> Json {
         match self {
             Self::Text | Self::Choice(_) => json!({"type": "String"}),
             Self::Long => json!({"type": "Long"}),
@@ -279,7 +288,7 @@ impl Shape {
             Self::Extension(Extension::Address) => json!({"type": "Extension", "name": "ipaddr"}),
             Self::List(element) => json!({"type": "Set", "element": element.schema()}),
             Self::Record(fields) => fields.schema(),
-            Self::Reference(kind) => json!({"type": "Entity", "name": kind.to_string()}),
+            Self::Reference(kind) => json!({"type": "Entity", "name": kind.name()}),
         }
     }
 }
@@ -298,12 +307,11 @@ fn whole(number: &Number) -> Option<i64> {
     (double.fract() == 0.0 && double.abs() < EXACT).then_some(double as i64)
 }
 
-/// The number as the engine writes decimals, when it is one: at most four places, 64 bits in all.
-fn decimal(number: &Number) -> Option<String> {
-    let text = number.to_string();
+/// The number in ten-thousandths, when it is one: at most four places, 64 bits in all.
+pub(crate) fn decimal(text: &str) -> Option<i64> {
     let (sign, digits) = match text.strip_prefix('-') {
         Some(digits) => ("-", digits),
-        None => ("", text.as_str()),
+        None => ("", text),
     };
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let fraction = fraction.trim_end_matches('0');
@@ -312,7 +320,5 @@ fn decimal(number: &Number) -> Option<String> {
         return None;
     }
     // A decimal of the engine is 64 bits, scaled by 10^4.
-    format!("{sign}{whole}{fraction:0<4}").parse::<i64>().ok()?;
-    let fraction = if fraction.is_empty() { "0" } else { fraction };
-    Some(format!("{sign}{whole}.{fraction}"))
+    format!("{sign}{whole}{fraction:0<4}").parse().ok()
 }

@@ -25,12 +25,17 @@ fn call_policy() -> impl Strategy<Value = String> {
         Just("principal is Chancery::Agent".to_owned()),
         (0..3usize).prop_map(|at| format!("principal == Chancery::Agent::\"{}\"", AGENTS[at])),
         (0..3usize).prop_map(|at| format!("principal in Chancery::Agent::\"{}\"", AGENTS[at])),
+        (0..3usize).prop_map(|at| format!(
+            "principal is Chancery::Agent in Chancery::Agent::\"{}\"",
+            AGENTS[at]
+        )),
     ];
     let action = prop_oneof![
         Just("action in Chancery::Action::\"call_tool\"".to_owned()),
         Just("action == Chancery::Action::\"call/desk/refund\"".to_owned()),
         Just("action in [Chancery::Action::\"call/desk/refund\", Chancery::Action::\"call_tool\", Chancery::Action::\"list_tool\"]".to_owned()),
         Just("action == Chancery::Action::\"list_tool\"".to_owned()),
+        Just("action == Chancery::Action::\"call_tool\"".to_owned()),
         Just("action".to_owned()),
     ];
     let resource = prop_oneof![
@@ -39,9 +44,11 @@ fn call_policy() -> impl Strategy<Value = String> {
         Just("resource == Chancery::Tool::\"desk/refund\"".to_owned()),
         Just("resource in Chancery::Server::\"desk\"".to_owned()),
         Just("resource is Chancery::Tool in Chancery::Server::\"shop\"".to_owned()),
+        Just("resource is Chancery::Server in Chancery::Server::\"shop\"".to_owned()),
     ];
     let condition = prop_oneof![
         3 => Just(String::new()),
+        1 => Just("when { ip(\"127.0.0.1\").isLoopback() }".to_owned()),
         1 => Just("when { principal is Chancery::Agent && principal.status == \"active\" }".to_owned()),
         1 => Just("when { principal is Chancery::Agent && resource is Chancery::Tool && principal.callable.contains(resource) }".to_owned()),
         1 => Just("when { context has second_person && !context.second_person }".to_owned()),
@@ -134,14 +141,19 @@ fn compile(policies: &[String]) -> Option<Snapshot> {
 /// Asks the same of the index and of the whole set.
 fn agree(snapshot: &Snapshot, question: &Question<'_>) -> Result<(), TestCaseError> {
     let decision = snapshot.decide(id(), question);
-    if let Ok(asked) = snapshot.ask(question) {
-        let checked = snapshot.external.check(&asked);
-        prop_assert!(checked.is_ok(), "{:?}", checked);
-        let whole = snapshot.rules.evaluate_all(&asked.request, &asked.entities);
-        prop_assert_eq!(&decision, &snapshot.decision(id(), question, &whole));
-        let explained = snapshot.explain(id(), question);
-        prop_assert_eq!(decision, explained.decision);
-    }
+    let asked = match snapshot.ask(question) {
+        Ok(asked) => asked,
+        Err(refusal) => {
+            prop_assert_eq!(decision.code, refusal.code);
+            return Ok(());
+        }
+    };
+    let checked = snapshot.external.check(&asked);
+    prop_assert!(checked.is_ok(), "{:?}", checked);
+    let whole = snapshot.rules.evaluate_all(&asked.request, &asked.entities);
+    prop_assert_eq!(&decision, &snapshot.decision(id(), question, &whole));
+    let explained = snapshot.explain(id(), question);
+    prop_assert_eq!(decision, explained.decision);
     Ok(())
 }
 

@@ -4,6 +4,7 @@ mod attacks;
 mod authzen;
 mod calls;
 mod compiling;
+mod conditions;
 mod differential;
 mod shipped;
 mod vectors;

@@ -7,19 +7,24 @@
     reason = "tests read where the vectors are from the environment"
 )]
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use cedar_policy::{
-    Context, Entities, EntityUid, PolicySet, Request, Schema, ValidationMode, ValidationWarning,
-    Validator,
+    Context, Entities, Entity, EntityUid, EvalResult, PolicySet, Request, Schema, ValidationMode,
+    ValidationWarning, Validator,
 };
 use chancery_model::decision::ReasonCode;
 use serde_json::Value;
 
 use crate::compile::PolicySource;
-use crate::index::Place;
+use crate::condition::milliseconds;
 use crate::rules::{Rules, TOO_FAR};
+use crate::shape::decimal;
+use crate::situation::{Act, Met, Situation};
+use crate::thing::{Held, Thing};
+use crate::value::{Extension, Record, Set, Uid, Value as OurValue};
 
 pub(super) fn vectors() -> Option<PathBuf> {
     let folder = std::env::var("CHANCERY_VECTORS").unwrap_or_else(|_| {
@@ -37,6 +42,8 @@ pub(super) fn vectors() -> Option<PathBuf> {
 struct Counts {
     cases: usize,
     requests: usize,
+    /// Requests that needed no engine; those of policies that do not compile are not tried.
+    judged: usize,
     erring: usize,
     refused_as_expected: usize,
     /// Legal policies that follow references further than the entities that we give: not compiled
@@ -49,6 +56,62 @@ struct Counts {
 
 fn uid(json: &Value) -> EntityUid {
     EntityUid::from_json(json.clone()).expect("an entity reference")
+}
+
+/// An entity of the engine as conditions read it.
+fn described(uid: &EntityUid, entities: &Entities) -> Thing<'static> {
+    let above = entities.ancestors(uid).into_iter().flatten();
+    let attributes = entities.get(uid).into_iter().flat_map(Entity::attrs);
+    let attributes = attributes.map(|(name, seen)| {
+        let seen = seen.expect("a value");
+        (Cow::Owned(name.to_owned()), value(&seen))
+    });
+    Thing::new(
+        Uid::of(uid),
+        Record::new(attributes.collect()),
+        above.map(Uid::of).collect(),
+    )
+}
+
+fn record(context: Context) -> Record<'static> {
+    let names: Vec<String> = context.clone().into_iter().map(|(name, _)| name).collect();
+    let members = names.into_iter().map(|name| {
+        let seen = context.get(&name).expect("a member");
+        (Cow::Owned(name), value(&seen))
+    });
+    Record::new(members.collect())
+}
+
+fn value(seen: &EvalResult) -> OurValue<'static> {
+    match seen {
+        EvalResult::Bool(flag) => OurValue::Flag(*flag),
+        EvalResult::Long(long) => OurValue::Long(*long),
+        EvalResult::String(text) => OurValue::owned(text),
+        EvalResult::EntityUid(uid) => OurValue::Entity(Uid::of(uid)),
+        EvalResult::Set(set) => OurValue::Set(Set::new(set.iter().map(value).collect())),
+        EvalResult::Record(record) => {
+            let members = record.iter();
+            let members = members.map(|(name, seen)| (Cow::Owned(name.clone()), value(seen)));
+            OurValue::Record(Record::new(members.collect()))
+        }
+        EvalResult::ExtensionValue(text) => extension(text),
+    }
+}
+
+fn extension(text: &str) -> OurValue<'static> {
+    let decimal_text = text.strip_prefix("decimal(\"");
+    let decimal_text = decimal_text.and_then(|text| text.strip_suffix("\")"));
+    if let Some(decimal) = decimal_text.and_then(decimal) {
+        return OurValue::Decimal(decimal);
+    }
+    if let Some(span) = milliseconds(text) {
+        return OurValue::Span(span);
+    }
+    let since_epoch = format!("{text}.durationSince(datetime(\"1970-01-01\"))");
+    match milliseconds(&since_epoch) {
+        Some(at) => OurValue::Moment(at),
+        None => OurValue::Written(Extension::Address, Cow::Owned(text.to_owned())),
+    }
 }
 
 fn run(
@@ -78,14 +141,21 @@ fn run(
         assert!(warnings.any(never), "{name}: validates and should not");
         counts.never_applies.push(name.to_owned());
     }
-    match Rules::compile(&sources, schema.clone()) {
-        Ok(_) => assert!(valid, "{name}: compiles and should not"),
-        Err(_) if !valid => counts.refused_as_expected += 1,
+    let compiled = match Rules::compile(&sources, schema.clone()) {
+        Ok(rules) => {
+            assert!(valid, "{name}: compiles and should not");
+            Some(rules)
+        }
+        Err(_) if !valid => {
+            counts.refused_as_expected += 1;
+            None
+        }
         Err(error) => {
             assert!(error.to_string().contains(TOO_FAR), "{name}: {error}");
             counts.beyond_our_depth.push(name.to_owned());
+            None
         }
-    }
+    };
     let rules = Rules::parse(&sources).unwrap_or_else(|error| panic!("{name}: {error}"));
     let entities = Entities::from_json_value(entities, Some(&schema))
         .unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -94,22 +164,26 @@ fn run(
             ["principal", "action", "resource"].map(|place| uid(&asked[place]));
         let context = Context::from_json_value(asked["context"].clone(), Some((&schema, &action)))
             .unwrap_or_else(|error| panic!("{name}: {error}"));
-        let above = |uid: &EntityUid| -> Vec<EntityUid> {
-            let ancestors = entities.ancestors(uid).into_iter().flatten();
-            ancestors.cloned().collect()
+        let act = Act::of(Uid::of(&action), &entities);
+        let [subject, thing] = [&principal, &resource].map(|uid| described(uid, &entities));
+        let cells = rules.index().cells(act.place(), thing.place());
+        let key = rules.index().key(subject.place(), &cells);
+        let situation = Situation {
+            principal: Held::Made(subject),
+            act: &act,
+            resource: Held::Made(thing),
+            context: record(context.clone()),
+            cells: Met::Made(cells),
+            ready: None,
         };
-        let ancestors = [&principal, &action, &resource].map(above);
-        let [principals, actions, resources] = ancestors.each_ref();
-        let place = |uid, ancestors| Place { uid, ancestors };
-        let key = rules.index().key(
-            place(&principal, principals),
-            place(&action, actions),
-            place(&resource, resources),
-        );
         let request = Request::new(principal, action, resource, context, Some(&schema))
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         let verdict = rules.evaluate(&key, &request, &entities);
         assert_eq!(verdict, rules.evaluate_all(&request, &entities), "{name}");
+        if let Some(judged) = compiled.as_ref().and_then(|rules| rules.judge(&situation)) {
+            assert_eq!(verdict, judged, "{name}");
+            counts.judged += 1;
+        }
         counts.requests += 1;
         let list = |member: &str| -> Vec<usize> {
             let ids = asked[member].as_array().expect("a list").iter();
