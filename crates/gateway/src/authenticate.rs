@@ -1,21 +1,21 @@
 //! Who calls: the access token, the key that it is bound to, and whether both still stand.
 //!
-//! A token that verified once is remembered by its exact text, and only its signature is not checked
-//! again: audience, end, revocation, agent and version are looked at on every call. The token decides
-//! whether a proof is needed, never the scheme that it came with (DPOP-01).
+//! A token that verified once is remembered by the hash of its text, and only its signature is not
+//! checked again: key, audience, end, revocation, agent and version are looked at on every call. The
+//! token decides whether a proof is needed, never the scheme that it came with (DPOP-01).
 
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chancery_model::digest::Digest;
 use chancery_model::entropy::Entropy;
 use chancery_model::secret::Secret;
 use chancery_model::time::Timestamp;
 use chancery_wire::access_token::{self, TokenError, VerifiedAccessToken};
 use chancery_wire::dpop::{self, DpopError, NonceRule, ProofKey};
-use chancery_wire::json;
-use chancery_wire::jws::Unverified;
-use chancery_wire::nonce::NonceKey;
+use chancery_wire::nonce::{NonceError, NonceKey};
+use chancery_wire::{hash, json};
 use chancery_wire::oauth::{Credential, ErrorCode, OAuthError, authorization_header};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, StatusCode};
@@ -43,16 +43,17 @@ const REMEMBERED: Duration = Duration::from_secs(900);
 
 /// Recognises callers.
 pub(crate) struct Authenticator {
-    tokens: Cache<String, Arc<Held>>,
+    tokens: Cache<Digest, Arc<Held>>,
     keys: Cache<String, ProofKey>,
     nonces: NonceKey,
     spent: Spent,
 }
 
-/// A token that verified, with the key that verified it.
-struct Held {
-    token: VerifiedAccessToken,
-    kid: String,
+/// A token that verified.
+pub(crate) struct Held {
+    pub(crate) token: VerifiedAccessToken,
+    /// How much of the memory for tokens it takes.
+    weight: u32,
 }
 
 /// Whom a token and its proof speak for.
@@ -83,7 +84,7 @@ impl Authenticator {
         Self {
             tokens: Cache::builder()
                 .max_capacity(TOKEN_BYTES)
-                .weigher(|text: &String, _| weight(text))
+                .weigher(|_, held: &Arc<Held>| held.weight)
                 .time_to_live(REMEMBERED)
                 .build(),
             keys: Cache::builder()
@@ -113,10 +114,14 @@ impl Authenticator {
     ) -> Result<(Caller, Option<String>), Refusal> {
         let (text, by_proof) = presented(headers)?;
         let held = self.verified(text, snapshot, &server.resource, now)?;
-        case.suspect(snapshot, &held.token);
-        let admitted = snapshot.admit(&held.token, now);
-        let agent = admitted.map_err(|why| invalid_token(why.code(), guard::message(why)))?;
-        let agent = Arc::clone(agent);
+        let agent = match snapshot.admit(&held.token, now) {
+            Ok(agent) => Arc::clone(agent),
+            Err(why) => {
+                case.suspect(snapshot, &held);
+                return Err(invalid_token(why.code(), guard::message(why)));
+            }
+        };
+        case.came_with(&agent, &held);
         let mut next_nonce = None;
         match (held.token.bound_jkt(), by_proof) {
             (Some(jkt), true) => {
@@ -131,7 +136,7 @@ impl Authenticator {
                 return Err(invalid_token("unbound_token_with_proof", message));
             }
             (None, false) => {
-                if server.server.bearer_until.is_none_or(|until| until <= now) {
+                if !server.takes_bearer(now) {
                     let message = "this server takes no tokens that are not bound to a key";
                     return Err(invalid_token("bearer_not_allowed", message));
                 }
@@ -149,18 +154,16 @@ impl Authenticator {
         audience: &str,
         now: Timestamp,
     ) -> Result<Arc<Held>, Refusal> {
-        if let Some(held) = self.tokens.get(text) {
-            let key_is_ours = snapshot
-                .token_keys
-                .iter()
-                .any(|key| key.thumbprint() == held.kid);
-            if key_is_ours && held.token.claims().iss == snapshot.issuer {
+        let name = hash::sha256(text.as_bytes());
+        if let Some(held) = self.tokens.get(&name) {
+            let (issuer, keys) = (&snapshot.issuer, &snapshot.token_keys);
+            if held.token.is_still_signed(issuer, keys) {
                 if held.token.claims().aud != audience {
                     return Err(refused_token(TokenError::WrongAudience));
                 }
                 return Ok(held);
             }
-            self.tokens.invalidate(text);
+            self.tokens.invalidate(&name);
         }
         let expect = access_token::Expect {
             issuer: &snapshot.issuer,
@@ -169,14 +172,9 @@ impl Authenticator {
         };
         let token =
             access_token::verify(text, &snapshot.token_keys, &expect).map_err(refused_token)?;
-        let unverified = Unverified::parse(text, json::TOKEN)
-            .map_err(|error| refused_token(TokenError::from(error)))?;
-        let held = Arc::new(Held {
-            // The header is what was verified a moment ago; it named one of our keys.
-            kid: unverified.header().kid.clone().unwrap_or_default(),
-            token,
-        });
-        self.tokens.insert(text.to_owned(), Arc::clone(&held));
+        let weight = weight(text);
+        let held = Arc::new(Held { token, weight });
+        self.tokens.insert(name, Arc::clone(&held));
         Ok(held)
     }
 
@@ -207,9 +205,13 @@ impl Authenticator {
         };
         let is_ageing = Cell::new(false);
         let accepts = |nonce: &str| {
-            self.nonces.check(nonce, now, NONCE_AGE)?;
-            is_ageing.set(self.nonces.check(nonce, now, NONCE_AGEING).is_err());
-            Ok(())
+            match self.nonces.check(nonce, now, NONCE_AGEING) {
+                Err(NonceError::Expired) => {
+                    is_ageing.set(true);
+                    self.nonces.check(nonce, now, NONCE_AGE)
+                }
+                checked => checked,
+            }
         };
         let expect = dpop::Expect {
             method: "POST",

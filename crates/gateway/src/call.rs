@@ -37,10 +37,10 @@ pub(crate) async fn call(
     mut accepted: Accepted,
     case: &mut Case,
 ) -> Result<Response, Refusal> {
-    case.traceparent = meta::traceparent(&accepted.params, &accepted.headers);
+    case.traceparent = meta::traceparent(&accepted.params, &accepted.headers).map(Arc::from);
     let (name, arguments) = read(&mut accepted.params, case)?;
     let server = Arc::clone(&accepted.server);
-    let Some(tool) = server.tools.get(&name) else {
+    let Some(tool) = server.tools.get(&*name) else {
         let denied = unknown(gateway, &accepted);
         let told = told_nothing(&denied, &name, &accepted);
         return Err(deny(gateway, &denied, told, &accepted, case).await);
@@ -75,24 +75,23 @@ pub(crate) async fn call(
     let link = link.map_err(|_| unusable(&UpstreamError::Unreachable))?;
 
     case.decided(permit.decision());
-    let permitted = case.event(
-        EventKind::CallPermitted,
-        "ok",
-        BTreeMap::new(),
-        accepted.now,
-        &*gateway.entropy,
-    );
+    let (kind, facts) = (EventKind::CallPermitted, BTreeMap::new());
+    let permitted = case.event(kind, "ok", facts, accepted.now, &*gateway.entropy);
     let recorded = gateway.record(permitted).await.map_err(|_| unrecorded())?;
-    let takes_stream = takes_stream(&accepted.headers);
-    let completion = Completion::begin(gateway, case, accepted.place, accepted.now);
-    let mut guard = Guard::new(
-        gateway,
-        &accepted.caller,
-        &server,
-        &name,
-        &arguments,
-        &accepted.snapshot,
-    );
+    // Nothing is waited for any more but the server.
+    let place = accepted.working.rest();
+    let completion = Completion::begin(gateway, case, place, accepted.now);
+    let arguments = Arc::new(arguments);
+    let mut guard = Guard {
+        gateway: Arc::clone(gateway),
+        caller: accepted.caller,
+        tool: Arc::clone(&name),
+        accepted: tool.digest,
+        arguments: Arc::clone(&arguments),
+        judged: accepted.snapshot.number,
+        ends_with_token: false,
+        server: Arc::clone(&server),
+    };
     if let Err(fallen) = guard.check() {
         return Ok(completion.withdrawn(fallen, accepted.era, &accepted.id));
     }
@@ -104,7 +103,7 @@ pub(crate) async fn call(
     };
     let answering = Answering {
         progress_token: judged.meta.get("progressToken").cloned(),
-        takes_stream,
+        takes_stream: takes_stream(&accepted.headers),
         era: accepted.era,
         id: accepted.id,
         guard,
@@ -118,7 +117,7 @@ pub(crate) async fn call(
 fn read(
     params: &mut Map<String, Value>,
     case: &mut Case,
-) -> Result<(String, Map<String, Value>), Refusal> {
+) -> Result<(Arc<str>, Map<String, Value>), Refusal> {
     let invalid = |message: &str| {
         let error = RpcError::new(INVALID_PARAMS, message);
         Refusal::rpc("params_invalid", error)
@@ -131,7 +130,8 @@ fn read(
         let message = "`name` must be 1 to 128 letters, digits, `_`, `-` and `.`";
         return Err(invalid(message));
     }
-    case.tool = Some(name.clone());
+    let name: Arc<str> = name.into();
+    case.tool = Some(Arc::clone(&name));
     // `task` asks for a way of answering that we do not offer; MCP 2025-11-25 says to ignore it then.
     let known = ["_meta", "arguments", "task"];
     if params.keys().any(|name| !known.contains(&name.as_str())) {

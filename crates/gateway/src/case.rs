@@ -12,8 +12,8 @@ use chancery_model::event::{
 };
 use chancery_model::id::{AgentId, EventId};
 use chancery_model::time::Timestamp;
-use chancery_wire::access_token::VerifiedAccessToken;
 
+use crate::authenticate::Held;
 use crate::noise::Source;
 use crate::snapshot::{KnownAgent, KnownServer, Snapshot};
 
@@ -22,32 +22,30 @@ use crate::snapshot::{KnownAgent, KnownServer, Snapshot};
 pub(crate) struct Case {
     pub(crate) remote: Option<IpAddr>,
     pub(crate) server: Option<Arc<KnownServer>>,
-    pub(crate) method: Option<String>,
-    pub(crate) tool: Option<String>,
+    pub(crate) method: Option<&'static str>,
+    pub(crate) tool: Option<Arc<str>>,
     pub(crate) args_digest: Option<Digest>,
     /// Whose token came.
     pub(crate) agent: Option<Arc<KnownAgent>>,
     /// Whether the agent proved to be the caller.
     pub(crate) is_recognised: bool,
-    pub(crate) subject: Option<String>,
-    pub(crate) token: Option<TokenFacts>,
-    pub(crate) decision: Option<DecisionFacts>,
-    pub(crate) traceparent: Option<String>,
+    pub(crate) held: Option<Arc<Held>>,
+    pub(crate) decision: Option<Arc<DecisionFacts>>,
+    pub(crate) traceparent: Option<Arc<str>>,
 }
 
 impl Case {
-    /// Notes which token came, and whose it is; whether its owner sent it is not yet known.
-    pub(crate) fn suspect(&mut self, snapshot: &Snapshot, token: &VerifiedAccessToken) {
-        let claims = token.claims();
-        let id = claims.client_id.parse().ok();
+    /// Notes a token that is of no use now, and whose it is as far as that is known.
+    pub(crate) fn suspect(&mut self, snapshot: &Snapshot, held: &Arc<Held>) {
+        let id = held.token.claims().client_id.parse().ok();
         self.agent = id.and_then(|id: AgentId| snapshot.agents.get(&id).cloned());
-        self.subject = (claims.sub != claims.client_id).then(|| claims.sub.clone());
-        self.token = Some(TokenFacts {
-            audience: claims.aud.clone(),
-            expires_at: claims.exp,
-            jkt: token.bound_jkt().map(str::to_owned),
-            jti: claims.jti,
-        });
+        self.held = Some(Arc::clone(held));
+    }
+
+    /// Notes which token came, and whose it is; whether its owner sent it is not yet known.
+    pub(crate) fn came_with(&mut self, agent: &Arc<KnownAgent>, held: &Arc<Held>) {
+        self.agent = Some(Arc::clone(agent));
+        self.held = Some(Arc::clone(held));
     }
 
     /// The agent that proved to be the caller.
@@ -57,7 +55,7 @@ impl Case {
 
     /// Notes how it was decided.
     pub(crate) fn decided(&mut self, decision: &Decision) {
-        self.decision = Some(DecisionFacts::from(decision));
+        self.decision = Some(Arc::new(DecisionFacts::from(decision)));
     }
 
     /// Where the request came from.
@@ -87,26 +85,33 @@ impl Case {
                 kind: ActorKind::Unknown,
             },
         };
-        let resource = self.server.as_ref().map(|server| server.resource.clone());
+        let claims = self.held.as_ref().map(|held| held.token.claims());
+        // The agent acts for itself unless the token names another subject.
+        let subject = claims.filter(|claims| claims.sub != claims.client_id);
         Event {
             actor,
             agent: self.agent.as_ref().map(|agent| agent.recorded.clone()),
             at: now,
-            call: resource.map(|resource| CallFacts {
-                action: self.method.clone().unwrap_or_default(),
+            call: self.server.as_ref().map(|server| CallFacts {
+                action: self.method.unwrap_or_default().to_owned(),
                 args_digest: self.args_digest,
-                resource,
-                tool: self.tool.clone(),
+                resource: server.resource.clone(),
+                tool: self.tool.as_deref().map(str::to_owned),
             }),
-            decision: self.decision.clone(),
+            decision: self.decision.as_deref().cloned(),
             facts,
             id: EventId::generate(now, entropy),
             kind,
             outcome: outcome.to_owned(),
             reason: None,
-            subject: self.subject.clone(),
-            token: self.token.clone(),
-            traceparent: self.traceparent.clone(),
+            subject: subject.map(|claims| claims.sub.clone()),
+            token: claims.map(|claims| TokenFacts {
+                audience: claims.aud.clone(),
+                expires_at: claims.exp,
+                jkt: claims.cnf.as_ref().map(|cnf| cnf.jkt.clone()),
+                jti: claims.jti,
+            }),
+            traceparent: self.traceparent.as_deref().map(str::to_owned),
         }
     }
 }

@@ -1,15 +1,18 @@
 //! The only way to an upstream server for a call: through evidence that it was permitted and recorded.
 
+use std::sync::Arc;
+
 use chancery_model::decision::Permit;
 use serde_json::{Map, Value};
 
 use crate::recorder::Recorded;
-use crate::upstream::{Asked, Exchange, Link, UpstreamError};
+use crate::upstream::asked::{Asked, Params};
+use crate::upstream::{Exchange, Link, UpstreamError};
 
 /// A tool call in the form that was judged.
 pub(crate) struct JudgedCall {
-    pub(crate) tool: String,
-    pub(crate) arguments: Map<String, Value>,
+    pub(crate) tool: Arc<str>,
+    pub(crate) arguments: Arc<Map<String, Value>>,
     /// What passes of the client's `_meta`: trace context and the progress token.
     pub(crate) meta: Map<String, Value>,
     /// Arguments that the schema wants repeated in headers.
@@ -23,16 +26,13 @@ pub(crate) async fn forward(
     link: &Link,
     call: JudgedCall,
 ) -> Result<Exchange, UpstreamError> {
-    let mut params = Map::new();
-    params.insert("name".to_owned(), call.tool.as_str().into());
-    params.insert("arguments".to_owned(), Value::Object(call.arguments));
-    if !call.meta.is_empty() {
-        params.insert("_meta".to_owned(), Value::Object(call.meta));
-    }
     let asked = Asked {
         method: "tools/call",
-        params,
-        name: Some(call.tool),
+        params: Params::Call {
+            tool: call.tool,
+            arguments: call.arguments,
+        },
+        meta: call.meta,
         mirrored: call.mirrored,
     };
     let exchange = link.ask(asked).await;

@@ -15,13 +15,14 @@ use chancery_model::time::{Clock, Timestamp};
 use chancery_wire::metadata::ProtectedResource;
 use http::StatusCode;
 use serde_json::json;
+use tokio::runtime::Handle;
 
 use crate::authenticate::Authenticator;
 use crate::case::Case;
 use crate::line;
 use crate::links::Links;
 use crate::noise::{Admission, Noise};
-use crate::places::Places;
+use crate::places::{Bounds, Places};
 use crate::recorder::{RecordUnavailable, Recorded, Recorder};
 use crate::refusal::json_response;
 use crate::snapshot::Current;
@@ -34,7 +35,7 @@ const COUNTED_FOR: Duration = Duration::from_secs(5);
 pub struct Config {
     /// What upstream servers are reached with.
     pub reach: Reach,
-    /// How many calls may run at once, three quarters of them to one server; more are sent away at once.
+    /// How many calls may be under way at once, three quarters of them to one server; more are sent away.
     pub in_flight: usize,
 }
 
@@ -65,7 +66,7 @@ impl Gateway {
             authenticator: Authenticator::new(&*entropy),
             entropy,
             links: Links::new(config.reach),
-            places: Places::new(config.in_flight),
+            places: Places::new(Bounds::new(config.in_flight, workers())),
             recorder,
             noise: Noise::default(),
         }
@@ -80,11 +81,6 @@ impl Gateway {
                 get(describe),
             )
             .with_state(self)
-    }
-
-    /// What upstream servers are reached with, for [`crate::probe::probe`].
-    pub fn reach(&self) -> &Reach {
-        self.links.reach()
     }
 
     /// Writes an event; resolves once it is durable.
@@ -146,6 +142,11 @@ impl Gateway {
     }
 }
 
+/// How many threads do the work of this process.
+fn workers() -> usize {
+    Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers())
+}
+
 /// `GET /.well-known/oauth-protected-resource/mcp/{server}`
 async fn describe(State(gateway): State<Arc<Gateway>>, Path(name): Path<String>) -> Response {
     let now = gateway.clock.now();
@@ -153,7 +154,7 @@ async fn describe(State(gateway): State<Arc<Gateway>>, Path(name): Path<String>)
     let Some(server) = snapshot.servers.get(&name) else {
         return json_response(StatusCode::NOT_FOUND, &json!({"error": "not found"}));
     };
-    let bound = server.server.bearer_until.is_none_or(|until| until <= now);
+    let bound = !server.takes_bearer(now);
     let document = ProtectedResource::new(&server.resource, &snapshot.issuer, Vec::new(), bound);
     match serde_json::to_value(&document) {
         Ok(document) => json_response(StatusCode::OK, &document),

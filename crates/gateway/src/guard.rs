@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chancery_model::decision::Effect;
 use chancery_model::digest::Digest;
-use chancery_model::id::{DecisionId, ResourceId};
+use chancery_model::id::DecisionId;
 use chancery_model::time::Timestamp;
 use chancery_policy::{CallContext, Question};
 use serde_json::{Map, Value};
@@ -45,45 +45,21 @@ pub(crate) fn message(why: Inactive) -> &'static str {
 
 /// A call that was permitted, with all that the permission rested on.
 pub(crate) struct Guard {
-    gateway: Arc<Gateway>,
-    caller: Caller,
-    server_id: ResourceId,
-    server: String,
-    tool: String,
-    accepted: Option<Digest>,
-    arguments: Map<String, Value>,
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) caller: Caller,
+    /// The server as it was when the call was judged.
+    pub(crate) server: Arc<KnownServer>,
+    pub(crate) tool: Arc<str>,
+    /// The definition that the arguments were checked against.
+    pub(crate) accepted: Digest,
+    pub(crate) arguments: Arc<Map<String, Value>>,
     /// The snapshot that last permitted the call.
-    judged: u64,
-    ends_with_token: bool,
+    pub(crate) judged: u64,
+    /// Whether the call is a stream, which may not outlive its token.
+    pub(crate) ends_with_token: bool,
 }
 
 impl Guard {
-    pub(crate) fn new(
-        gateway: &Arc<Gateway>,
-        caller: &Caller,
-        server: &KnownServer,
-        tool: &str,
-        arguments: &Map<String, Value>,
-        judged: &Snapshot,
-    ) -> Self {
-        Self {
-            gateway: Arc::clone(gateway),
-            caller: caller.clone(),
-            server_id: server.server.id,
-            server: server.server.name.clone(),
-            tool: tool.to_owned(),
-            accepted: server.tools.get(tool).map(|tool| tool.digest),
-            arguments: arguments.clone(),
-            judged: judged.number,
-            ends_with_token: false,
-        }
-    }
-
-    /// From now on the call is a stream, which may not outlive its token.
-    pub(crate) fn end_with_token(&mut self) {
-        self.ends_with_token = true;
-    }
-
     /// Looks again; a snapshot that is newer than the permission is asked anew.
     pub(crate) fn check(&mut self) -> Result<(), Fallen> {
         let now = self.gateway.clock.now();
@@ -111,7 +87,7 @@ impl Guard {
         };
         let question = Question::ToolCall {
             agent: &agent.facts,
-            server: &self.server,
+            server: &self.server.server.name,
             tool: &self.tool,
             args: &self.arguments,
             context: &context,
@@ -133,10 +109,11 @@ impl Guard {
     }
 
     fn check_tool(&self, snapshot: &Snapshot) -> Result<(), Fallen> {
-        let server = snapshot.servers.get(&self.server);
-        let same = server.filter(|server| server.server.id == self.server_id);
-        let accepted = same.and_then(|server| server.tools.get(&self.tool));
-        if self.accepted.is_some() && accepted.map(|tool| tool.digest) == self.accepted {
+        let own = &self.server.server;
+        let server = snapshot.servers.get(&own.name);
+        let same = server.filter(|server| server.server.id == own.id);
+        let accepted = same.and_then(|server| server.tools.get(&*self.tool));
+        if accepted.is_some_and(|tool| tool.digest == self.accepted) {
             return Ok(());
         }
         Err(Fallen {

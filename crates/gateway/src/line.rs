@@ -28,8 +28,8 @@ use crate::door;
 use crate::gateway::Gateway;
 use crate::greeting;
 use crate::listing;
-use crate::places::Place;
-use crate::refusal::{Challenger, Entry, Refusal, offer_nonce};
+use crate::places::Working;
+use crate::refusal::{Advice, Challenger, Entry, Refusal, offer_nonce};
 use crate::snapshot::{KnownServer, Snapshot};
 
 /// A request that passed the door and was parsed, with whom it comes from.
@@ -42,8 +42,8 @@ pub(crate) struct Accepted {
     pub(crate) era: Era,
     pub(crate) id: Id,
     pub(crate) params: serde_json::Map<String, serde_json::Value>,
-    /// Its place among the calls in flight.
-    pub(crate) place: Place,
+    /// Its turn, and its place among the calls under way.
+    pub(crate) working: Working,
 }
 
 /// What must be known to answer, whatever happens: filled as the line goes on.
@@ -122,15 +122,15 @@ async fn walk(
         let status = StatusCode::SERVICE_UNAVAILABLE;
         return Err(Refusal::for_now(status, "snapshot_stale", message));
     }
+    if !gateway.places.has_room(server.server.id) {
+        return Err(overloaded());
+    }
     let body = door::body(body).await?;
-    let Some(place) = gateway.places.take(server.server.id) else {
-        let message = "too many calls are in flight";
-        let status = StatusCode::SERVICE_UNAVAILABLE;
-        return Err(Refusal::for_now(status, "overloaded", message));
-    };
+    let working = gateway.places.take(server.server.id);
+    let working = working.ok_or_else(overloaded)?;
     let headers = Headers(&parts.headers);
     let parsed = parse(&body, envelope).map(|request| {
-        case.method = Some(known_method(&request.method).to_owned());
+        case.method = Some(known_method(&request.method));
         let era = mcp::era(&headers, &request);
         envelope.era = era.as_ref().ok().copied();
         (request, era)
@@ -158,7 +158,7 @@ async fn walk(
         era,
         id,
         params: request.params,
-        place,
+        working,
     };
     match (era, request.method.as_str()) {
         (_, "tools/call") => call::call(gateway, accepted, case).await,
@@ -172,6 +172,11 @@ async fn walk(
             Err(Refusal::rpc("method_not_found", error))
         }
     }
+}
+
+fn overloaded() -> Refusal {
+    let message = "too many calls are under way";
+    Refusal::for_now(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message)
 }
 
 fn parse(body: &[u8], envelope: &mut Envelope) -> Result<mcp::Request, Refusal> {
@@ -222,7 +227,7 @@ fn told(method: &str) -> Result<Response, Refusal> {
 }
 
 /// The method, when it is one that MCP knows: the record repeats no other text.
-fn known_method(method: &str) -> &str {
+fn known_method(method: &str) -> &'static str {
     const KNOWN: [&str; 17] = [
         "initialize",
         "ping",
@@ -242,11 +247,8 @@ fn known_method(method: &str) -> &str {
         "notifications/initialized",
         "notifications/cancelled",
     ];
-    if KNOWN.contains(&method) {
-        method
-    } else {
-        "unknown"
-    }
+    let known = KNOWN.into_iter().find(|known| *known == method);
+    known.unwrap_or("unknown")
 }
 
 async fn refuse(
@@ -263,14 +265,15 @@ async fn refuse(
     }
     let era = envelope.era.unwrap_or(Era::Legacy);
     let id = envelope.id.as_ref();
-    let Some(server) = &case.server else {
+    let challenges = matches!(refusal.advice, Advice::Authenticate(_));
+    let Some(server) = case.server.as_ref().filter(|_| challenges) else {
         return refusal.to_response(era, id, None);
     };
     let metadata = well_known(WellKnown::ProtectedResource, &server.resource).unwrap_or_default();
     let nonce = gateway.authenticator.nonce(now);
     let challenger = Challenger {
         resource_metadata: &metadata,
-        takes_bearer: server.server.bearer_until.is_some_and(|until| until > now),
+        takes_bearer: server.takes_bearer(now),
         nonce: &nonce,
     };
     refusal.to_response(era, id, Some(challenger))

@@ -38,11 +38,6 @@ impl Links {
         }
     }
 
-    /// What the gateway reaches servers with.
-    pub(crate) fn reach(&self) -> &Reach {
-        &self.reach
-    }
-
     /// The connection on which `agent` calls tools.
     pub(crate) fn of_agent(
         &self,

@@ -56,9 +56,9 @@ pub(crate) async fn watched(gateway: &Gateway, accepted: &Accepted) -> Result<Ar
     let agent = accepted.caller.agent.agent.id;
     let link = gateway.links.watched(&accepted.server.server, agent);
     let link = link.map_err(|_| unusable(&UpstreamError::Unreachable))?;
-    watch::current(&link)
-        .await
-        .map_err(|error| unusable(&error))
+    let _waits_for_the_server = accepted.working.pause();
+    let seen = watch::current(&link).await;
+    seen.map_err(|error| unusable(&error))
 }
 
 /// The upstream server cannot be used now; clients show the message to their model.

@@ -27,7 +27,10 @@ pub(crate) fn passing(params: &Map<String, Value>, headers: &HeaderMap) -> Map<S
 }
 
 /// The W3C trace context of a request: in the body (MCP 2026-07-28), else in the header.
-pub(crate) fn traceparent(params: &Map<String, Value>, headers: &HeaderMap) -> Option<String> {
+pub(crate) fn traceparent<'a>(
+    params: &'a Map<String, Value>,
+    headers: &'a HeaderMap,
+) -> Option<&'a str> {
     let body = params.get("_meta").and_then(|meta| meta.get("traceparent"));
     let header = || {
         headers
@@ -35,7 +38,7 @@ pub(crate) fn traceparent(params: &Map<String, Value>, headers: &HeaderMap) -> O
             .and_then(|value| value.to_str().ok())
     };
     let text = body.and_then(Value::as_str).or_else(header)?;
-    is_traceparent(text).then(|| text.to_owned())
+    is_traceparent(text).then_some(text)
 }
 
 fn is_progress_token(token: &Value) -> bool {
@@ -97,6 +100,6 @@ mod tests {
     fn the_header_serves_where_the_body_is_silent() {
         let mut headers = HeaderMap::new();
         headers.insert("traceparent", TRACE.parse().expect("a value"));
-        assert_eq!(traceparent(&Map::new(), &headers).as_deref(), Some(TRACE));
+        assert_eq!(traceparent(&Map::new(), &headers), Some(TRACE));
     }
 }

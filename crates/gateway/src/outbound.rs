@@ -30,7 +30,7 @@ const IDLE_PER_HOST: usize = 256;
 /// The client; a clone shares the connections.
 #[derive(Clone)]
 pub struct Outbound {
-    client: Client<HttpsConnector<HttpConnector<CheckedResolver>>, Full<Bytes>>,
+    client: Arc<Client<HttpsConnector<HttpConnector<CheckedResolver>>, Full<Bytes>>>,
 }
 
 /// A URL that may be called, checked once.
@@ -95,7 +95,9 @@ impl Outbound {
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(IDLE_PER_HOST)
             .build(connector);
-        Self { client }
+        Self {
+            client: Arc::new(client),
+        }
     }
 
     /// Sends one POST; whatever the status is, it is the answer: redirects are not followed.

@@ -130,11 +130,8 @@ impl Refusal {
 }
 
 fn challenge(headers: &mut HeaderMap, error: Option<OAuthError>, challenger: Challenger<'_>) {
-    let schemes = [
-        (Scheme::Dpop, true),
-        (Scheme::Bearer, challenger.takes_bearer),
-    ];
-    for (scheme, _) in schemes.into_iter().filter(|(_, offered)| *offered) {
+    let bearer = challenger.takes_bearer.then_some(Scheme::Bearer);
+    for scheme in std::iter::once(Scheme::Dpop).chain(bearer) {
         let mut challenge = Challenge::new(scheme).resource_metadata(challenger.resource_metadata);
         if let Some(error) = error {
             challenge = challenge.error(error);

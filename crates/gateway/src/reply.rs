@@ -56,61 +56,75 @@ impl Answering {
         mut self,
         sent: impl Future<Output = Result<Exchange, UpstreamError>>,
     ) -> Response {
-        let mut exchange = match self.guarded(sent).await {
-            Ok(Ok(exchange)) => exchange,
-            Ok(Err(error)) => return json_text(StatusCode::OK, self.failed(&error)),
-            Err(fallen) => return json_text(StatusCode::OK, self.withdrawn(fallen)),
+        let opening = async {
+            let mut exchange = sent.await?;
+            let reply = exchange.next().await?;
+            Ok((exchange, reply))
         };
+        let (mut exchange, first) = match self.guarded(opening).await {
+            Ok(begun) => begun,
+            Err(answer) => return json_text(StatusCode::OK, answer),
+        };
+        let mut step = self.step(first);
         loop {
-            match self.step(&mut exchange).await {
-                Step::End(answer) => return json_text(StatusCode::OK, answer),
-                Step::Tidings(first) if self.takes_stream => {
-                    self.guard.end_with_token();
-                    return stream_response(self, exchange, first);
+            match step {
+                Some(Step::End(answer)) => return json_text(StatusCode::OK, answer),
+                Some(Step::Tidings(told)) if self.takes_stream => {
+                    self.guard.ends_with_token = true;
+                    return stream_response(self, exchange, told);
                 }
-                Step::Tidings(_) => {}
+                Some(Step::Tidings(_)) | None => {}
+            }
+            step = Some(self.next(&mut exchange).await);
+        }
+    }
+
+    /// What comes next for the client, once it has come.
+    async fn next(&mut self, exchange: &mut Exchange) -> Step {
+        loop {
+            match self.guarded(exchange.next()).await {
+                Ok(reply) => {
+                    if let Some(step) = self.step(reply) {
+                        return step;
+                    }
+                }
+                Err(answer) => return Step::End(answer),
             }
         }
     }
 
-    /// Waits for `work` while the call may run and the server is not silent for too long.
+    /// Waits for `work` while the call may run and the server is not silent for too long; the error is
+    /// what the client is answered then.
     async fn guarded<T>(
         &mut self,
         work: impl Future<Output = Result<T, UpstreamError>>,
-    ) -> Result<Result<T, UpstreamError>, Fallen> {
+    ) -> Result<T, String> {
         let mut work = std::pin::pin!(work);
         let mut waited = Duration::ZERO;
         loop {
-            match tokio::time::timeout(LOOK_AGAIN, &mut work).await {
-                Ok(done) => {
-                    // Nothing reaches the client that was stopped meanwhile.
-                    self.guard.check()?;
-                    return Ok(done);
-                }
-                Err(_) => {
-                    self.guard.check()?;
-                    waited += LOOK_AGAIN;
-                    if waited >= SILENCE {
-                        return Ok(Err(UpstreamError::Timeout));
-                    }
-                }
+            let done = tokio::time::timeout(LOOK_AGAIN, &mut work).await;
+            // Nothing reaches the client that was stopped meanwhile.
+            if let Err(fallen) = self.guard.check() {
+                return Err(self.withdrawn(fallen));
+            }
+            match done {
+                Ok(Ok(done)) => return Ok(done),
+                Ok(Err(error)) => return Err(self.failed(&error)),
+                Err(_) => waited += LOOK_AGAIN,
+            }
+            if waited >= SILENCE {
+                return Err(self.failed(&UpstreamError::Timeout));
             }
         }
     }
 
-    async fn step(&mut self, exchange: &mut Exchange) -> Step {
-        loop {
-            match self.guarded(exchange.next()).await {
-                Err(fallen) => return Step::End(self.withdrawn(fallen)),
-                Ok(Err(error)) => return Step::End(self.failed(&error)),
-                Ok(Ok(Reply::Answer(outcome))) => return Step::End(self.ended(outcome)),
-                Ok(Ok(Reply::Tidings { method, params })) => {
-                    if self.passes(&method, &params) {
-                        let told = json!({"jsonrpc": "2.0", "method": method, "params": params});
-                        return Step::Tidings(told.to_string());
-                    }
-                }
-            }
+    fn step(&mut self, reply: Reply) -> Option<Step> {
+        match reply {
+            Reply::Answer(outcome) => Some(Step::End(self.ended(outcome))),
+            Reply::Tidings { method, params } => self.passes(&method, &params).then(|| {
+                let told = json!({"jsonrpc": "2.0", "method": method, "params": params});
+                Step::Tidings(told.to_string())
+            }),
         }
     }
 
@@ -151,7 +165,8 @@ impl Answering {
             Era::Modern => modernise(&mut result),
         }
         let failed = result.get("isError") == Some(&Value::Bool(true));
-        let result = Value::Object(result).to_string();
+        // Writing into memory fails only for maps with keys that are not texts; there are none.
+        let result = serde_json::to_string(&result).expect("a result has only text keys");
         let digest = hash::sha256(result.as_bytes()).to_string();
         let outcome = if failed { "tool_error" } else { "ok" };
         self.finish(outcome, Some(("result_digest", digest)));
@@ -206,7 +221,7 @@ fn stream_response(answering: Answering, exchange: Exchange, first: String) -> R
     let state = Some((answering, exchange));
     let rest = stream::unfold(state, |state| async move {
         let (mut answering, mut exchange) = state?;
-        Some(match answering.step(&mut exchange).await {
+        Some(match answering.next(&mut exchange).await {
             Step::Tidings(told) => (Ok(event(&told)), Some((answering, exchange))),
             Step::End(answer) => (Ok(event(&answer)), None),
         })

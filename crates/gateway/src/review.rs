@@ -5,9 +5,9 @@
 
 use serde_json::Value;
 
-/// One finding.
+/// Something in a definition that a person should look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warning {
+pub struct Finding {
     /// The rule, stable.
     pub rule: &'static str,
     /// How much it matters.
@@ -28,11 +28,11 @@ pub enum Severity {
 }
 
 /// Everything in the definition of a tool that a person should look at, in reading order.
-pub fn review_definition(definition: &Value) -> Vec<Warning> {
+pub fn review_definition(definition: &Value) -> Vec<Finding> {
     let mut found = Vec::new();
     let name = definition.get("name").and_then(Value::as_str).unwrap_or("");
     if !chancery_model::mcp::is_legal_tool_name(name) {
-        found.push(warning("tool_name", Severity::High, "/name", name));
+        found.push(finding("tool_name", Severity::High, "/name", name));
     }
     walk(definition, &mut String::new(), 0, &mut found);
     found
@@ -40,9 +40,9 @@ pub fn review_definition(definition: &Value) -> Vec<Warning> {
 
 const DEEPEST: usize = 64;
 
-fn walk(value: &Value, at: &mut String, depth: usize, found: &mut Vec<Warning>) {
+fn walk(value: &Value, at: &mut String, depth: usize, found: &mut Vec<Finding>) {
     if depth > DEEPEST {
-        found.push(warning("too_deep", Severity::High, at, ""));
+        found.push(finding("too_deep", Severity::High, at, ""));
         return;
     }
     match value {
@@ -62,7 +62,7 @@ fn walk(value: &Value, at: &mut String, depth: usize, found: &mut Vec<Warning>) 
     }
 }
 
-fn step(name: &str, value: &Value, at: &mut String, depth: usize, found: &mut Vec<Warning>) {
+fn step(name: &str, value: &Value, at: &mut String, depth: usize, found: &mut Vec<Finding>) {
     let length = at.len();
     at.push('/');
     // RFC 6901 §3: `~` and `/` are escaped.
@@ -71,9 +71,9 @@ fn step(name: &str, value: &Value, at: &mut String, depth: usize, found: &mut Ve
     at.truncate(length);
 }
 
-fn inspect(text: &str, at: &str, found: &mut Vec<Warning>) {
+fn inspect(text: &str, at: &str, found: &mut Vec<Finding>) {
     let mut flag = |rule, severity, start: usize| {
-        found.push(warning(rule, severity, at, &text[start..]));
+        found.push(finding(rule, severity, at, &text[start..]));
     };
     if let Some((start, _)) = text
         .char_indices()
@@ -172,8 +172,8 @@ fn encoded_blob(text: &str) -> Option<usize> {
     None
 }
 
-fn warning(rule: &'static str, severity: Severity, at: &str, text: &str) -> Warning {
-    Warning {
+fn finding(rule: &'static str, severity: Severity, at: &str, text: &str) -> Finding {
+    Finding {
         rule,
         severity,
         at: at.to_owned(),
@@ -203,7 +203,7 @@ mod tests {
         let found = review_definition(definition);
         found
             .into_iter()
-            .map(|warning| (warning.rule, warning.at))
+            .map(|finding| (finding.rule, finding.at))
             .collect()
     }
 

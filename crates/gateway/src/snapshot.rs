@@ -182,6 +182,13 @@ pub struct KnownServer {
     pub tools: HashMap<String, KnownTool>,
 }
 
+impl KnownServer {
+    /// Whether tokens that are bound to no key are taken at `now`: by an exception, which ends by itself.
+    pub fn takes_bearer(&self, now: Timestamp) -> bool {
+        self.server.bearer_until.is_some_and(|until| until > now)
+    }
+}
+
 /// A tool as accepted, ready to check arguments.
 pub struct KnownTool {
     /// The digest of the accepted definition.

@@ -4,23 +4,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use chancery_wire::mcp::{
-    self, Era, FromServer, Id, METHOD_HEADER, MODERN, NAME_HEADER, SESSION_HEADER, VERSION_HEADER,
+    Era, FromServer, Id, METHOD_HEADER, MODERN, NAME_HEADER, SESSION_HEADER, VERSION_HEADER,
+    encode_header,
 };
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use serde_json::{Map, Value};
+use serde_json::Map;
 use tokio::sync::Mutex;
 
+use super::asked::{Asked, Params, notice};
 use super::sse::Events;
 use super::{
-    Asked, EraMemory, Exchange, Greeting, MESSAGE, Outcome, Reply, UpstreamError, answer_to_server,
-    greeting_of_discover, greeting_of_initialize, incoming, initialize, outgoing,
+    EraMemory, Exchange, Greeting, MESSAGE, Outcome, Reply, UpstreamError, answer_to_server,
+    greeting_of_discover, greeting_of_initialize, incoming, initialize,
 };
 use crate::outbound::{Endpoint, Outbound};
+
+const METHOD: HeaderName = HeaderName::from_static(METHOD_HEADER);
+const TOOL: HeaderName = HeaderName::from_static(NAME_HEADER);
+const VERSION: HeaderName = HeaderName::from_static(VERSION_HEADER);
+const SESSION: HeaderName = HeaderName::from_static(SESSION_HEADER);
 
 /// The connection of one principal to a server behind HTTP.
 pub(crate) struct HttpLink {
@@ -35,8 +42,8 @@ pub(crate) struct HttpLink {
 /// What a connection has agreed on.
 struct Session {
     greeting: Greeting,
-    /// The session of a legacy server.
-    id: Option<HeaderValue>,
+    /// What every request carries: the version, and the session of a legacy server.
+    headers: Arc<HeaderMap>,
 }
 
 impl HttpLink {
@@ -59,8 +66,8 @@ impl HttpLink {
     pub(crate) async fn ask(&self, asked: Asked) -> Result<HttpExchange, UpstreamError> {
         let session = self.open().await?;
         let exchange = self.send(&session, &asked).await?;
-        let lost = session.id.is_some() && exchange.status == StatusCode::NOT_FOUND;
-        if !lost {
+        let has_session = session.headers.contains_key(SESSION);
+        if !(has_session && exchange.status == StatusCode::NOT_FOUND) {
             return Ok(exchange);
         }
         // MCP 2025-11-25, session management: 404 means that the session is over and nothing was done.
@@ -107,10 +114,7 @@ impl HttpLink {
             method: "server/discover",
             ..Asked::default()
         };
-        let session = Session {
-            greeting: super::greeting(Era::Modern, MODERN, None),
-            id: None,
-        };
+        let session = Session::new(super::greeting(Era::Modern, MODERN, None), None);
         let exchange = self.send(&session, &asked).await?;
         if matches!(
             exchange.status,
@@ -124,27 +128,27 @@ impl HttpLink {
             Err(error) => return Err(error),
         };
         let greeting = outcome.ok().as_ref().and_then(greeting_of_discover);
-        Ok(greeting.map(|greeting| Session { greeting, id: None }))
+        Ok(greeting.map(|greeting| Session::new(greeting, None)))
     }
 
     async fn initialize(&self) -> Result<Session, UpstreamError> {
-        let mut headers = plain_headers();
-        let id = self.next_id();
-        let body = outgoing(Some(id), "initialize", &initialize());
-        let response = self.post(headers.clone(), body).await?;
-        let session_id = response.headers().get(SESSION_HEADER).cloned();
-        let exchange = HttpExchange::read(self, response, id, headers.clone());
+        let asked = Asked {
+            method: "initialize",
+            params: Params::Own(initialize()),
+            ..Asked::default()
+        };
+        let (id, headers) = (self.next_id(), Arc::new(plain_headers()));
+        let body = asked.message(id, Era::Legacy);
+        let response = self.post(HeaderMap::clone(&headers), body).await?;
+        let session_id = response.headers().get(SESSION).cloned();
+        let exchange = HttpExchange::read(self, response, id, headers);
         let result = match Exchange::Http(Box::new(exchange)).answer().await? {
             Ok(result) => result,
             Err(error) => return Err(UpstreamError::Handshake(error.code)),
         };
-        let session = Session {
-            greeting: greeting_of_initialize(&result)?,
-            id: session_id,
-        };
-        session.stamp(&mut headers);
-        let told = outgoing(None, "notifications/initialized", &Map::new());
-        let response = self.post(headers, told).await?;
+        let session = Session::new(greeting_of_initialize(&result)?, session_id);
+        let told = notice("notifications/initialized", Map::new());
+        let response = self.post(HeaderMap::clone(&session.headers), told).await?;
         if !response.status().is_success() {
             return Err(UpstreamError::Status(response.status().as_u16()));
         }
@@ -152,17 +156,15 @@ impl HttpLink {
     }
 
     async fn send(&self, session: &Session, asked: &Asked) -> Result<HttpExchange, UpstreamError> {
-        let mut headers = plain_headers();
-        session.stamp(&mut headers);
+        let mut headers = HeaderMap::clone(&session.headers);
+        match session.greeting.era {
+            Era::Legacy => {}
+            Era::Modern => mirror(asked, &mut headers)?,
+        }
         let id = self.next_id();
-        let body = match session.greeting.era {
-            Era::Legacy => outgoing(Some(id), asked.method, &asked.params),
-            Era::Modern => {
-                mirror(asked, &mut headers)?;
-                outgoing(Some(id), asked.method, &stamped(&asked.params))
-            }
-        };
-        let response = self.post(headers.clone(), body).await?;
+        let body = asked.message(id, session.greeting.era);
+        let response = self.post(headers, body).await?;
+        let headers = Arc::clone(&session.headers);
         Ok(HttpExchange::read(self, response, id, headers))
     }
 
@@ -189,13 +191,18 @@ impl HttpLink {
 }
 
 impl Session {
-    fn stamp(&self, headers: &mut HeaderMap) {
+    fn new(greeting: Greeting, id: Option<HeaderValue>) -> Self {
+        let mut headers = plain_headers();
         // The versions are constants of ours: one of `MODERN` and `LEGACY`.
-        if let Ok(version) = HeaderValue::from_str(&self.greeting.version) {
-            headers.insert(VERSION_HEADER, version);
+        if let Ok(version) = HeaderValue::from_str(&greeting.version) {
+            headers.insert(VERSION, version);
         }
-        if let Some(id) = &self.id {
-            headers.insert(SESSION_HEADER, id.clone());
+        if let Some(id) = id {
+            headers.insert(SESSION, id);
+        }
+        Self {
+            greeting,
+            headers: Arc::new(headers),
         }
     }
 }
@@ -217,31 +224,17 @@ fn plain_headers() -> HeaderMap {
 
 /// Repeats in headers what the modern era wants repeated.
 fn mirror(asked: &Asked, headers: &mut HeaderMap) -> Result<(), UpstreamError> {
-    let unusable = |_| UpstreamError::Protocol("a header that cannot be sent");
-    headers.insert(METHOD_HEADER, HeaderValue::from_static(asked.method));
-    if let Some(name) = &asked.name {
-        let value = HeaderValue::from_str(&mcp::encode_header(name)).map_err(unusable)?;
-        headers.insert(NAME_HEADER, value);
+    const UNUSABLE: UpstreamError = UpstreamError::Protocol("a header that cannot be sent");
+    let written = |value| HeaderValue::try_from(encode_header(value)).map_err(|_| UNUSABLE);
+    headers.insert(METHOD, HeaderValue::from_static(asked.method));
+    if let Some(name) = asked.name() {
+        headers.insert(TOOL, written(name)?);
     }
     for (name, value) in &asked.mirrored {
-        let name = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| UpstreamError::Protocol("a header that cannot be sent"))?;
-        let value = HeaderValue::from_str(&mcp::encode_header(value)).map_err(unusable)?;
-        headers.insert(name, value);
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| UNUSABLE)?;
+        headers.insert(name, written(value)?);
     }
     Ok(())
-}
-
-/// The parameters with the `_meta` that every modern request carries.
-fn stamped(params: &Map<String, Value>) -> Map<String, Value> {
-    let mut params = params.clone();
-    let mut meta = match params.remove("_meta") {
-        Some(Value::Object(meta)) => meta,
-        Some(_) | None => Map::new(),
-    };
-    mcp::stamp_meta(&mut meta, super::NAME, super::VERSION);
-    params.insert("_meta".to_owned(), Value::Object(meta));
-    params
 }
 
 /// A request on its way over HTTP; dropping it closes the connection or the stream.
@@ -252,7 +245,7 @@ pub(crate) struct HttpExchange {
     body: Limited<Incoming>,
     events: Events,
     /// Where and how to answer what the server asks of its client.
-    back: (Outbound, Endpoint, HeaderMap),
+    back: (Outbound, Endpoint, Arc<HeaderMap>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -266,7 +259,12 @@ enum Content {
 const STREAM_BYTES: usize = 64 * 1024 * 1024;
 
 impl HttpExchange {
-    fn read(link: &HttpLink, response: Response<Incoming>, id: u64, headers: HeaderMap) -> Self {
+    fn read(
+        link: &HttpLink,
+        response: Response<Incoming>,
+        id: u64,
+        headers: Arc<HeaderMap>,
+    ) -> Self {
         let kind = response.headers().get(CONTENT_TYPE);
         let kind = kind.and_then(|value| value.to_str().ok()).unwrap_or("");
         let kind = kind.split(';').next().unwrap_or("").trim();
@@ -350,12 +348,20 @@ impl HttpExchange {
         Err(UpstreamError::Protocol("an answer to something else"))
     }
 
-    async fn whole_body(&mut self) -> Result<Vec<u8>, UpstreamError> {
-        let mut whole = Vec::new();
+    async fn whole_body(&mut self) -> Result<Bytes, UpstreamError> {
+        let Some(first) = self.piece().await? else {
+            return Ok(Bytes::new());
+        };
+        // What comes in one piece, as most answers do, is not copied.
+        let Some(second) = self.piece().await? else {
+            return Ok(first);
+        };
+        let mut whole = BytesMut::from(&first[..]);
+        whole.extend_from_slice(&second);
         while let Some(piece) = self.piece().await? {
             whole.extend_from_slice(&piece);
         }
-        Ok(whole)
+        Ok(whole.freeze())
     }
 
     async fn piece(&mut self) -> Result<Option<Bytes>, UpstreamError> {
@@ -380,6 +386,7 @@ impl HttpExchange {
         let (outbound, endpoint, headers) = self.back.clone();
         let body = Bytes::from(answer_to_server(id, method).to_string());
         tokio::spawn(async move {
+            let headers = HeaderMap::clone(&headers);
             if let Err(error) = outbound.post(&endpoint, headers, body).await {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,

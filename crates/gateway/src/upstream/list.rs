@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{Asked, Link, UpstreamError};
+use super::asked::{Asked, Params};
+use super::{Link, UpstreamError};
 
 /// How many tools one server may have.
 const TOOLS: usize = 500;
@@ -41,7 +42,7 @@ async fn page(link: &Link, cursor: Option<String>) -> Result<Map<String, Value>,
     let cursor = cursor.map(|cursor| ("cursor".to_owned(), Value::from(cursor)));
     let asked = Asked {
         method: "tools/list",
-        params: cursor.into_iter().collect(),
+        params: Params::Own(cursor.into_iter().collect()),
         ..Asked::default()
     };
     let outcome = link.ask(asked).await?.answer().await?;

@@ -4,6 +4,7 @@
 //! on its own behalf), so that no session and no process is shared between principals. It speaks
 //! whichever era the server speaks: `server/discover` first, `initialize` after any refusal.
 
+pub(crate) mod asked;
 pub(crate) mod http;
 pub(crate) mod list;
 pub(crate) mod sse;
@@ -19,6 +20,7 @@ use chancery_wire::mcp::{Era, FromServer, Id, LEGACY, MODERN, RpcError, parse_fr
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 
+use self::asked::Asked;
 use crate::outbound::{Endpoint, InvalidEndpoint, Outbound};
 use crate::watch::Watch;
 
@@ -140,17 +142,6 @@ impl EraMemory {
         };
         self.0.store(value, Ordering::Relaxed);
     }
-}
-
-/// One request to a server, without id: the link gives it one.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Asked {
-    pub(crate) method: &'static str,
-    pub(crate) params: Map<String, Value>,
-    /// What `Mcp-Name` repeats.
-    pub(crate) name: Option<String>,
-    /// Arguments that are repeated in headers.
-    pub(crate) mirrored: Vec<(String, String)>,
 }
 
 /// The answer to a request: a result or an error.
@@ -307,28 +298,6 @@ fn greeting(era: Era, version: &str, info: Option<&Value>) -> Greeting {
         name: text("name"),
         server_version: text("version"),
     }
-}
-
-/// One message of ours, as it goes out.
-#[derive(serde::Serialize)]
-struct Outgoing<'a> {
-    jsonrpc: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<u64>,
-    method: &'a str,
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    params: &'a Map<String, Value>,
-}
-
-fn outgoing(id: Option<u64>, method: &str, params: &Map<String, Value>) -> Vec<u8> {
-    let message = Outgoing {
-        jsonrpc: "2.0",
-        id,
-        method,
-        params,
-    };
-    // Serialising into memory fails only for maps with keys that are not texts; there are none.
-    serde_json::to_vec(&message).expect("a message has only text keys")
 }
 
 /// Our answer to what a server asks of its client: a ping is answered, nothing else is offered.

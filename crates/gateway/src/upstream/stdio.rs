@@ -11,15 +11,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use chancery_wire::mcp::{Era, MODERN, stamp_meta};
+use chancery_wire::mcp::{Era, MODERN};
 use serde_json::{Map, Value};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::Instant;
 
 use self::process::Process;
+use super::asked::{Asked, Params, notice};
 use super::{
-    Asked, EraMemory, Exchange, Greeting, Outcome, Reach, Reply, UpstreamError,
-    greeting_of_discover, greeting_of_initialize, initialize, within,
+    EraMemory, Exchange, Greeting, Outcome, Reach, Reply, UpstreamError, greeting_of_discover,
+    greeting_of_initialize, initialize, within,
 };
 use crate::watch::Watch;
 
@@ -209,7 +210,7 @@ async fn discover(process: &Arc<Process>) -> Result<Option<Greeting>, UpstreamEr
 async fn introduce(process: &Arc<Process>) -> Result<Greeting, UpstreamError> {
     let asked = Asked {
         method: "initialize",
-        params: initialize(),
+        params: Params::Own(initialize()),
         ..Asked::default()
     };
     let answer = async {
@@ -222,7 +223,7 @@ async fn introduce(process: &Arc<Process>) -> Result<Greeting, UpstreamError> {
         Err(error) => return Err(UpstreamError::Handshake(error.code)),
     };
     let greeting = greeting_of_initialize(&result)?;
-    let told = super::outgoing(None, "notifications/initialized", &Map::new());
+    let told = notice("notifications/initialized", Map::new());
     process.write(told).await?;
     Ok(greeting)
 }
@@ -233,21 +234,9 @@ async fn send(
     mut asked: Asked,
 ) -> Result<StdioExchange, UpstreamError> {
     let id = process.next_id();
-    let mut meta = match asked.params.remove("_meta") {
-        Some(Value::Object(meta)) => meta,
-        Some(_) | None => Map::new(),
-    };
     // Several requests share the streams; ours tells them apart, and the client's is put back.
-    let token = match meta.get_mut("progressToken") {
-        Some(token) => Some(std::mem::replace(token, id.into())),
-        None => None,
-    };
-    if era == Era::Modern {
-        stamp_meta(&mut meta, super::NAME, super::VERSION);
-    }
-    if !meta.is_empty() {
-        asked.params.insert("_meta".to_owned(), Value::Object(meta));
-    }
+    let token = asked.meta.get_mut("progressToken");
+    let token = token.map(|token| std::mem::replace(token, id.into()));
     let (tell, tidings) = mpsc::channel(TIDINGS);
     let (settle, answer) = oneshot::channel();
     let waiter = Waiter {
@@ -262,9 +251,7 @@ async fn send(
         tidings,
         answer,
     };
-    process
-        .write(super::outgoing(Some(id), asked.method, &asked.params))
-        .await?;
+    process.write(asked.message(id, era)).await?;
     Ok(exchange)
 }
 

@@ -1,13 +1,18 @@
 //! Limits: what is too much is refused early, and costs little.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
+use axum::body::{Body, Bytes};
 use chancery_model::event::EventKind;
-use http::StatusCode;
-use serde_json::json;
+use futures_util::future::join_all;
+use futures_util::stream::pending;
+use http::{Request, StatusCode};
+use serde_json::{Value, json};
+use tower::ServiceExt;
 
 use crate::upstream::{Speaks, Upstream, all_tools};
-use crate::world::{call_body, server, world, world_of};
+use crate::world::{Ask, World, call_body, server, world, world_of};
 
 #[tokio::test]
 async fn dos_01_deep_and_large_bodies_are_refused() {
@@ -49,14 +54,7 @@ async fn dos_01_deep_and_large_bodies_are_refused() {
 #[tokio::test]
 async fn dos_08_calls_beyond_the_limit_are_sent_away_at_once() {
     let upstream = Upstream::start(Speaks::Modern).await;
-    let target = chancery_model::mcp::Upstream::Http {
-        url: upstream.url(),
-    };
-    let tools: Vec<_> = all_tools()
-        .into_iter()
-        .filter(|tool| tool["name"] != "hidden")
-        .collect();
-    let world = world_of(vec![server("desk", 'a', target, &tools)], 1);
+    let world = desk(&upstream, 1);
     let waiting = world
         .with(&world.alice, "desk", &call_body("wait", json!({})))
         .await;
@@ -73,6 +71,85 @@ async fn dos_08_calls_beyond_the_limit_are_sent_away_at_once() {
     tokio::task::yield_now().await;
     let answer = world.call("add", json!({"a": 1, "b": 2})).await;
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+}
+
+/// As many calls as this are worked on at once by the one thread of a test.
+const TURNS: usize = 64;
+
+fn desk(upstream: &Upstream, in_flight: usize) -> World {
+    let target = chancery_model::mcp::Upstream::Http {
+        url: upstream.url(),
+    };
+    let tools: Vec<_> = all_tools()
+        .into_iter()
+        .filter(|tool| tool["name"] != "hidden")
+        .collect();
+    world_of(vec![server("desk", 'a', target, &tools)], in_flight)
+}
+
+async fn calls(world: &World, count: usize, tool: &str, arguments: &Value) -> Vec<Ask> {
+    let mut asks = Vec::new();
+    for _ in 0..count {
+        let body = call_body(tool, arguments.clone());
+        asks.push(world.with(&world.alice, "desk", &body).await);
+    }
+    asks
+}
+
+#[tokio::test]
+async fn dos_08_when_work_piles_up_more_of_it_is_sent_away_before_it_is_read() {
+    let upstream = Upstream::start(Speaks::Modern).await;
+    let world = desk(&upstream, 1_000);
+    let sum = json!({"a": 1, "b": 2});
+    assert_eq!(world.call("add", sum.clone()).await.status, StatusCode::OK);
+    world.recorded(EventKind::CallCompleted).await;
+    let asks = calls(&world, TURNS, "add", &sum).await;
+    let before = world.writes();
+    let held = world.hold_record().await;
+    let waiting = join_all(asks.into_iter().map(|ask| world.send(ask)));
+    let others = async {
+        world.asked_to_write(before + TURNS).await;
+        let mut request = Request::builder().method("POST").uri("/mcp/desk");
+        for (name, value) in world.bare(&json!({})).headers {
+            request = request.header(name, value);
+        }
+        // A body that never comes is not waited for, and a token that is none is not looked at.
+        let request = request.header("authorization", "Bearer x");
+        let request = request.body(Body::from_stream(pending::<Result<Bytes, Infallible>>()));
+        let answering = world.router.clone().oneshot(request.expect("a request"));
+        let refused = async {
+            // Its refusal is recorded like any other.
+            world.asked_to_write(before + TURNS + 1).await;
+            drop(held);
+        };
+        let (answer, ()) = tokio::join!(answering, refused);
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer.headers()["retry-after"], "1");
+        assert!(!answer.headers().contains_key("dpop-nonce"));
+    };
+    let (answers, ()) = tokio::join!(waiting, others);
+    assert!(answers.iter().all(|answer| answer.status == StatusCode::OK));
+    assert_eq!(world.call("add", sum).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn dos_08_calls_that_wait_for_their_server_keep_no_other_from_being_made() {
+    let upstream = Upstream::start(Speaks::Modern).await;
+    let world = desk(&upstream, 1_000);
+    let waiting = calls(&world, TURNS + 8, "wait", &json!({})).await;
+    let before = world.writes();
+    let waiting = join_all(waiting.into_iter().map(|ask| world.send(ask)));
+    let others = async {
+        world.asked_to_write(before + TURNS + 8).await;
+        upstream.arrived().await;
+        let answer = world.call("add", json!({"a": 1, "b": 2})).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    };
+    tokio::select! {
+        _ = waiting => panic!("nobody lets them go on"),
+        () = others => {}
+    }
 }
 
 #[tokio::test]

@@ -127,6 +127,37 @@ async fn dpop_03_a_proof_for_an_earlier_process_is_refused() {
     assert_challenged(&restarted, &replayed);
 }
 
+/// Two gateways of one authority at a time: a proof carries the nonce of one of them, and only that one takes it.
+#[tokio::test]
+async fn dpop_03_of_two_gateways_only_the_one_that_gave_the_nonce_takes_a_proof() {
+    let upstream = Upstream::start(Speaks::Modern).await;
+    let world = world(&upstream.url());
+    let other = world.beside();
+    let challenge = world.send_to(&other, world.bare(&json!({}))).await;
+    let given = challenge.headers["dpop-nonce"].to_str().expect("text");
+    let nonces = [world.nonce().await, given.to_owned()];
+    for round in 0..20 {
+        let giver = round % 2;
+        let token = world.token(&world.alice, "desk");
+        let proof = world.proof(&world.alice, "desk", &token, Some(&nonces[giver]));
+        let asked = (0..50).map(|number| {
+            let gateway = if number % 2 == 0 { &world.router } else { &other };
+            world.send_to(gateway, ask(&world, &token, &[&proof]))
+        });
+        let answers = futures_util::future::join_all(asked).await;
+        for (number, answer) in answers.iter().enumerate() {
+            let is_ok = answer.status == StatusCode::OK;
+            assert!(!is_ok || number % 2 == giver, "{answer:?}");
+        }
+        let passed = answers
+            .iter()
+            .filter(|answer| answer.status == StatusCode::OK)
+            .count();
+        assert_eq!(passed, 1, "round {round}");
+        assert_eq!(upstream.calls().len(), round + 1);
+    }
+}
+
 fn proof_for(
     world: &World,
     bot: &Bot,

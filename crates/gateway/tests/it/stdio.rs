@@ -9,7 +9,7 @@ use chancery_model::mcp::Upstream as Target;
 use chancery_wire::mcp::Era;
 use serde_json::{Value, json};
 
-use crate::world::{Bot, World, call_body, server, world_of};
+use crate::world::{Bot, World, call_body, reach, server, world_of};
 
 /// The example of this crate, which cargo builds beside the tests.
 fn program() -> String {
@@ -28,8 +28,7 @@ fn target(era: &str) -> Target {
 }
 
 async fn process_world(era: &str) -> World {
-    let reach = world_of(Vec::new(), 1);
-    let probed = probe(reach.gateway.reach(), &target(era))
+    let probed = probe(&reach(), &target(era))
         .await
         .expect("a server");
     world_of(vec![server("process", 'd', target(era), &probed.tools)], 64)
@@ -50,13 +49,12 @@ fn text(answer: &Value) -> &str {
 
 #[tokio::test]
 async fn processes_of_every_era_are_spoken_to() {
-    let world = world_of(Vec::new(), 1);
     for (era, speaks) in [
         ("modern", Era::Modern),
         ("legacy", Era::Legacy),
         ("strict", Era::Legacy),
     ] {
-        let probed = probe(world.gateway.reach(), &target(era))
+        let probed = probe(&reach(), &target(era))
             .await
             .expect("a server");
         assert_eq!((probed.name.as_str(), probed.era), ("stdio", speaks));
@@ -66,7 +64,7 @@ async fn processes_of_every_era_are_spoken_to() {
         command: "/no/such/program".to_owned(),
         args: Vec::new(),
     };
-    assert!(probe(world.gateway.reach(), &missing).await.is_err());
+    assert!(probe(&reach(), &missing).await.is_err());
 }
 
 #[tokio::test]

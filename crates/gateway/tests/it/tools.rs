@@ -9,7 +9,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::upstream::{Speaks, Upstream, add, all_tools};
-use crate::world::{World, call_body, server, world, world_of};
+use crate::world::{World, call_body, reach, server, world, world_of};
 
 async fn listed(world: &World, server: &'static str) -> Vec<String> {
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"});
@@ -241,13 +241,12 @@ async fn a_list_shows_what_the_agent_may_see() {
 
 #[tokio::test]
 async fn a_server_is_probed_whatever_era_it_speaks() {
-    let world = world("http://127.0.0.1:1/mcp");
     for (speaks, era) in [(Speaks::Legacy, Era::Legacy), (Speaks::Modern, Era::Modern)] {
         let upstream = Upstream::start(speaks).await;
         let target = Target::Http {
             url: upstream.url(),
         };
-        let probed = probe(world.gateway.reach(), &target)
+        let probed = probe(&reach(), &target)
             .await
             .expect("a server");
         assert_eq!(
@@ -260,7 +259,6 @@ async fn a_server_is_probed_whatever_era_it_speaks() {
 
 #[tokio::test]
 async fn mcp_12_a_probe_reaches_no_forbidden_address() {
-    let world = world("http://127.0.0.1:1/mcp");
     for url in [
         "http://169.254.169.254/latest/meta-data",
         "http://[fe80::1]/",
@@ -270,7 +268,7 @@ async fn mcp_12_a_probe_reaches_no_forbidden_address() {
         let target = Target::Http {
             url: url.to_owned(),
         };
-        let refused = probe(world.gateway.reach(), &target).await;
+        let refused = probe(&reach(), &target).await;
         assert!(
             matches!(refused, Err(ProbeError::Invalid(_))),
             "{url}: {refused:?}"
@@ -281,7 +279,7 @@ async fn mcp_12_a_probe_reaches_no_forbidden_address() {
         args: vec!["-c".to_owned(), "id".to_owned()],
     };
     assert!(matches!(
-        probe(world.gateway.reach(), &shell).await,
+        probe(&reach(), &shell).await,
         Err(ProbeError::Invalid(_))
     ));
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -67,6 +67,10 @@ pub(crate) struct Events {
     /// Runs once, in the middle of the next write.
     meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     wrote: tokio::sync::Notify,
+    /// Nothing is written while somebody holds this for themselves.
+    held: tokio::sync::RwLock<()>,
+    /// How many writes were asked for.
+    asked: AtomicUsize,
 }
 
 impl Recorder for Events {
@@ -75,6 +79,8 @@ impl Recorder for Events {
         event: Event,
     ) -> Pin<Box<dyn Future<Output = Result<Recorded, RecordUnavailable>> + Send + '_>> {
         Box::pin(async move {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            let _nobody_holds_it = self.held.read().await;
             if self.broken.load(Ordering::SeqCst) {
                 return Err(RecordUnavailable);
             }
@@ -99,7 +105,6 @@ pub(crate) struct World {
     pub(crate) current: Current,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) recorder: Arc<Events>,
-    pub(crate) gateway: Arc<Gateway>,
     pub(crate) router: Router,
     pub(crate) signing: PrivateKey,
     pub(crate) alice: Bot,
@@ -252,19 +257,25 @@ pub(crate) fn world_of(servers: Vec<McpServer>, in_flight: usize) -> World {
     let current: Current = Arc::new(ArcSwap::from_pointee(snapshot));
     let clock = Arc::new(TestClock(AtomicI64::new(now.as_micros())));
     let recorder = Arc::new(Events::default());
-    let gateway = gateway(&current, &recorder, &clock, in_flight, 0);
+    let router = gateway(&current, &recorder, &clock, in_flight, 0).router();
     World {
         current,
         clock,
         recorder,
-        router: Arc::clone(&gateway).router(),
-        gateway,
+        router,
         signing,
         alice,
         bob,
         nonce: Mutex::default(),
         serial: AtomicU64::new(0),
     }
+}
+
+/// What servers are reached with, by a gateway and by whoever looks at them before.
+pub(crate) fn reach() -> Reach {
+    let environment = ["PATH", "HOME", "LANG"];
+    let environment = environment.into_iter();
+    Reach::new(environment.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))))
 }
 
 fn gateway(
@@ -274,11 +285,8 @@ fn gateway(
     in_flight: usize,
     seed: u64,
 ) -> Arc<Gateway> {
-    let environment = ["PATH", "HOME", "LANG"]
-        .into_iter()
-        .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
     let config = Config {
-        reach: Reach::new(environment),
+        reach: reach(),
         in_flight,
     };
     Arc::new(Gateway::new(
@@ -457,9 +465,19 @@ impl World {
             .header("dpop", &proof)
     }
 
+    /// The routes of another gateway of the same authority, in a process of its own.
+    pub(crate) fn beside(&self) -> Router {
+        gateway(&self.current, &self.recorder, &self.clock, 64, 2_000_000).router()
+    }
+
     /// Sends a request and reads the answer to its end.
     pub(crate) async fn send(&self, ask: Ask) -> Answer {
-        let (parts, body) = self.open(ask).await.into_parts();
+        self.send_to(&self.router, ask).await
+    }
+
+    /// The same with one of several gateways.
+    pub(crate) async fn send_to(&self, router: &Router, ask: Ask) -> Answer {
+        let (parts, body) = Self::open_at(router, ask).await.into_parts();
         let body = body.collect().await.expect("a body").to_bytes();
         Answer {
             status: parts.status,
@@ -470,6 +488,10 @@ impl World {
 
     /// Sends a request and leaves the body of the answer to be read.
     pub(crate) async fn open(&self, ask: Ask) -> Response<Body> {
+        Self::open_at(&self.router, ask).await
+    }
+
+    async fn open_at(router: &Router, ask: Ask) -> Response<Body> {
         let mut request = Request::builder()
             .method("POST")
             .uri(format!("/mcp/{}", ask.server));
@@ -477,7 +499,7 @@ impl World {
             request = request.header(name, value);
         }
         let request = request.body(Body::from(ask.body)).expect("a request");
-        self.router
+        router
             .clone()
             .oneshot(request)
             .await
@@ -532,8 +554,7 @@ impl World {
     pub(crate) fn restarted(self) -> Self {
         let gateway = gateway(&self.current, &self.recorder, &self.clock, 64, 1_000_000);
         Self {
-            router: Arc::clone(&gateway).router(),
-            gateway,
+            router: gateway.router(),
             nonce: Mutex::default(),
             ..self
         }
@@ -567,6 +588,27 @@ impl World {
                 .agents
                 .insert(id, Arc::new(agent("alice-bot", id, now)));
         });
+    }
+
+    /// Keeps the record from being written until the guard is dropped.
+    pub(crate) async fn hold_record(&self) -> impl Drop + '_ {
+        self.recorder.held.write().await
+    }
+
+    /// How many writes were asked for.
+    pub(crate) fn writes(&self) -> usize {
+        self.recorder.asked.load(Ordering::SeqCst)
+    }
+
+    /// Waits until so many writes were asked for.
+    pub(crate) async fn asked_to_write(&self, count: usize) {
+        let waiting = async {
+            while self.writes() < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        let timely = tokio::time::timeout(Duration::from_secs(10), waiting).await;
+        timely.unwrap_or_else(|_| panic!("{} writes instead of {count}", self.writes()));
     }
 
     pub(crate) fn break_recorder(&self) {

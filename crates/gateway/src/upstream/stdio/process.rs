@@ -12,7 +12,8 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::super::{MESSAGE, Outcome, Reach, UpstreamError, answer_to_server, incoming, outgoing};
+use super::super::asked::notice;
+use super::super::{MESSAGE, Outcome, Reach, UpstreamError, answer_to_server, incoming};
 use super::{Waiter, Waiters};
 use crate::watch::Watch;
 
@@ -113,7 +114,7 @@ impl Process {
         let waited = self.book().waiters.remove(&id);
         if waited.is_some() {
             let params = [("requestId".to_owned(), Value::from(id))];
-            let told = outgoing(None, "notifications/cancelled", &Map::from_iter(params));
+            let told = notice("notifications/cancelled", Map::from_iter(params));
             // A full outbox means a process that reads nothing: telling it more is no use.
             let _ = self.outbox.try_send(told);
         }
