@@ -20,6 +20,9 @@ use crate::system::{self, Setup};
 /// The environment variable that tells tests where the database is.
 pub(crate) const VARIABLE: &str = "CHANCERY_TEST_POSTGRES";
 
+/// The same for a database that a test may crash.
+pub(crate) const ALONE: &str = "CHANCERY_TEST_POSTGRES_ALONE";
+
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// What runs with a database.

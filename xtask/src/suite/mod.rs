@@ -27,7 +27,7 @@ pub(crate) enum Suite {
     Clippy,
     /// Every test of the workspace, on SQLite.
     Unit,
-    /// The tests of `store` and `authority` again, on a private PostgreSQL.
+    /// The tests that know a database again, on a private PostgreSQL.
     Postgres,
     /// Published test vectors.
     Vectors,

@@ -1,7 +1,9 @@
 //! The laws of the house, checked on the sources and on what cargo says about the workspace.
 //!
 //! [`arrows`]: every dependency goes down a floor, and a heavy crate stays behind its wall.
+//! [`attacks`]: the table of attacks names tests that exist.
 //! [`rooms`]: a room of the authority uses only the rooms before it.
+//! [`secrets`]: what is secret is compared in one place, and randomness comes through one door.
 //! [`walls`]: what is pure stays pure, SQL stays in `store`, every crate says what it is for.
 //! Each law is a function from what was read to the list of its violations, so that it can itself be
 //! tested on a small house that breaks it.
@@ -12,7 +14,9 @@
 )]
 
 mod arrows;
+mod attacks;
 mod rooms;
+mod secrets;
 mod source;
 mod walls;
 
