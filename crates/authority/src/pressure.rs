@@ -24,8 +24,8 @@ const LATE: Duration = Duration::from_millis(5);
 const WINDOW: usize = 12;
 
 /// Requests per core that are worked on however late turns are. A token takes about 0.4 ms of a core, so these
-/// are some 6 ms of work, and enough to fill the time that a flush of the record takes.
-const ALWAYS: usize = 16;
+/// are some 25 ms of work: as many as an ordinary pool of connections asks at a time, and no more.
+const ALWAYS: usize = 64;
 /// Requests per core that are worked on at most; they are what waits when the disk stops.
 const MOST: usize = 256;
 

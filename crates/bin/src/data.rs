@@ -25,8 +25,8 @@ const MARK: &str = "master.key";
 impl DataFolder {
     /// Opens the folder, making it when it is not there.
     ///
-    /// Others are shut out of a folder that is made here or is a data folder already. Any other is left as it is, and
-    /// refused when others can read it: it may be somebody's home, or shared on purpose.
+    /// Others are shut out of a folder that is made here, is empty, or is a data folder already. Any other is left as it
+    /// is, and refused when others can read it: it may be somebody's home, or shared on purpose.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let shown = path.display();
         let is_open = match fs::metadata(path) {
@@ -40,10 +40,10 @@ impl DataFolder {
                 return Err(error).context(format!("the data folder `{shown}` cannot be found"));
             }
         };
-        if is_open && !path.join(MARK).exists() {
+        if is_open && !path.join(MARK).exists() && !is_empty(path) {
             bail!(
-                "`{shown}` is no data folder yet, and others can read it; run `chmod 700 {shown}` if it is to be \
-                 one, or name a folder that is not there"
+                "`{shown}` holds something else, and others can read it; run `chmod 700 {shown}` if it is to be \
+                 the data folder, or name one that is not there"
             );
         }
         if is_open {
@@ -152,6 +152,10 @@ impl DataFolder {
     }
 }
 
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut files| files.next().is_none())
+}
+
 fn make(path: &Path) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
@@ -227,13 +231,19 @@ mod tests {
         let outside = tempfile::tempdir().expect("a folder");
         for open in [0o755, 0o750, 0o711, 0o770] {
             let path = folder_of_mode(outside.path(), &format!("{open:o}"), open);
+            fs::write(path.join("notes.txt"), "somebody's").expect("written");
             let refused = DataFolder::open(&path).map(|_| ()).expect_err("shared");
             let expected = format!("`chmod 700 {}`", path.display());
             assert!(refused.to_string().contains(&expected), "{refused}");
             assert_eq!(mode(&path), open, "nothing was changed");
         }
         let private = folder_of_mode(outside.path(), "private", 0o700);
+        fs::write(private.join("notes.txt"), "ours").expect("written");
         DataFolder::open(&private).expect("private already");
+        // One that was made for it beforehand is taken and closed.
+        let empty = folder_of_mode(outside.path(), "empty", 0o755);
+        DataFolder::open(&empty).expect("empty");
+        assert_eq!(mode(&empty), 0o700);
     }
 
     #[test]

@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use chancery_client::presence::{Nonce, PATH, PresenceKey};
+
+/// What proxies add to a request.
+const PROXIES: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
 
 /// A process with its key, and where it listens.
 struct Present {
@@ -23,7 +26,19 @@ pub(crate) fn router(key: PresenceKey, address: SocketAddr) -> Router {
         .with_state(Arc::new(Present { key, address }))
 }
 
-async fn prove(State(present): State<Arc<Present>>, RawQuery(query): RawQuery) -> Response {
+async fn prove(
+    State(present): State<Arc<Present>>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Response {
+    // Only who asks at the address itself is answered: a proxy in between could be asked by a stranger for a proof.
+    let is_direct = headers
+        .get(header::HOST)
+        .is_some_and(|host| host.as_bytes() == present.address.to_string().as_bytes());
+    let is_relayed = PROXIES.iter().any(|name| headers.contains_key(*name));
+    if !is_direct || is_relayed {
+        return StatusCode::MISDIRECTED_REQUEST.into_response();
+    }
     let nonce = query
         .as_deref()
         .and_then(|query| query.strip_prefix("nonce="));

@@ -167,6 +167,7 @@ fn somebody_elses_folder_is_not_taken_over() {
     let outside = tempfile::tempdir().expect("a folder");
     let shared = outside.path().join("shared");
     std::fs::create_dir(&shared).expect("made");
+    std::fs::write(shared.join("notes.txt"), "somebody's").expect("written");
     let open = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(&shared, open).expect("set");
     let refused = run(&shared, &["up", "--listen", "127.0.0.1:0", "--json"]);
@@ -180,7 +181,7 @@ fn somebody_elses_folder_is_not_taken_over() {
         .expect("it is there")
         .permissions();
     assert_eq!(mode.mode() & 0o777, 0o755);
-    assert_eq!(std::fs::read_dir(&shared).expect("readable").count(), 0);
+    assert_eq!(std::fs::read_dir(&shared).expect("readable").count(), 1);
 }
 
 /// The head of the record, once it is as `wanted`.

@@ -15,8 +15,8 @@ use chancery_model::time::Timestamp;
 use chancery_wire::access_token::{self, TokenError, VerifiedAccessToken};
 use chancery_wire::dpop::{self, DpopError, NonceRule, ProofKey};
 use chancery_wire::nonce::{NonceError, NonceKey};
-use chancery_wire::{hash, json};
 use chancery_wire::oauth::{Credential, ErrorCode, OAuthError, authorization_header};
+use chancery_wire::{hash, json};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, StatusCode};
 use moka::sync::Cache;
@@ -204,14 +204,12 @@ impl Authenticator {
             }
         };
         let is_ageing = Cell::new(false);
-        let accepts = |nonce: &str| {
-            match self.nonces.check(nonce, now, NONCE_AGEING) {
-                Err(NonceError::Expired) => {
-                    is_ageing.set(true);
-                    self.nonces.check(nonce, now, NONCE_AGE)
-                }
-                checked => checked,
+        let accepts = |nonce: &str| match self.nonces.check(nonce, now, NONCE_AGEING) {
+            Err(NonceError::Expired) => {
+                is_ageing.set(true);
+                self.nonces.check(nonce, now, NONCE_AGE)
             }
+            checked => checked,
         };
         let expect = dpop::Expect {
             method: "POST",

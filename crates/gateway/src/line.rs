@@ -91,6 +91,20 @@ pub(crate) async fn serve(
     response
 }
 
+fn unknown_server() -> Refusal {
+    let message = "there is no such server here";
+    Refusal::http(StatusCode::NOT_FOUND, "unknown_server", message)
+}
+
+fn require_fresh(snapshot: &Snapshot, now: Timestamp) -> Result<(), Refusal> {
+    if snapshot.freshness.is_stale(now) {
+        let message = "the gateway has not heard from its authority";
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        return Err(Refusal::for_now(status, "snapshot_stale", message));
+    }
+    Ok(())
+}
+
 /// A fault of ours: the client is told that much, and the panic hook has told the operator.
 fn panicked() -> Refusal {
     Refusal {
@@ -110,22 +124,19 @@ async fn walk(
 ) -> Result<Response, Refusal> {
     door::check(&parts, &snapshot.issuer)?;
     let Some(server) = case.server.clone() else {
-        let message = "there is no such server here";
-        return Err(Refusal::http(
-            StatusCode::NOT_FOUND,
-            "unknown_server",
-            message,
-        ));
+        return Err(unknown_server());
     };
-    if snapshot.freshness.is_stale(now) {
-        let message = "the gateway has not heard from its authority";
-        let status = StatusCode::SERVICE_UNAVAILABLE;
-        return Err(Refusal::for_now(status, "snapshot_stale", message));
-    }
+    require_fresh(&snapshot, now)?;
     if !gateway.places.has_room(server.server.id) {
         return Err(overloaded());
     }
     let body = door::body(body).await?;
+    // A body may take its time: what is judged is judged by what holds now, not when it began.
+    let now = gateway.clock.now();
+    let snapshot = gateway.current.load_full();
+    require_fresh(&snapshot, now)?;
+    let server = snapshot.servers.get(&server.server.name).cloned();
+    let server = server.ok_or_else(unknown_server)?;
     let working = gateway.places.take(server.server.id);
     let working = working.ok_or_else(overloaded)?;
     let headers = Headers(&parts.headers);

@@ -30,7 +30,9 @@ impl Bounds {
     /// `places` calls under way, three quarters of them at most to one server; `workers` do the work.
     pub(crate) fn new(places: usize, workers: usize) -> Self {
         Self {
-            turns: workers.saturating_mul(TURNS_OF_A_WORKER).clamp(1, places.max(1)),
+            turns: workers
+                .saturating_mul(TURNS_OF_A_WORKER)
+                .clamp(1, places.max(1)),
             places,
             share: (places - places / 4).max(1),
         }

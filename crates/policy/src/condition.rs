@@ -2,10 +2,10 @@
 //!
 //! The engine interprets a policy by building its whole expression anew and cloning each value on
 //! the way, which takes longer than everything else in a decision. So the conditions of a policy
-//! become a [`Term`] once, when the snapshot compiles; its scope is the index's. Only what is plain is compiled; a
-//! policy with anything else in it stays the engine's, and so does every evaluation that is not as
-//! plain as it looked (`evaluate`). The engine is the oracle of the tests: on every case that they
-//! generate, and on its own published cases, both say the same.
+//! become a [`Term`] once, when the snapshot compiles; its scope is the index's. Only what is plain is
+//! compiled. A policy with anything else in it stays the engine's, and so does every evaluation that
+//! is not as plain as it looked (`evaluate`). The engine is the oracle of the tests: on the cases that
+//! they generate and on the engine's own published ones, both say the same.
 
 use std::collections::HashSet;
 use std::sync::Arc;

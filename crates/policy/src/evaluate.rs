@@ -37,14 +37,18 @@ impl Term {
                 Ok(false)
             }
             Self::Not(term) => Ok(!term.holds(situation)?),
-            Self::Is(term, kind) => match term.see(situation)? {
-                Seen::Entity(uid) => Ok(uid.is(kind)),
-                _ => Err(Unsure),
-            },
-            Self::Like(term, pattern) => match term.see(situation)? {
-                Seen::Text(text) => Ok(pattern.matches(text)),
-                _ => Err(Unsure),
-            },
+            Self::Is(term, kind) => {
+                let Seen::Entity(uid) = term.see(situation)? else {
+                    return Err(Unsure);
+                };
+                Ok(uid.is(kind))
+            }
+            Self::Like(term, pattern) => {
+                let Seen::Text(text) = term.see(situation)? else {
+                    return Err(Unsure);
+                };
+                Ok(pattern.matches(text))
+            }
             Self::Has(path, missing) => {
                 let surely = path.names.len().saturating_sub(*missing);
                 let (names, maybe) = path.names.split_at(surely);
@@ -61,10 +65,10 @@ impl Term {
                 Ok(true)
             }
             Self::Known(_) | Self::Path(_) | Self::If(_) | Self::One(..) | Self::Two(..) => {
-                match self.see(situation)? {
-                    Seen::Flag(flag) => Ok(flag),
-                    _ => Err(Unsure),
-                }
+                let Seen::Flag(flag) = self.see(situation)? else {
+                    return Err(Unsure);
+                };
+                Ok(flag)
             }
         }
     }
@@ -122,18 +126,17 @@ fn attribute<'a>(
     whole: Seen<'a>,
     name: &str,
 ) -> Result<Option<Seen<'a>>, Unsure> {
-    let record = match whole {
-        Seen::Record(record) => record,
-        Seen::Entity(uid) => match described(situation, uid) {
-            Some(thing) => &thing.attributes,
-            None => return Ok(None),
-        },
-        _ => return Err(Unsure),
+    let found = if let Seen::Record(record) = whole {
+        record.get(name)
+    } else if let Seen::Entity(uid) = whole {
+        described(situation, uid).and_then(|thing| thing.attributes.get(name))
+    } else {
+        return Err(Unsure);
     };
-    match record.get(name).map(Value::see) {
+    match found {
         // Only the engine can read it.
-        Some(Seen::Written(_)) => Err(Unsure),
-        seen => Ok(seen),
+        Some(Value::Written(..)) => Err(Unsure),
+        found => Ok(found.map(Value::see)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The index: which policies can possibly matter to a request.
+//! The index: which policies have a scope that holds for a request.
 //!
 //! Each policy names in its scope whom, what act and what thing it is about; a policy whose scope
 //! does not hold is false before its conditions are looked at, so leaving it out changes nothing. For

@@ -164,6 +164,5 @@ fn choices_of(choices: &[Value]) -> Option<Shape> {
     let texts = choices
         .iter()
         .map(|choice| choice.as_str().map(str::to_owned));
-    let texts = texts.collect::<Option<_>>()?;
-    Some(Shape::Choice(Box::new(texts)))
+    texts.collect::<Option<_>>().map(Shape::Choice)
 }

@@ -3,6 +3,7 @@
 //! Policies are Cedar texts; no other crate names the engine behind them. A [`Snapshot`] is compiled
 //! once per change and then only read: [`Snapshot::decide`] answers one [`Question`] without I/O,
 //! clock or randomness, and whatever goes wrong on the way is a denial with a code that says what.
+//! Plain conditions are evaluated here (`condition`), all others by the engine, with the same result.
 //! Nothing that a caller sends ever becomes policy text, and nothing that an agent asserts about
 //! itself is a fact: facts come in as [`AgentEntity`], built from the registry. Start reading at
 //! [`Question`], then at [`Snapshot`]; the types that policies see are in `schema`.

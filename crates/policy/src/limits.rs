@@ -16,7 +16,8 @@ const MAX_NESTING: usize = 48;
 /// How many operators one statement may have; no expression is deeper than that.
 const MAX_OPERATORS: usize = 1_000;
 
-/// How many `if`s one statement may have: the checker takes twice as long for each that is nested.
+/// How many `if`s, and `is` after a group, one statement may have: the checker takes twice as long for each that is
+/// nested.
 const MAX_BRANCHES: usize = 8;
 
 /// Enough for the deepest statement in an unoptimised build, several times over.
@@ -63,9 +64,17 @@ fn too_deep_at(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let (mut nesting, mut operators, mut branches) = (0_usize, 0_usize, 0_usize);
     let mut at = 0;
+    // Whether what came last, but for spaces and comments, closed a group.
+    let mut is_after_group = false;
     while let Some(&byte) = bytes.get(at) {
         let start = at;
         at += 1;
+        let was_after_group = is_after_group;
+        is_after_group = match byte {
+            b')' | b']' => true,
+            b'/' if bytes.get(at) == Some(&b'/') => was_after_group,
+            _ => was_after_group && byte.is_ascii_whitespace(),
+        };
         match byte {
             b'"' => at = after_string(bytes, at),
             b'/' if bytes.get(at) == Some(&b'/') => {
@@ -89,7 +98,13 @@ fn too_deep_at(text: &str) -> Option<usize> {
                     b"if" | b"in" | b"is" | b"has" | b"like" | b"when" | b"unless"
                 );
                 operators += usize::from(keyword);
-                branches += usize::from(&bytes[start..at] == b"if");
+                // The engine writes `e is T in X` as a conjunction in which `e` stands twice.
+                let doubles = match &bytes[start..at] {
+                    b"if" => true,
+                    b"is" => was_after_group,
+                    _ => false,
+                };
+                branches += usize::from(doubles);
             }
             _ => {}
         }
@@ -153,6 +168,19 @@ mod tests {
         };
         assert_eq!(branches(MAX_BRANCHES), Ok(()));
         assert!(branches(MAX_BRANCHES + 1).is_err());
+        let types = |count: usize, after: &str| {
+            let kind = "is Chancery::Agent in Chancery::Agent::\"x\"";
+            let open = "(".repeat(count);
+            let close = format!("){after}{kind}").repeat(count);
+            compiles(&format!("{open}principal {kind}{close}"))
+        };
+        for after in ["", " ", " // x\n "] {
+            let refused = types(MAX_BRANCHES + 1, after).expect_err("must be refused");
+            assert!(refused.contains("operators"), "{refused}");
+            // Its twin is refused for its types alone.
+            let refused = types(2, after).expect_err("not a type");
+            assert!(!refused.contains("operators"), "{refused}");
+        }
         let long = vec!["true"; 400].join(" && ");
         assert_eq!(compiles(&long), Ok(()));
     }

@@ -18,7 +18,7 @@ use crate::value::{Extension, Kind, Record, Set, Uid, Value, order};
 pub(crate) enum Shape {
     Text,
     /// One of these texts.
-    Choice(Box<BTreeSet<String>>),
+    Choice(BTreeSet<String>),
     /// A whole number of 64 bits.
     Long,
     Flag,

@@ -10,6 +10,8 @@ use cedar_policy::{EntityId, EntityTypeName, EntityUid, RestrictedExpression};
 use chancery_model::document::DateTime;
 use chancery_model::time::Timestamp;
 
+use crate::schema;
+
 /// A value that policies read.
 #[derive(Debug, Clone)]
 pub(crate) enum Value<'a> {
@@ -255,7 +257,8 @@ impl<'a> Uid<'a> {
 
     /// A reference of the engine.
     pub(crate) fn of(uid: &EntityUid) -> Uid<'static> {
-        let kind = Kind::new(uid.type_name().clone());
+        let kind = schema::kind(&uid.type_name().to_string());
+        let kind = kind.unwrap_or_else(|| Kind::new(uid.type_name().clone()));
         Uid::new(&kind, uid.id().unescaped().to_owned())
     }
 

@@ -243,7 +243,7 @@ const READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// rows until the network finds out.
 const SESSION: &str = "SELECT set_config('synchronous_commit', 'on', false) \
                        WHERE current_setting('synchronous_commit') = 'off'; \
-                       SET idle_in_transaction_session_timeout = 10000";
+                       SET idle_in_transaction_session_timeout = 4000";
 
 fn open_postgres(url: &str) -> Result<Pool, StoreError> {
     let config: tokio_postgres::Config = url.parse().map_err(|_| StoreError::UnknownUrl)?;

@@ -185,5 +185,6 @@ async fn write(
         outbox::append_lines(&mut tx, id, at, &lines).await?;
     }
     tx.end().await?;
+    used.committed();
     Ok(answers)
 }

@@ -6,6 +6,7 @@
 //! written anyway, not a page of an index at random.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use chancery_model::digest::Digest;
 use chancery_model::time::Timestamp;
@@ -30,37 +31,46 @@ type Short = u128;
 /// Digits of one [`Short`] in a row.
 const DIGITS: usize = 32;
 
-/// What this process knows to be used: only what it read from durable rows.
+/// How much longer than its life a use is remembered: a request that was judged before the end may be recorded
+/// after it, and clocks of processes differ.
+pub const GRACE: Duration = Duration::from_secs(60);
+
+/// What this process knows to be used: what it read from durable rows, and what it committed.
 #[derive(Debug, Default)]
 pub(crate) struct Used {
-    last: i64,
+    /// The last row that was read, and what it held.
+    last: (i64, Vec<Short>),
     hashes: HashSet<Short>,
+    /// What the transaction under way uses.
+    pending: HashSet<Short>,
     ends: BTreeMap<(Timestamp, i64), Vec<Short>>,
 }
 
 impl Used {
     /// Uses all of `wanted` at `now`, in a transaction that took its turn; returns the hashes that were fresh.
     ///
-    /// They are remembered when the row is read back, so nothing is if the transaction leaves no trace.
+    /// They are remembered once it is [`committed`](Self::committed), so nothing is if it leaves no trace.
     pub(crate) async fn consume(
         &mut self,
         tx: &mut Tx,
         wanted: &[OneTime],
         now: Timestamp,
     ) -> Result<HashSet<Digest>, StoreError> {
+        self.pending.clear();
         let Some(expires_at) = wanted.iter().map(|once| once.expires_at).max() else {
             return Ok(HashSet::new());
         };
         let turn = "UPDATE one_time_turn SET number = number + 1 WHERE id = 1";
-        tx.execute(turn, &[]).await?;
-        self.forget(now);
+        require_one(tx.execute(turn, &[]).await?)?;
+        self.forget(now.before(GRACE));
         self.catch_up(tx).await?;
-        let mut taken = HashSet::with_capacity(wanted.len());
         let mut fresh = HashSet::with_capacity(wanted.len());
         let mut hashes = String::with_capacity(wanted.len() * DIGITS);
         for once in wanted {
             let hash = short(once.hash);
-            if !self.hashes.contains(&hash) && taken.insert(hash) {
+            // What ended while the request was under way may be forgotten elsewhere, so it is not fresh.
+            let is_over = once.expires_at <= now;
+            if !is_over && !self.hashes.contains(&hash) && self.pending.insert(hash) {
                 fresh.insert(once.hash);
                 hashes.push_str(&format!("{hash:032x}"));
             }
@@ -70,20 +80,31 @@ impl Used {
         }
         let append = "INSERT INTO one_time_batch (number, expires_at, hashes) \
                       SELECT number, $1, $2 FROM one_time_turn WHERE id = 1";
-        tx.execute(append, params![expires_at, hashes]).await?;
+        require_one(tx.execute(append, params![expires_at, hashes]).await?)?;
         Ok(fresh)
     }
 
+    /// What the last transaction used is durable. Its row is read with the next ones, and says when it ends.
+    pub(crate) fn committed(&mut self) {
+        self.hashes.extend(self.pending.drain());
+    }
+
     /// Reads the rows that this process does not know.
+    ///
+    /// When the last that it knows is not there as it was, it ended, or the database is not the one that was
+    /// written to but a copy from before: then every row is read.
     async fn catch_up(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
-        let sql = "SELECT number, expires_at, hashes FROM one_time_batch \
-                   WHERE number > $1 ORDER BY number";
-        for row in tx.query("one_time_batch", sql, params![self.last]).await? {
-            let number = row.int("number")?;
-            let hashes = hashes(&row)?;
-            self.last = number;
+        let mut rows = rows_from(tx, self.last.0).await?;
+        let is_known = |(number, _, hashes): &(i64, Timestamp, Vec<Short>)| {
+            *number == self.last.0 && *hashes == self.last.1
+        };
+        if !rows.first().is_some_and(is_known) {
+            rows = rows_from(tx, 0).await?;
+        }
+        for (number, expires_at, hashes) in rows {
             self.hashes.extend(&hashes);
-            self.ends.insert((row.time("expires_at")?, number), hashes);
+            self.last = (number, hashes.clone());
+            self.ends.insert((expires_at, number), hashes);
         }
         Ok(())
     }
@@ -96,6 +117,29 @@ impl Used {
             }
         }
     }
+}
+
+async fn rows_from(
+    tx: &mut Tx,
+    number: i64,
+) -> Result<Vec<(i64, Timestamp, Vec<Short>)>, StoreError> {
+    let sql = "SELECT number, expires_at, hashes FROM one_time_batch \
+               WHERE number >= $1 ORDER BY number";
+    let rows = tx.query("one_time_batch", sql, params![number]).await?;
+    let read = |row: &Row| Ok((row.int("number")?, row.time("expires_at")?, hashes(row)?));
+    rows.iter().map(read).collect()
+}
+
+/// Without the row of turns nothing would be remembered, and everything would be fresh.
+fn require_one(changed: u64) -> Result<(), StoreError> {
+    if changed == 1 {
+        return Ok(());
+    }
+    Err(StoreError::Corrupt {
+        table: "one_time_turn",
+        column: "id",
+        row: "1".to_owned(),
+    })
 }
 
 fn short(hash: Digest) -> Short {
@@ -112,6 +156,9 @@ fn hashes(row: &Row) -> Result<Vec<Short>, StoreError> {
         column: "hashes",
         row: text.chars().take(DIGITS).collect(),
     };
+    if !text.len().is_multiple_of(DIGITS) {
+        return Err(corrupt());
+    }
     text.as_bytes()
         .chunks(DIGITS)
         .map(|digits| {
@@ -121,11 +168,11 @@ fn hashes(row: &Row) -> Result<Vec<Short>, StoreError> {
         .collect()
 }
 
-/// Forgets the rows in which all ended before `now`; returns how many there were.
+/// Forgets the rows in which all ended [`GRACE`] before `now`; returns how many there were.
 pub async fn sweep(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
     let mut tx = store.begin().await?;
     let sql = "DELETE FROM one_time_batch WHERE expires_at < $1";
-    let swept = tx.execute(sql, params![now]).await?;
+    let swept = tx.execute(sql, params![now.before(GRACE)]).await?;
     tx.end().await?;
     Ok(swept)
 }

@@ -194,11 +194,7 @@ impl<'de, const KEPT: bool> Visitor<'de> for Strict<'_, KEPT> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(if KEPT {
-            Value::from(text)
-        } else {
-            Value::Null
-        })
+        Ok(if KEPT { Value::from(text) } else { Value::Null })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {

@@ -123,11 +123,12 @@ impl<'a> Form<'a> {
         if body.len() > FORM_LIMIT {
             return Err(refuse("the form is too large"));
         }
-        if !is_urlencoded(body) {
-            return Err(refuse("the form is not well-formed"));
-        }
+        let body = std::str::from_utf8(body)
+            .ok()
+            .filter(|body| is_urlencoded(body));
+        let body = body.ok_or(refuse("the form is not well-formed"))?;
         let mut parameters: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::with_capacity(8);
-        for (name, value) in url::form_urlencoded::parse(body) {
+        for (name, value) in body.split('&').filter_map(parameter) {
             if parameters.len() == MOST_PARAMETERS {
                 return Err(refuse("the form has too many parameters"));
             }
@@ -184,12 +185,23 @@ fn is_bad(text: &Cow<'_, str>) -> bool {
     }
 }
 
-fn is_urlencoded(body: &[u8]) -> bool {
-    let hex = |place: usize| body.get(place).is_some_and(u8::is_ascii_hexdigit);
-    body.iter().enumerate().all(|(place, &byte)| match byte {
-        b'%' => hex(place + 1) && hex(place + 2),
-        _ => byte.is_ascii_graphic(),
-    })
+/// The name and the value of one parameter, decoded; nothing when there is none.
+fn parameter(text: &str) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
+    if text.contains('%') || text.contains('+') {
+        return url::form_urlencoded::parse(text.as_bytes()).next();
+    }
+    // Assertions and tokens are long and need no decoding, which looks at each byte several times.
+    let (name, value) = text.split_once('=').unwrap_or((text, ""));
+    (!text.is_empty()).then_some((Cow::Borrowed(name), Cow::Borrowed(value)))
+}
+
+fn is_urlencoded(body: &str) -> bool {
+    let is_graphic = |all, byte: u8| all & byte.is_ascii_graphic();
+    let is_escape = |rest: &str| {
+        let digits = rest.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    body.bytes().fold(true, is_graphic) && body.split('%').skip(1).all(is_escape)
 }
 
 /// The answer of the token endpoint.
@@ -309,8 +321,11 @@ pub fn authorization_header(value: &str) -> Result<Credential<'_>, InvalidAuthor
 /// RFC 9110 11.2.
 fn is_token68(text: &str) -> bool {
     let body = text.trim_end_matches('=');
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
-    !body.is_empty() && body.bytes().all(legal)
+    // Without a branch for each byte, because tokens are long.
+    let is_other = |byte: u8| (byte == b'+') | (byte == b'_') | (byte == b'~');
+    let is_legal =
+        |byte: u8| byte.is_ascii_alphanumeric() | matches!(byte, b'-'..=b'/') | is_other(byte);
+    !body.is_empty() && body.bytes().fold(true, |all, byte| all & is_legal(byte))
 }
 
 /// The schemes of challenges.

@@ -143,7 +143,16 @@ fn comparison_that_tells_by_its_time_is_refused() {
 #[test]
 fn randomness_beside_the_door_is_refused() {
     let text = "rand::fill(bytes).expect(\"randomness\");";
-    assert_eq!(drawing(&source("crates/authority/src/state.rs", text)).len(), 1);
+    assert_eq!(
+        drawing(&source("crates/authority/src/state.rs", text)).len(),
+        1
+    );
     assert!(drawing(&source("crates/bin/src/world.rs", text)).is_empty());
-    assert!(drawing(&source("crates/authority/src/state.rs", "entropy.fill(bytes);")).is_empty());
+    assert!(
+        drawing(&source(
+            "crates/authority/src/state.rs",
+            "entropy.fill(bytes);"
+        ))
+        .is_empty()
+    );
 }

@@ -2,6 +2,7 @@
 //!
 //! Whoever alters the database of a running authority is told on by the authority itself, before an auditor comes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,26 +35,39 @@ struct Finding {
 /// Walks until the process ends.
 pub(crate) async fn walk(authority: Arc<Authority>) {
     let mut next = 0;
-    let mut told = None;
+    let mut told = BTreeSet::new();
     loop {
         tokio::time::sleep(PERIOD).await;
-        let bundles = authority.sealing.sealed.borrow().div_ceil(BUNDLE);
-        for _ in 0..bundles.div_ceil(LOOKS) {
-            next = if next < bundles { next } else { 0 };
-            match look(&authority, next).await {
-                Ok(Some(finding)) if told.as_ref() != Some(&finding) => {
-                    raise(&authority, &finding).await;
-                    told = Some(finding);
-                }
-                Ok(_) => {}
-                Err(error) => tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the sealed log cannot be read again"
-                ),
-            }
-            next += 1;
+        match step(&authority, &mut next, &mut told).await {
+            Ok(()) => {}
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the sealed log cannot be read again"
+            ),
         }
     }
+}
+
+/// Looks at as many bundles as one look is for, from `next` on; each finding is told once.
+async fn step(
+    authority: &Authority,
+    next: &mut u64,
+    told: &mut BTreeSet<u64>,
+) -> Result<(), StoreError> {
+    let mut tx = authority.store.read().await?;
+    let head = log::fetch_head(&mut tx).await?;
+    drop(tx);
+    let bundles = head.map_or(0, |head| head.size.unsigned_abs().div_ceil(BUNDLE));
+    for _ in 0..bundles.div_ceil(LOOKS) {
+        let number = if *next < bundles { *next } else { 0 };
+        *next = number + 1;
+        if let Some(finding) = look(authority, number).await?
+            && told.insert(number)
+        {
+            raise(authority, &finding).await;
+        }
+    }
+    Ok(())
 }
 
 /// Holds one bundle against the signed root.

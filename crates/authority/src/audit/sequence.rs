@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use chancery_ledger::appender::Appender;
 use chancery_ledger::checkpoint::Checkpoint;
-use chancery_ledger::hash::leaf_hash;
+use chancery_ledger::hash::{Hash, leaf_hash};
 use chancery_ledger::tile::TileRow as HexTile;
-use chancery_model::event::{Actor, ActorKind, Event, EventKind};
+use chancery_model::event::{Actor, ActorKind, Event, EventKind, LONGEST_EVENT};
+use chancery_model::id::AgentId;
 use chancery_model::time::Timestamp;
 use chancery_store::error::StoreError;
 use chancery_store::log::{self, BundleRow, Head, Sealing, TileRow};
@@ -46,6 +47,8 @@ pub enum SequenceError {
 pub struct Sequencer {
     authority: Arc<Authority>,
     edge: Option<Edge>,
+    /// What this process signed last: the log never goes back behind it.
+    signed: Option<(u64, Hash)>,
 }
 
 struct Edge {
@@ -69,6 +72,7 @@ impl Sequencer {
         Self {
             authority,
             edge: None,
+            signed: None,
         }
     }
 
@@ -111,6 +115,7 @@ impl Sequencer {
         let sealing = edge.grow(&batches, &authority)?;
         edge.head = log::seal(&authority.store, &sealing).await?;
         let size = edge.head.size.unsigned_abs();
+        self.signed = Some((size, edge.appender.root()));
         self.edge = Some(edge);
         authority.sealing.sealed.send_replace(size);
         Ok(taken >= ENOUGH)
@@ -130,7 +135,16 @@ impl Sequencer {
         let leased = log::lease(&self.authority.store, node, now, now.after(LEASE)).await?;
         let Some(head) = leased else { return Ok(None) };
         let mut tx = self.authority.store.read().await?;
-        restore(&mut tx, head, &self.authority).await.map(Some)
+        let edge = restore(&mut tx, head, &self.authority).await?;
+        // A database of before, put in the place of the present one under our feet, would make us sign twice.
+        let size = edge.appender.size();
+        let went_back = self.signed.is_some_and(|(signed, root)| {
+            size < signed || (size == signed && edge.appender.root() != root)
+        });
+        if went_back {
+            return Err(SequenceError::Inconsistent(size));
+        }
+        Ok(Some(edge))
     }
 }
 
@@ -151,7 +165,7 @@ async fn restore(tx: &mut Tx, head: Head, authority: &Authority) -> Result<Edge,
             );
         }
     }
-    let read = |id: chancery_ledger::path::TileId| {
+    let tile = |id: chancery_ledger::path::TileId| {
         rows.get(&(i64::from(id.level()), id.index() as i64))
             .cloned()
             .ok_or(())
@@ -159,7 +173,7 @@ async fn restore(tx: &mut Tx, head: Head, authority: &Authority) -> Result<Edge,
     let appender = if size == 0 {
         Appender::new()
     } else {
-        Appender::restore(size, read).map_err(|_| SequenceError::Inconsistent(size))?
+        Appender::restore(size, tile).map_err(|_| SequenceError::Inconsistent(size))?
     };
     if size > 0 {
         let verifier = authority.keys.load().log.verifier().clone();
@@ -173,9 +187,13 @@ async fn restore(tx: &mut Tx, head: Head, authority: &Authority) -> Result<Edge,
     let bundle = match size % BUNDLE {
         0 => Bundle::default(),
         _ => {
-            let row = log::fetch_bundle(tx, (size / BUNDLE) as i64)
-                .await?
-                .ok_or(inconsistent)?;
+            let number = (size / BUNDLE) as i64;
+            let row = log::fetch_bundle(tx, number).await?;
+            let row = row.filter(|row| {
+                let leaves = rows.get(&(0, number));
+                leaves.is_some_and(|leaves| is_signed(&row.entries, size % BUNDLE, leaves))
+            });
+            let row = row.ok_or(inconsistent)?;
             Bundle {
                 kinds: row
                     .kinds
@@ -196,6 +214,15 @@ async fn restore(tx: &mut Tx, head: Head, authority: &Authority) -> Result<Edge,
     })
 }
 
+/// Whether the entries are exactly those that the leaves are of.
+fn is_signed(entries: &str, count: u64, leaves: &HexTile) -> bool {
+    let hashes: Vec<Hash> = (entries.split('\n'))
+        .map(|entry| leaf_hash(entry.as_bytes()))
+        .collect();
+    let is_leaf = |(place, hash): (u64, &Hash)| leaves.hash(place).is_ok_and(|leaf| leaf == *hash);
+    hashes.len() as u64 == count && (0..).zip(&hashes).all(is_leaf)
+}
+
 /// The few members of an event that the index needs; reading only these keeps sealing cheap.
 #[derive(Deserialize)]
 struct Indexed<'a> {
@@ -210,6 +237,16 @@ struct Indexed<'a> {
 struct IndexedAgent<'a> {
     #[serde(borrow)]
     id: std::borrow::Cow<'a, str>,
+}
+
+/// Reads an entry for the index; `None` when it is not one that we could have written.
+fn read(entry: &str) -> Option<Indexed<'_>> {
+    let is_one_line = entry.len() <= LONGEST_EVENT && !entry.bytes().any(|byte| byte < b' ');
+    let indexed: Indexed<'_> = serde_json::from_str(entry).ok().filter(|_| is_one_line)?;
+    let is_name = |byte: u8| byte.is_ascii_lowercase() || byte == b'.' || byte == b'_';
+    let names_agent = |agent: &IndexedAgent<'_>| agent.id.parse::<AgentId>().is_ok();
+    let is_ours = indexed.kind.bytes().all(is_name) && indexed.agent.iter().all(names_agent);
+    is_ours.then_some(indexed)
 }
 
 impl Indexed<'_> {
@@ -255,11 +292,11 @@ impl Edge {
     ) -> Result<Sealing, SequenceError> {
         let mut bundles = Vec::new();
         let mut agents = BTreeSet::new();
-        for entry in batches.iter().flat_map(|batch| batch.entries.lines()) {
+        for entry in batches.iter().flat_map(|batch| batch.entries.split('\n')) {
             let instead;
-            let (entry, indexed) = match serde_json::from_str::<Indexed<'_>>(entry) {
-                Ok(indexed) => (entry, indexed),
-                Err(_) => {
+            let (entry, indexed) = match read(entry) {
+                Some(indexed) => (entry, indexed),
+                None => {
                     let event = damaged(entry, authority);
                     instead = event.to_canonical_json();
                     (instead.as_str(), Indexed::damaged(event.at))

@@ -172,11 +172,21 @@ fn judge(
         && known.live(now).is_ok()
     {
         let nothing = Map::new();
-        let args = question
-            .context
-            .get("args")
-            .and_then(Value::as_object)
-            .unwrap_or(&nothing);
+        let args = match question.context.get("args") {
+            None => &nothing,
+            Some(Value::Object(args)) => args,
+            // What is no object would look like no arguments to a policy about them.
+            Some(_) => {
+                return Decision {
+                    id,
+                    effect: Effect::Deny,
+                    code: ReasonCode::RequestInvalid,
+                    policies: Vec::new(),
+                    reason: "`context.args` is not an object".to_owned(),
+                    snapshot: snapshot.policy.number(),
+                };
+            }
+        };
         // An asker cannot vouch for how the agent reached it, nor for a second person.
         let context = CallContext {
             now,

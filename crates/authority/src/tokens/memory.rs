@@ -18,8 +18,9 @@ use moka::sync::Cache;
 
 /// How many tokens are remembered; about 2 KB each.
 const TOKENS: u64 = 10_000;
-/// How many headers of proofs are remembered; about 2 KB each.
+/// How many headers of proofs are remembered, and the longest that is: one with a key and nothing else is shorter.
 const PROOF_KEYS: u64 = 4_096;
+const LONGEST_HEADER: usize = 1_024;
 
 /// What was verified before.
 pub(crate) struct Memory {
@@ -61,11 +62,7 @@ impl Memory {
             known.token.is_still_signed(&snapshot.issuer, keys)
         });
         if let Some(known) = known {
-            return if known.token.expires_at() > now {
-                Ok(known)
-            } else {
-                Err(TokenError::Expired)
-            };
+            return in_time(known, now);
         }
         let expect = Expect {
             issuer: &snapshot.issuer,
@@ -80,7 +77,7 @@ impl Memory {
             token,
         });
         self.tokens.insert(name, Arc::clone(&known));
-        Ok(known)
+        in_time(known, now)
     }
 
     /// Checks a proof; a header that came before is not parsed again.
@@ -97,9 +94,20 @@ impl Memory {
         })?;
         if !is_known {
             let key = proof.key();
-            self.proof_keys.insert(key.header().to_owned(), key.clone());
+            if key.header().len() <= LONGEST_HEADER {
+                self.proof_keys.insert(key.header().to_owned(), key.clone());
+            }
         }
         Ok(proof)
+    }
+}
+
+/// Our own tokens have no leeway at our own endpoints, remembered or not.
+fn in_time(known: Arc<Known>, now: Timestamp) -> Result<Arc<Known>, TokenError> {
+    if known.token.expires_at() > now {
+        Ok(known)
+    } else {
+        Err(TokenError::Expired)
     }
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chancery_api::agents::{StillRunning, Stopped};
 use chancery_api::tokens::RevokeToken;
@@ -18,6 +19,7 @@ use chancery_model::time::Timestamp;
 use chancery_policy::Target;
 use chancery_store::revocations;
 use chancery_wire::access_token::{self, Claims, Expect};
+use chancery_wire::oauth::OAuthError;
 
 use crate::audit::prove;
 use crate::ctx::Ctx;
@@ -32,8 +34,11 @@ use crate::tokens::refusal::{self, Refusal};
 
 /// `POST /oauth/revoke`: the answer is the same for a token that is not the client's, or is none (REV-04).
 pub async fn revoke(State(authority): State<Arc<Authority>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let body = form::read(body).await;
+    // A body may take its time: the assertion in it is judged when it is there.
     let now = authority.clock.now();
-    match try_revoke(&authority, request, now).await {
+    match try_revoke(&authority, &head.headers, body, now).await {
         Ok(()) => {
             let mut response = StatusCode::OK.into_response();
             refusal::no_store(response.headers_mut());
@@ -45,14 +50,14 @@ pub async fn revoke(State(authority): State<Arc<Authority>>, request: Request) -
 
 async fn try_revoke(
     authority: &Authority,
-    request: Request,
+    headers: &HeaderMap,
+    body: Result<Bytes, OAuthError>,
     now: Timestamp,
 ) -> Result<(), Refusal> {
-    let (head, body) = request.into_parts();
-    let body = form::read(body).await?;
-    let form = form::parse(&head.headers, &body)?;
+    let body = body?;
+    let form = form::parse(headers, &body)?;
     let snapshot = authority.current.load_full();
-    let client = client::authenticate(authority, &snapshot, &head.headers, &form, now)?;
+    let client = client::authenticate(authority, &snapshot, headers, &form, now)?;
     let token = form.require("token", "`token` is missing")?;
     let id = client.who.id();
     let mut event = Event {

@@ -209,8 +209,7 @@ mod tests {
         let modern = read(&asked.message(1, Era::Modern));
         assert_eq!(modern["params"]["_meta"], Value::Object(STAMP.clone()));
         let told = notice("notifications/cancelled", object(json!({"requestId": 5})));
-        let expected =
-            json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 5}});
+        let expected = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 5}});
         assert_eq!(read(&told), expected);
     }
 }

@@ -141,7 +141,11 @@ async fn dpop_03_of_two_gateways_only_the_one_that_gave_the_nonce_takes_a_proof(
         let token = world.token(&world.alice, "desk");
         let proof = world.proof(&world.alice, "desk", &token, Some(&nonces[giver]));
         let asked = (0..50).map(|number| {
-            let gateway = if number % 2 == 0 { &world.router } else { &other };
+            let gateway = if number % 2 == 0 {
+                &world.router
+            } else {
+                &other
+            };
             world.send_to(gateway, ask(&world, &token, &[&proof]))
         });
         let answers = futures_util::future::join_all(asked).await;

@@ -28,9 +28,7 @@ fn target(era: &str) -> Target {
 }
 
 async fn process_world(era: &str) -> World {
-    let probed = probe(&reach(), &target(era))
-        .await
-        .expect("a server");
+    let probed = probe(&reach(), &target(era)).await.expect("a server");
     world_of(vec![server("process", 'd', target(era), &probed.tools)], 64)
 }
 
@@ -54,9 +52,7 @@ async fn processes_of_every_era_are_spoken_to() {
         ("legacy", Era::Legacy),
         ("strict", Era::Legacy),
     ] {
-        let probed = probe(&reach(), &target(era))
-            .await
-            .expect("a server");
+        let probed = probe(&reach(), &target(era)).await.expect("a server");
         assert_eq!((probed.name.as_str(), probed.era), ("stdio", speaks));
         assert_eq!(probed.tools.len(), 6, "{era}");
     }

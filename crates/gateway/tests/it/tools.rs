@@ -246,9 +246,7 @@ async fn a_server_is_probed_whatever_era_it_speaks() {
         let target = Target::Http {
             url: upstream.url(),
         };
-        let probed = probe(&reach(), &target)
-            .await
-            .expect("a server");
+        let probed = probe(&reach(), &target).await.expect("a server");
         assert_eq!(
             (probed.name.as_str(), probed.version.as_str(), probed.era),
             ("reference", "1", era)

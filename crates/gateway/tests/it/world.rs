@@ -499,11 +499,7 @@ impl World {
             request = request.header(name, value);
         }
         let request = request.body(Body::from(ask.body)).expect("a request");
-        router
-            .clone()
-            .oneshot(request)
-            .await
-            .expect("an answer")
+        router.clone().oneshot(request).await.expect("an answer")
     }
 
     /// A call of a tool of `desk` by alice's bot, in the legacy era.

@@ -135,10 +135,13 @@ async fn use_is_remembered_across_a_restart_until_its_end() {
             0
         );
         assert_eq!(
-            one_time::sweep(&store_again, end).await.expect("a sweep"),
+            one_time::sweep(&store_again, end.after(one_time::GRACE))
+                .await
+                .expect("a sweep"),
             0
         );
-        let swept = one_time::sweep(&store_again, end.after(Duration::from_micros(1))).await;
+        let over = end.after(one_time::GRACE);
+        let swept = one_time::sweep(&store_again, over.after(Duration::from_micros(1))).await;
         assert_eq!(swept.expect("a sweep"), 2);
     })
     .await;
@@ -173,6 +176,67 @@ async fn aud_05_append_to_a_database_that_cannot_write_fails_and_recovers() {
         // What was refused used nothing up.
         assert_eq!(
             journal.append_once(make::event(), vec![once(1)]).await,
+            Ok(())
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn dpop_03_use_that_ended_on_the_way_is_not_fresh_again() {
+    everywhere(async |place| {
+        let journal = Journal::start(place.open().await);
+        let mut late = make::event();
+        late.at = once(1).expires_at;
+        let refused = journal.append_once(late, vec![once(1)]).await;
+        assert_eq!(refused, Err(AppendError::Replayed));
+        // Its legitimate twin is recorded a moment before the end.
+        let mut timely = make::event();
+        timely.at = once(1).expires_at.before(Duration::from_micros(1));
+        assert_eq!(journal.append_once(timely, vec![once(1)]).await, Ok(()));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_the_row_of_turns_nothing_is_fresh() {
+    everywhere(async |place| {
+        let journal = Journal::start(place.open().await);
+        assert_eq!(
+            journal.append_once(make::event(), vec![once(1)]).await,
+            Ok(())
+        );
+        place.run("DELETE FROM one_time_turn").await;
+        let refused = journal.append_once(make::event(), vec![once(2)]).await;
+        assert_eq!(refused, Err(AppendError::Unavailable));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn rows_of_a_copy_from_before_are_all_read_again() {
+    everywhere(async |place| {
+        let journal = Journal::start(place.open().await);
+        for number in [1, 2, 3] {
+            let used = journal.append_once(make::event(), vec![once(number)]).await;
+            assert_eq!(used, Ok(()));
+        }
+        // The database is one of yesterday, and another process has used something under a number that we know.
+        let other = "04".repeat(16);
+        for sql in [
+            "DELETE FROM one_time_batch WHERE number >= 2".to_owned(),
+            "UPDATE one_time_turn SET number = 3".to_owned(),
+            format!("INSERT INTO one_time_batch VALUES (2, 9000000000000000, '{other}')"),
+            format!("INSERT INTO one_time_batch VALUES (3, 9000000000000000, '{other}')"),
+        ] {
+            place.run(&sql).await;
+        }
+        for number in [2, 3, 4] {
+            let again = journal.append_once(make::event(), vec![once(number)]).await;
+            assert_eq!(again, Err(AppendError::Replayed), "{number}");
+        }
+        assert_eq!(
+            journal.append_once(make::event(), vec![once(5)]).await,
             Ok(())
         );
     })

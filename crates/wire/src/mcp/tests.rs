@@ -63,8 +63,7 @@ fn mcp_06_the_envelope_has_exactly_the_members_of_json_rpc() {
         let body = json!({"jsonrpc": "2.0", "id": id, "method": "x"});
         check_refused(body, INVALID_REQUEST, None);
     }
-    let cased =
-        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "Method": "tools/call"});
+    let cased = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "Method": "tools/call"});
     check_refused(cased, INVALID_REQUEST, one.clone());
     let params = json!({"jsonrpc": "2.0", "id": 1, "method": "x", "params": [1]});
     check_refused(params, INVALID_REQUEST, one);

@@ -197,4 +197,20 @@ proptest! {
     fn any_bytes_are_a_form_or_refused_without_panic(body: Vec<u8>) {
         let _ = Form::parse(&body);
     }
+
+    #[test]
+    fn a_form_is_read_as_the_library_reads_it(body in "[ab=&+%2026]{0,24}") {
+        if let Ok(form) = Form::parse(body.as_bytes()) {
+            let read: Vec<_> = url::form_urlencoded::parse(body.as_bytes()).collect();
+            prop_assert_eq!(form.parameters, read);
+        }
+    }
+
+    #[test]
+    fn a_token_has_the_letters_of_token68(token in "[ -~]{0,12}") {
+        let body = token.trim_end_matches('=');
+        let legal = |letter: char| letter.is_ascii_alphanumeric() || "-._~+/".contains(letter);
+        let expected = !body.is_empty() && body.chars().all(legal);
+        prop_assert_eq!(authorization_header(&format!("Bearer {token}")).is_ok(), expected);
+    }
 }
