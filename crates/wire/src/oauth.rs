@@ -174,15 +174,10 @@ impl fmt::Debug for Form<'_> {
     }
 }
 
-/// Whether a decoded text has characters that no parameter may have.
-fn is_bad(text: &Cow<'_, str>) -> bool {
-    match text {
-        // What was not encoded is as it was sent, and every byte of that is graphic.
-        Cow::Borrowed(_) => false,
-        // The decoder puts the replacement character where bytes were not UTF-8.
-        Cow::Owned(text) => text
-            .contains(|letter: char| letter.is_control() || letter == char::REPLACEMENT_CHARACTER),
-    }
+/// Whether a decoded text has characters that no parameter may have; the decoder puts the replacement character where
+/// bytes were not UTF-8.
+fn is_bad(text: &str) -> bool {
+    text.contains(|letter: char| letter.is_control() || letter == char::REPLACEMENT_CHARACTER)
 }
 
 /// The name and the value of one parameter, decoded; nothing when there is none.

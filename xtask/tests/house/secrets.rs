@@ -97,11 +97,10 @@ fn impatient(source: &Source) -> Vec<String> {
 /// Whether `Secret` can be compared after all.
 fn comparable(source: &Source) -> Option<String> {
     let words = ["PartialEq", "PartialOrd", "Hash", "Serialize", "Display"];
-    let lines = source.program().find_map(|(line, code)| {
+    source.program().find_map(|(line, code)| {
         let word = words.iter().find(|word| code.contains(**word))?;
         Some(format!("{}: a secret has `{word}`", source.at(line)))
-    });
-    lines
+    })
 }
 
 /// Draws of randomness beside the door.
