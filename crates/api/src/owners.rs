@@ -68,6 +68,9 @@ pub struct WhoAmI {
     pub kind: String,
     /// The id within its kind.
     pub id: String,
+    /// Who had the login of a person made: the handle of a person, or `local-administrator`; absent when not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_by: Option<String>,
     /// The roles of a person.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,

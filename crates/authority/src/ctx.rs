@@ -7,11 +7,12 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use chancery_model::action::Action;
+use chancery_model::author::{Author, Hands};
 use chancery_model::decision::Permit;
 use chancery_model::event::{Actor, ActorKind, DecisionFacts, Event, EventKind};
 use chancery_model::time::Timestamp;
 use chancery_policy::{AdminFacts, Question, Target, TargetFacts};
-use chancery_store::tx::{Committed, Tx};
+use chancery_store::tx::Tx;
 use chancery_wire::hash;
 
 use crate::directory::KnownLogin;
@@ -40,11 +41,14 @@ pub enum Caller {
 }
 
 impl Caller {
-    /// How rows and versions name the caller.
-    pub fn name(&self) -> String {
+    /// Who the caller is, and who had a hand in the login.
+    pub fn hands(&self) -> Hands {
         match self {
-            Self::LocalAdministrator => "local-administrator".to_owned(),
-            Self::Human(login) => login.handle.clone(),
+            Self::LocalAdministrator => Hands {
+                author: Author::LocalAdministrator,
+                makers: Vec::new(),
+            },
+            Self::Human(login) => login.hands.clone(),
         }
     }
 
@@ -55,7 +59,7 @@ impl Caller {
             Self::Human(_) => ActorKind::Human,
         };
         Actor {
-            id: self.name(),
+            id: self.hands().author.to_string(),
             kind,
         }
     }
@@ -69,7 +73,7 @@ pub struct About<'a> {
     /// Whether it makes an agent wider than it was.
     pub widens: bool,
     /// Who proposed it, when somebody else may have.
-    pub proposed_by: Option<&'a str>,
+    pub proposed_by: Option<&'a Hands>,
 }
 
 impl<'a> From<Target<'a>> for About<'a> {
@@ -129,14 +133,17 @@ impl Ctx {
     }
 
     fn decide(&self, action: Action, about: &About<'_>) -> chancery_model::decision::Decision {
-        let roles: Vec<&str>;
+        let hands = self.caller.hands();
+        let (id, handle, roles): (String, String, Vec<&str>);
         let actor = match &self.caller {
             Caller::LocalAdministrator => AdminFacts::LocalAdministrator,
             Caller::Human(login) => {
+                id = login.owner_id.to_string();
+                handle = hands.author.to_string();
                 roles = login.roles.iter().map(String::as_str).collect();
                 AdminFacts::Human {
-                    id: &login.owner_id,
-                    handle: &login.handle,
+                    id: &id,
+                    handle: &handle,
                     roles: &roles,
                 }
             }
@@ -146,7 +153,7 @@ impl Ctx {
             widens: about.widens,
             second_person: about
                 .proposed_by
-                .is_some_and(|name| name != self.caller.name()),
+                .is_some_and(|proposer| hands.is_second_to(proposer)),
             now: self.now,
         };
         let question = Question::Administer {
@@ -188,7 +195,7 @@ impl Ctx {
         tx: Tx,
         mut first: Event,
         more: Vec<Event>,
-    ) -> Result<Committed, Error> {
+    ) -> Result<(), Error> {
         first.decision = Some(DecisionFacts::from(permit.decision()));
         refresh::commit(&self.authority, tx, first, more).await
     }

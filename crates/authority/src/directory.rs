@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use chancery_model::author::Hands;
 use chancery_model::digest::Digest;
-use chancery_model::id::ResourceId;
+use chancery_model::id::{OwnerId, ResourceId};
 use chancery_model::time::Timestamp;
 use chancery_store::resources::Resource;
 use chancery_wire::jwk::KeySet;
@@ -24,9 +25,9 @@ pub struct Directory {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownLogin {
     /// The id of the person.
-    pub owner_id: String,
-    /// How documents name the person.
-    pub handle: String,
+    pub owner_id: OwnerId,
+    /// Who the person is, and who had the login made.
+    pub hands: Hands,
     /// What the login may do.
     pub roles: Vec<String>,
     /// When it ends.

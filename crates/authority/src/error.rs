@@ -3,6 +3,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chancery_api::problem::Problem;
+use chancery_model::agent::IllegalTransition;
 use chancery_model::event::Event;
 use chancery_model::reason::InvalidReason;
 use chancery_store::error::StoreError;
@@ -141,6 +142,12 @@ impl Error {
 impl From<InvalidReason> for Error {
     fn from(error: InvalidReason) -> Self {
         Self::Invalid(error.to_string())
+    }
+}
+
+impl From<IllegalTransition> for Error {
+    fn from(error: IllegalTransition) -> Self {
+        Self::Conflict(error.to_string())
     }
 }
 

@@ -16,6 +16,8 @@ use chancery_store::tx::Tx;
 use chancery_store::{meta, signing_keys};
 use chancery_wire::jwk::Algorithm;
 use chancery_wire::nonce::NonceKey;
+use chancery_wire::origin;
+use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, Notify, watch};
 
 use crate::audit::patrol;
@@ -60,6 +62,12 @@ pub enum OpenError {
         "the keys in the database do not open with this `master.key`; restore the one that they were made with"
     )]
     WrongMasterKey,
+    /// The database is empty, or that of another authority (STOR-03).
+    #[error(
+        "the database is not the one that belongs here: `log.key` is of a log that it does not have; restore it from \
+         its backup, or remove `log.key` to begin with what is there"
+    )]
+    AnotherLog,
     /// The keys or rows do not open.
     #[error("the data cannot be opened: {0}")]
     Broken(#[from] Error),
@@ -70,7 +78,21 @@ const ISSUER: &str = "issuer";
 const LOG_ORIGIN: &str = "log_origin";
 
 /// Opens the authority of `store`; founds it when it is new. Its background work starts with it.
-pub async fn open(store: Store, config: Config, world: World) -> Result<Arc<Authority>, OpenError> {
+///
+/// Boxed, so that it is compiled with this crate and not anew with the program.
+pub fn open(
+    store: Store,
+    config: Config,
+    world: World,
+) -> BoxFuture<'static, Result<Arc<Authority>, OpenError>> {
+    Box::pin(open_here(store, config, world))
+}
+
+async fn open_here(
+    store: Store,
+    config: Config,
+    world: World,
+) -> Result<Arc<Authority>, OpenError> {
     let now = world.clock.now();
     let (ring, log_origin) = match found(&store, &config, &world, now).await {
         // Another process founded it at the same moment: its keys are the keys.
@@ -136,6 +158,9 @@ async fn found(
 ) -> Result<(KeyRing, String), OpenError> {
     let mut tx = store.begin().await?;
     let Some(issuer) = meta::fetch(&mut tx, ISSUER).await? else {
+        if config.log_key.is_some() {
+            return Err(OpenError::AnotherLog);
+        }
         return found_anew(tx, config, world, now).await;
     };
     let origin = meta::fetch(&mut tx, LOG_ORIGIN)
@@ -144,9 +169,19 @@ async fn found(
     let rows = signing_keys::list(&mut tx, now).await?;
     let ring = KeyRing::load(&rows, &origin, &world.master, None)
         .map_err(|_| OpenError::WrongMasterKey)?;
+    let log_key = ring.log.verifier().vkey();
+    if config
+        .log_key
+        .as_ref()
+        .is_some_and(|known| *known != log_key)
+    {
+        return Err(OpenError::AnotherLog);
+    }
     if issuer != config.issuer {
         // On loopback the port may differ from start to start; a public name may not.
-        if !(is_loopback(&issuer) && is_loopback(&config.issuer)) {
+        let is_local =
+            |issuer: &str| origin::parse_issuer(issuer).is_ok_and(|url| origin::is_loopback(&url));
+        if !(is_local(&issuer) && is_local(&config.issuer)) {
             return Err(OpenError::AnotherIssuer { found: issuer });
         }
         meta::set(&mut tx, ISSUER, &config.issuer).await?;
@@ -156,15 +191,6 @@ async fn found(
         tx.commit(event, Vec::new()).await?;
     }
     Ok((ring, origin))
-}
-
-/// Whether an issuer names this machine alone.
-fn is_loopback(issuer: &str) -> bool {
-    let host = issuer.strip_prefix("http://").unwrap_or("");
-    ["127.0.0.1", "localhost", "[::1]"].iter().any(|name| {
-        host.strip_prefix(name)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
-    })
 }
 
 async fn found_anew(

@@ -28,6 +28,10 @@ mod world;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// That of the program, so that the limits have the same.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 

@@ -133,16 +133,27 @@ impl DataFolder {
 
     /// Writes a file that tools on this machine read, whole or not at all.
     pub(crate) fn publish(&self, name: &str, content: &str) -> Result<()> {
-        let partial = self.path.join(format!(".{name}.new"));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&partial)?;
-        file.write_all(content.as_bytes())?;
-        fs::rename(&partial, self.path.join(name))
-            .with_context(|| format!("`{name}` cannot be written"))
+        let write = || -> io::Result<()> {
+            // Under a name of its own and readable by its owner alone, until all of it is on the disk.
+            let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
+            file.write_all(content.as_bytes())?;
+            file.as_file().sync_all()?;
+            file.persist(self.path.join(name))?;
+            File::open(&self.path)?.sync_all()
+        };
+        write().with_context(|| format!("`{name}` cannot be written"))
+    }
+
+    /// The text of a file that was published, without spaces around it; `None` when there is none.
+    pub(crate) fn published(&self, name: &str) -> Result<Option<String>> {
+        let path = self.path.join(name);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text.trim().to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => {
+                Err(error).with_context(|| format!("`{}` cannot be read", path.display()))
+            }
+        }
     }
 
     /// Removes a published file.

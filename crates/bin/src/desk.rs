@@ -17,5 +17,5 @@ pub(crate) async fn run(args: DeskArgs) -> Result<()> {
     let mut out = std::io::stdout();
     writeln!(out, "{}", Ready::at(listener.local_addr()?).to_line())?;
     out.flush()?;
-    http::serve_http(listener, std::future::pending()).await
+    http::serve_http(listener, Box::pin(std::future::pending())).await
 }

@@ -15,12 +15,15 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutWriter;
 use tower::Service;
 
 /// Connections at a time; more wait in the kernel's queue.
 const CONNECTIONS: usize = 4_096;
 /// How long a client may take to send its headers (DOS-02).
 const HEADERS: Duration = Duration::from_secs(10);
+/// How long a client may take to read any of what it is sent: one that reads nothing gives its connection back (DOS-02).
+const STALLED: Duration = Duration::from_secs(60);
 /// How long requests in flight may take to end once the process is told to.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -31,8 +34,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS)
-        .max_buf_size(64 * 1024)
-        .pipeline_flush(true);
+        .max_buf_size(64 * 1024);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -82,8 +84,10 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
                 )
             }
         });
+        let mut stream = TimeoutWriter::new(stream);
+        stream.set_timeout(Some(STALLED));
         let connection = builder
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(Box::pin(stream)), service)
             .into_owned();
         let watched = graceful.watch(connection);
         tokio::spawn(async move {

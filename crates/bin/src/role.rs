@@ -19,7 +19,8 @@ use chancery_model::entropy::Entropy;
 use chancery_model::id::RequestId;
 use chancery_model::time::{Clock, Timestamp};
 use chancery_store::connect::{DatabaseUrl, Store};
-use chancery_wire::hash;
+use chancery_wire::{hash, origin};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -54,17 +55,22 @@ pub(crate) async fn start(place: &Place) -> Result<Running> {
             place.listen
         );
     }
+    keep_memory_private()?;
     let entropy: Arc<dyn Entropy> = Arc::new(OperatingSystem);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let folder = DataFolder::open(&place.data)?;
-    require_master_key(place, &folder)?;
+    require_whole(place, &folder)?;
     let master = folder.master_key(&*entropy)?;
     let admin = folder.admin_token(&*entropy)?;
     let listener = bind(place.listen).await?;
     let address = listener.local_addr()?;
     let url = format!("http://{address}");
     let issuer = match &place.issuer {
-        Some(issuer) => checked_issuer(issuer)?,
+        Some(issuer) => {
+            origin::parse_issuer(issuer)
+                .with_context(|| format!("the issuer `{issuer}` cannot be one"))?;
+            issuer.clone()
+        }
         None => url.clone(),
     };
     let url_of_database = database(place, folder.path())?;
@@ -88,6 +94,7 @@ pub(crate) async fn start(place: &Place) -> Result<Running> {
         access_token_lifetime: ACCESS_TOKEN_LIFETIME,
         key_overlap: KEY_OVERLAP,
         node: node(lock.as_ref(), clock.now(), &*entropy),
+        log_key: folder.published(LOG_KEY)?,
     };
     let reach = Reach::new(environment());
     let world = World {
@@ -113,7 +120,7 @@ pub(crate) async fn start(place: &Place) -> Result<Running> {
         .merge(Arc::new(gateway).router())
         .merge(presence::router(key, address));
     let log_key = authority.keys.load().log.verifier().vkey();
-    folder.publish("log.key", &format!("{log_key}\n"))?;
+    folder.publish(LOG_KEY, &format!("{log_key}\n"))?;
     folder.publish("server.json", &format!("{whereabouts}\n"))?;
     Ok(Running {
         url,
@@ -145,8 +152,26 @@ fn node(lock: Option<&Lock>, now: Timestamp, entropy: &dyn Entropy) -> String {
     }
 }
 
-/// A database without the key that its own keys are wrapped by is not to be given a new one.
-fn require_master_key(place: &Place, folder: &DataFolder) -> Result<()> {
+/// Our memory holds keys: it is not written to disk when we crash and, on Linux, not looked at by other programs of our
+/// user.
+fn keep_memory_private() -> Result<()> {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    setrlimit(Resource::Core, none).context("core dumps cannot be forbidden")?;
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .context("the memory cannot be closed to other programs")?;
+    Ok(())
+}
+
+/// The file that names the log of the data folder's authority.
+const LOG_KEY: &str = "log.key";
+
+/// A database without the key that its own keys are wrapped by is not to be given a new one, and a data folder
+/// without its database is not to be given an empty one.
+fn require_whole(place: &Place, folder: &DataFolder) -> Result<()> {
     let DatabaseUrl::Sqlite(file) = database(place, folder.path())? else {
         return Ok(());
     };
@@ -158,6 +183,15 @@ fn require_master_key(place: &Place, folder: &DataFolder) -> Result<()> {
             file.display()
         );
     }
+    let is_empty = file.metadata().map_or(true, |file| file.len() == 0);
+    if is_empty && folder.published(LOG_KEY)?.is_some() {
+        bail!(
+            "`{0}` is missing or empty, but `{1}` has a log that began; restore it from its backup, or remove \
+             `{1}/{LOG_KEY}` to begin anew",
+            file.display(),
+            folder.path().display()
+        );
+    }
     Ok(())
 }
 
@@ -165,24 +199,6 @@ async fn bind(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
         format!("`{address}` is in use or not ours; give another with `--listen`, or stop what listens there")
     })
-}
-
-fn checked_issuer(issuer: &str) -> Result<String> {
-    let is_plain = |rest: &str| !rest.is_empty() && !rest.contains(['/', '?', '#', '@', ' ']);
-    let is_https = issuer.strip_prefix("https://").is_some_and(is_plain);
-    let is_local = issuer.strip_prefix("http://").is_some_and(|rest| {
-        let names_us = |host: &&str| {
-            rest.strip_prefix(*host)
-                .is_some_and(|port| port.is_empty() || port.starts_with(':'))
-        };
-        is_plain(rest) && ["127.0.0.1", "localhost", "[::1]"].iter().any(names_us)
-    });
-    if !(is_https || is_local) {
-        bail!(
-            "the issuer `{issuer}` must be an origin such as `https://id.example.com`, without a path"
-        );
-    }
-    Ok(issuer.to_owned())
 }
 
 /// The names under which we answer: the public one, and where we listen.
@@ -223,7 +239,8 @@ pub(crate) fn environment() -> Vec<(String, String)> {
 
 /// `chancery up`.
 pub(crate) async fn up(args: UpArgs) -> Result<()> {
-    log_lines("warn", LogFormat::Text)?;
+    // What a client does wrong on its connection is its own affair, and no warning to whoever has the terminal.
+    log_lines("warn,h2=error", LogFormat::Text)?;
     let running = start(&args.place).await?;
     if args.json {
         println!("{}", serde_json::json!({"ready": true, "url": running.url}));

@@ -131,6 +131,67 @@ fn what_takes_the_port_of_a_killed_authority_is_not_sent_the_credential() {
     assert_eq!(run(&data, &["whoami"]).status.code(), Some(0));
 }
 
+/// Why the program does not start on `data`.
+fn refused(data: &Path) -> String {
+    let mut command = command(data);
+    command.args(["up", "--listen", "127.0.0.1:0", "--json"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program");
+    let mut line = String::new();
+    let output = child.stdout.take().expect("its output");
+    BufReader::new(output).read_line(&mut line).expect("an end");
+    if !line.is_empty() {
+        child.kill().expect("killed");
+    }
+    let told = child.wait_with_output().expect("its end").stderr;
+    assert_eq!(line, "", "it started");
+    String::from_utf8_lossy(&told).into_owned()
+}
+
+#[test]
+fn stor_03_a_data_folder_without_its_database_is_not_founded_anew() {
+    let outside = tempfile::tempdir().expect("a folder");
+    let (data, other) = (outside.path().join("data"), outside.path().join("other"));
+    for folder in [&data, &other] {
+        let program = Program::start(folder);
+        assert_eq!(run(folder, &["status"]).status.code(), Some(0));
+        program.kill();
+    }
+    let key = std::fs::read(data.join("log.key")).expect("a key");
+    let backup = outside.path().join("backup");
+    std::fs::create_dir(&backup).expect("a folder");
+    let files = ["chancery.db", "chancery.db-wal", "chancery.db-shm"];
+    for file in files {
+        std::fs::rename(data.join(file), backup.join(file)).expect("moved");
+    }
+    assert!(refused(&data).contains("missing or empty"));
+    std::fs::write(data.join("chancery.db"), "").expect("written");
+    assert!(refused(&data).contains("missing or empty"));
+    // That of another authority, with all that opens it.
+    let master = std::fs::read(data.join("master.key")).expect("a key");
+    for file in files.iter().chain(&["master.key"]) {
+        std::fs::copy(other.join(file), data.join(file)).expect("copied");
+    }
+    let told = refused(&data);
+    assert!(told.contains("not the one that belongs here"), "{told}");
+    assert_eq!(std::fs::read(data.join("log.key")).expect("a key"), key);
+    // Its twin: with its own again it is the authority that it was.
+    for file in files {
+        let _none = std::fs::remove_file(data.join(file));
+        std::fs::rename(backup.join(file), data.join(file)).expect("moved");
+    }
+    std::fs::write(data.join("master.key"), master).expect("written");
+    let _again = Program::start(&data);
+    let mut verified = run(&data, &["log", "verify"]);
+    // One that was killed in its first moments had sealed nothing.
+    while verified.status.code() == Some(2) {
+        std::thread::sleep(Duration::from_millis(50));
+        verified = run(&data, &["log", "verify"]);
+    }
+    let told = String::from_utf8_lossy(&verified.stderr).into_owned();
+    assert_eq!(verified.status.code(), Some(0), "{told}");
+}
+
 #[test]
 fn a_nonce_that_is_none_is_refused() {
     let outside = tempfile::tempdir().expect("a folder");

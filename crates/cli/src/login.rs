@@ -10,7 +10,7 @@ use chancery_client::authority::{Authority, Local};
 use chancery_client::presence::PresenceKey;
 use chancery_model::entropy::Entropy;
 use chancery_model::secret::Secret;
-use chancery_wire::json;
+use chancery_wire::{json, origin};
 use serde::Deserialize;
 
 use crate::args::Login;
@@ -95,7 +95,7 @@ fn local(login: &Login) -> Result<Option<Server>, Failure> {
         return published(folder(login)?).map(Some);
     };
     let named = address::parse(named)?;
-    if !login.data_was_named || !address::is_loopback(&named) {
+    if !login.data_was_named || !origin::is_loopback(&named) {
         return Ok(None);
     }
     let server = published(folder(login)?)?;

@@ -42,7 +42,7 @@ pub struct Place {
     /// Listen here; port 0 picks a free one
     #[arg(long, value_name = "ADDR:PORT", default_value = DEFAULT_LISTEN, env = "CHANCERY_LISTEN")]
     pub listen: SocketAddr,
-    /// The public address, which tokens name as their issuer; the listening address when absent
+    /// The public address as an origin (`https://id.example.com`), which tokens name as their issuer; the listening address when absent
     #[arg(long, value_name = "URL", env = "CHANCERY_ISSUER")]
     pub issuer: Option<String>,
     /// A SQLite file or `postgres://…`; `chancery.db` in the data folder when absent

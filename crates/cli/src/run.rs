@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chancery_model::entropy::Entropy;
 use chancery_model::time::Clock;
+use futures_util::future::LocalBoxFuture;
 
 use crate::args::{Asked, Command};
 use crate::exit::Exit;
@@ -26,13 +27,15 @@ pub struct World<'a> {
 }
 
 /// Runs a command to its end and prints what came of it.
-pub async fn run(asked: Asked, world: &World<'_>) -> ExitCode {
+///
+/// Boxed, so that all commands are compiled with this crate and not anew with the program.
+pub fn run<'a>(asked: Asked, world: &'a World<'_>) -> LocalBoxFuture<'a, ExitCode> {
     let output = Output::standard(
         asked.json,
         world.stdout_is_terminal,
         world.stderr_is_terminal,
     );
-    run_to(asked, world, output).await.into()
+    Box::pin(async { run_to(asked, world, output).await.into() })
 }
 
 pub(crate) async fn run_to(asked: Asked, world: &World<'_>, output: Output) -> Exit {

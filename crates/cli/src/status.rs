@@ -15,6 +15,7 @@ pub(crate) async fn whoami(session: &Session) -> Result<Exit, Failure> {
         Facts::new()
             .add("kind", &caller.kind)
             .add("id", &caller.id)
+            .maybe("issued by", caller.issued_by.as_ref())
             .each("roles", &caller.roles)
             .render()
     })?;

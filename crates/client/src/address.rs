@@ -1,6 +1,7 @@
 //! Addresses: which URLs a credential may be sent to, and how paths are put together.
 
-use url::{Host, Url};
+use chancery_wire::origin;
+use url::Url;
 
 use crate::error::ClientError;
 
@@ -20,19 +21,9 @@ pub fn parse(text: &str) -> Result<Url, ClientError> {
     }
     match url.scheme() {
         "https" => Ok(url),
-        "http" if is_loopback(&url) => Ok(url),
+        "http" if origin::is_loopback(&url) => Ok(url),
         "http" => Err(bad("plain HTTP is for the loopback interface only")),
         _ => Err(bad("its scheme is neither `https` nor `http`")),
-    }
-}
-
-/// Whether `url` names this very machine.
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use chancery_wire::origin;
 use http::header::{ACCEPT, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
@@ -151,7 +152,7 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
 
 fn fix_for(url: &str) -> String {
     match Url::parse(url) {
-        Ok(url) if address::is_loopback(&url) => {
+        Ok(url) if origin::is_loopback(&url) => {
             "start it with `chancery up`, or name another with `--url`".to_owned()
         }
         _ => "check the address and the network between".to_owned(),

@@ -24,6 +24,7 @@ use chancery_client::transport::Transport;
 use chancery_model::entropy::Entropy;
 use chancery_model::secret::Secret;
 use chancery_model::time::Clock;
+use futures_util::future::LocalBoxFuture;
 
 use crate::story::narrator::{Form, Narrator};
 
@@ -78,15 +79,19 @@ struct Scene<'a> {
 }
 
 /// Plays and prints the whole story; every process that it started is gone when it returns.
-pub async fn tell(stage: Stage, out: &mut impl Write) -> Result<Told, Failure> {
-    let clock = stage.clock.clone();
-    let mut narrator = Narrator::new(out, clock.as_ref(), stage.form);
-    let played = play(&stage, &mut narrator).await;
-    if let Err(failure) = &played {
-        // The failure itself matters more than that it could not be printed.
-        let _ = narrator.failed(failure);
-    }
-    played
+///
+/// Boxed, so that it is compiled with this crate and not anew with the program.
+pub fn tell(stage: Stage, out: &mut dyn Write) -> LocalBoxFuture<'_, Result<Told, Failure>> {
+    Box::pin(async move {
+        let clock = stage.clock.clone();
+        let mut narrator = Narrator::new(out, clock.as_ref(), stage.form);
+        let played = play(&stage, &mut narrator).await;
+        if let Err(failure) = &played {
+            // The failure itself matters more than that it could not be printed.
+            let _ = narrator.failed(failure);
+        }
+        played
+    })
 }
 
 async fn play(stage: &Stage, tell: &mut Narrator<'_>) -> Result<Told, Failure> {

@@ -7,6 +7,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use chancery_wire::origin;
+
 /// Why an address was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddressRefused {
@@ -18,14 +20,10 @@ pub enum AddressRefused {
     HiddenLoopback,
 }
 
-/// Whether `host` is written as this machine: `localhost`, a name under it, or a loopback address.
+/// Whether `host` is written as this machine: also as a name under `localhost`, since where it leads is checked.
 pub(crate) fn names_loopback(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return unmapped(address).is_loopback();
-    }
     let name = host.trim_end_matches('.');
-    name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".localhost")
+    origin::names_loopback(name) || name.to_ascii_lowercase().ends_with(".localhost")
 }
 
 /// Refuses `address`, which the host of a registered URL stands for or resolves to.

@@ -5,18 +5,19 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::uri::Scheme;
 use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower::Service;
 use url::{Host, Url};
@@ -30,8 +31,12 @@ const IDLE_PER_HOST: usize = 256;
 /// The client; a clone shares the connections.
 #[derive(Clone)]
 pub struct Outbound {
-    client: Arc<Client<HttpsConnector<HttpConnector<CheckedResolver>>, Full<Bytes>>>,
+    plain: Arc<Pool<HttpConnector<CheckedResolver>>>,
+    /// Made with the first request over TLS: it reads the roots of trust of this machine, which takes a while.
+    secure: Arc<LazyLock<Pool<HttpsConnector<HttpConnector<CheckedResolver>>>>>,
 }
+
+type Pool<C> = Client<C, Full<Bytes>>;
 
 /// A URL that may be called, checked once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +76,10 @@ impl Endpoint {
             .map_err(|_| InvalidEndpoint::Malformed)?;
         Ok(Self(uri))
     }
+
+    fn is_secure(&self) -> bool {
+        self.0.scheme() == Some(&Scheme::HTTPS)
+    }
 }
 
 /// A request that got no answer; the text is for our log, never for a client.
@@ -79,24 +88,20 @@ impl Endpoint {
 pub struct NoAnswer(#[source] hyper_util::client::legacy::Error);
 
 impl Outbound {
-    /// Reads the roots of trust of this machine and prepares the pool.
+    /// Prepares the pools.
     pub fn new() -> Self {
-        let mut http = HttpConnector::new_with_resolver(CheckedResolver(GaiResolver::new()));
-        http.enforce_http(false);
-        http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        http.set_nodelay(true);
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls())
-            .https_or_http()
-            .enable_all_versions()
-            .wrap_connector(http);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(IDLE_PER_HOST)
-            .build(connector);
         Self {
-            client: Arc::new(client),
+            plain: Arc::new(pool(connector())),
+            secure: Arc::new(LazyLock::new(|| {
+                let mut http = connector();
+                http.enforce_http(false);
+                let connector = HttpsConnectorBuilder::new()
+                    .with_tls_config(tls())
+                    .https_only()
+                    .enable_all_versions()
+                    .wrap_connector(http);
+                pool(connector)
+            })),
         }
     }
 
@@ -111,8 +116,28 @@ impl Outbound {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = endpoint.0.clone();
         *request.headers_mut() = headers;
-        self.client.request(request).await.map_err(NoAnswer)
+        let answer = if endpoint.is_secure() {
+            self.secure.request(request)
+        } else {
+            self.plain.request(request)
+        };
+        answer.await.map_err(NoAnswer)
     }
+}
+
+fn connector() -> HttpConnector<CheckedResolver> {
+    let mut http = HttpConnector::new_with_resolver(CheckedResolver(GaiResolver::new()));
+    http.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    http.set_nodelay(true);
+    http
+}
+
+fn pool<C: Connect + Clone>(connector: C) -> Pool<C> {
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(IDLE_PER_HOST)
+        .build(connector)
 }
 
 impl Default for Outbound {

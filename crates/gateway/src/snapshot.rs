@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use chancery_model::agent::{Agent, NotLive};
+use chancery_model::bearer;
 use chancery_model::event::AgentFacts as RecordedAgent;
 use chancery_model::id::{AgentId, TokenId};
 use chancery_model::mcp::McpServer;
@@ -185,7 +186,7 @@ pub struct KnownServer {
 impl KnownServer {
     /// Whether tokens that are bound to no key are taken at `now`: by an exception, which ends by itself.
     pub fn takes_bearer(&self, now: Timestamp) -> bool {
-        self.server.bearer_until.is_some_and(|until| until > now)
+        bearer::is_allowed(self.server.bearer_until, now)
     }
 }
 

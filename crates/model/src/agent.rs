@@ -4,11 +4,13 @@
 //! exist. [`Agent::live`] is the one test of whether an agent may act; its answer is evidence that
 //! issuing and enforcing ask for.
 
+use crate::author::Author;
 use crate::digest::Digest;
 use crate::document::AgentName;
 use crate::id::{AgentId, OwnerId};
 use crate::reason::Reason;
 use crate::time::Timestamp;
+use crate::version::{Version, VersionState};
 
 /// A registered agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +34,7 @@ pub struct Agent {
     /// When it ends by itself.
     pub expires_at: Option<Timestamp>,
     /// Who registered it.
-    pub registered_by: String,
+    pub registered_by: Author,
     /// Grows with every change; an update names the revision that it was made from (IDR-07).
     pub revision: i64,
 }
@@ -74,9 +76,11 @@ impl AgentState {
 
 /// The life cycle has no such edge (IDR-09).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("an agent that is {from} cannot be {to}")]
+#[error("{what} that is {from} cannot be {to}")]
 pub struct IllegalTransition {
-    /// The state that the agent is in.
+    /// Whose life cycle: `an agent` or `a version`.
+    pub what: &'static str,
+    /// The state that it is in.
     pub from: &'static str,
     /// The state that was asked for.
     pub to: &'static str,
@@ -97,6 +101,15 @@ pub enum NotLive {
 }
 
 impl Agent {
+    /// Whether this agent acts by `version`. A draft has none to act by, and is described by the one proposed.
+    pub fn is_described_by(&self, version: &Version) -> bool {
+        let Some(named) = self.version else {
+            return true;
+        };
+        let is_in_force = matches!(version.state, VersionState::InForce { .. });
+        is_in_force && named == (version.number, version.digest)
+    }
+
     /// Draft → active: the second person has accepted it.
     pub fn activate(self, now: Timestamp) -> Result<Self, IllegalTransition> {
         match self.state {
@@ -174,6 +187,7 @@ impl Agent {
 
     fn no_edge(&self, to: &'static str) -> IllegalTransition {
         IllegalTransition {
+            what: "an agent",
             from: self.state.name(),
             to,
         }
@@ -198,7 +212,7 @@ mod tests {
             created_at: at,
             updated_at: at,
             expires_at: None,
-            registered_by: "local".to_owned(),
+            registered_by: Author::LocalAdministrator,
             revision: 1,
         }
     }

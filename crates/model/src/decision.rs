@@ -1,5 +1,9 @@
 //! Decisions: what the decision point answers, and the permit that enforcement consumes.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
 use crate::id::DecisionId;
 
 /// The answer to one question, made against one numbered snapshot.
@@ -20,9 +24,7 @@ pub struct Decision {
 }
 
 /// Permit or deny.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// The act may happen.
@@ -32,17 +34,7 @@ pub enum Effect {
 }
 
 /// Why a decision came out as it did.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    serde::Serialize,
-    serde::Deserialize,
-    schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReasonCode {
     /// A policy permits it and none forbids it.
@@ -57,6 +49,20 @@ pub enum ReasonCode {
     RequestInvalid,
     /// The action is not known.
     UnknownAction,
+}
+
+/// The stable name, as answers and the record have it.
+impl fmt::Display for ReasonCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// The stable name, as answers and the record have it.
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 /// Evidence that a decision permitted the act it was asked about; enforcement consumes it.
@@ -79,5 +85,18 @@ impl Permit {
     /// The decision behind the permit.
     pub fn decision(&self) -> &Decision {
         &self.decision
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_printed_as_they_are_written() {
+        assert_eq!(ReasonCode::NoPolicyPermits.to_string(), "no_policy_permits");
+        assert_eq!(Effect::Permit.to_string(), "permit");
+        let written = serde_json::to_value(ReasonCode::NoPolicyPermits).expect("JSON");
+        assert_eq!(written, "no_policy_permits");
     }
 }

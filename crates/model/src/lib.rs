@@ -7,6 +7,8 @@
 
 pub mod action;
 pub mod agent;
+pub mod author;
+pub mod bearer;
 pub mod decision;
 pub mod digest;
 pub mod document;

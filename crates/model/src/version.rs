@@ -1,7 +1,11 @@
 //! Versions of an agent: a chain of documents, each named by its digest.
+//!
+//! A version is pending until it is accepted or rejected; the one in force is superseded by the next.
 
 use std::fmt;
 
+use crate::agent::IllegalTransition;
+use crate::author::{Author, Hands};
 use crate::digest::Digest;
 use crate::document::{Document, ToolPermission};
 use crate::id::AgentId;
@@ -22,8 +26,8 @@ pub struct Version {
     pub document: Document,
     /// The compact JWS over the digest, the number and the previous digest.
     pub signature: String,
-    /// Who proposed it.
-    pub proposed_by: String,
+    /// Who proposed it, and with whose login.
+    pub proposed_by: Hands,
     /// When it was proposed.
     pub proposed_at: Timestamp,
     /// Whether it is in force, waiting, or past.
@@ -40,7 +44,7 @@ pub enum VersionState {
         /// Since when.
         since: Timestamp,
         /// Who accepted it.
-        accepted_by: String,
+        accepted_by: Author,
     },
     /// Replaced by a later version.
     Superseded {
@@ -52,8 +56,67 @@ pub enum VersionState {
         /// When.
         at: Timestamp,
         /// By whom.
-        by: String,
+        by: Author,
     },
+}
+
+impl VersionState {
+    /// The name that answers and rows use.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::InForce { .. } => "in_force",
+            Self::Superseded { .. } => "superseded",
+            Self::Rejected { .. } => "rejected",
+        }
+    }
+}
+
+impl Version {
+    /// Pending → in force.
+    pub fn accept(self, now: Timestamp, by: Author) -> Result<Self, IllegalTransition> {
+        let state = VersionState::InForce {
+            since: now,
+            accepted_by: by,
+        };
+        self.decided(state, "accepted")
+    }
+
+    /// Pending → rejected, for good.
+    pub fn reject(self, now: Timestamp, by: Author) -> Result<Self, IllegalTransition> {
+        self.decided(VersionState::Rejected { at: now, by }, "rejected")
+    }
+
+    /// In force → superseded, by the version that comes into force with the same change.
+    pub fn supersede(self, now: Timestamp) -> Result<Self, IllegalTransition> {
+        match self.state {
+            VersionState::InForce { .. } => Ok(self.moved(VersionState::Superseded { at: now })),
+            VersionState::Pending
+            | VersionState::Superseded { .. }
+            | VersionState::Rejected { .. } => Err(self.no_edge("superseded")),
+        }
+    }
+
+    fn decided(self, state: VersionState, to: &'static str) -> Result<Self, IllegalTransition> {
+        match self.state {
+            VersionState::Pending => Ok(self.moved(state)),
+            VersionState::InForce { .. }
+            | VersionState::Superseded { .. }
+            | VersionState::Rejected { .. } => Err(self.no_edge(to)),
+        }
+    }
+
+    fn moved(self, state: VersionState) -> Self {
+        Self { state, ..self }
+    }
+
+    fn no_edge(&self, to: &'static str) -> IllegalTransition {
+        IllegalTransition {
+            what: "a version",
+            from: self.state.name(),
+            to,
+        }
+    }
 }
 
 /// One way in which a new version may do, reach or be more than the old one.
@@ -192,6 +255,51 @@ pub fn widenings(old: &Document, new: &Document) -> Vec<Widening> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn idr_09_version_is_decided_once_and_superseded_only_from_force() {
+        let at = Timestamp::from_secs(1);
+        let by = Author::LocalAdministrator;
+        let states = [
+            VersionState::Pending,
+            VersionState::InForce {
+                since: at,
+                accepted_by: by.clone(),
+            },
+            VersionState::Superseded { at },
+            VersionState::Rejected { at, by: by.clone() },
+        ];
+        let edges = states.map(|state| {
+            let from = state.name();
+            let version = Version {
+                agent_id: "agt_01hzy0000000000000000000aa".parse().expect("an id"),
+                number: 1,
+                digest: Digest::from_bytes([1; 32]),
+                previous: None,
+                document: document(serde_json::json!({})),
+                signature: String::new(),
+                proposed_by: "local-administrator".parse().expect("hands"),
+                proposed_at: at,
+                state,
+            };
+            let name = |moved: Result<Version, _>| moved.map_or("-", |moved| moved.state.name());
+            (
+                from,
+                name(version.clone().accept(at, by.clone())),
+                name(version.clone().reject(at, by.clone())),
+                name(version.supersede(at)),
+            )
+        });
+        assert_eq!(
+            edges,
+            [
+                ("pending", "in_force", "rejected", "-"),
+                ("in_force", "-", "-", "superseded"),
+                ("superseded", "-", "-", "-"),
+                ("rejected", "-", "-", "-"),
+            ]
+        );
+    }
 
     fn document(extra: serde_json::Value) -> Document {
         let mut json = serde_json::json!({"name": "bot", "owner": "alice@example.com"});

@@ -89,11 +89,6 @@ impl Cases {
     }
 }
 
-/// Parses a file of cases and asks all of them.
-pub fn run_cases(snapshot: &Snapshot, json: &Value) -> Result<CaseReport, InvalidCases> {
-    Ok(Cases::parse(json)?.run(snapshot))
-}
-
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CaseTool {
@@ -122,11 +117,7 @@ struct Expected {
 impl Expected {
     fn difference(&self, decision: &Decision) -> Option<String> {
         if decision.effect != self.effect {
-            return Some(format!(
-                "expected {}, got {}",
-                effect(self.effect),
-                effect(decision.effect)
-            ));
+            return Some(format!("expected {}, got {}", self.effect, decision.effect));
         }
         if let Some(expected) = &self.policies {
             let mut expected = expected.clone();
@@ -141,17 +132,10 @@ impl Expected {
         }
         match self.code {
             Some(code) if code != decision.code => {
-                Some(format!("expected {code:?}, got {:?}", decision.code))
+                Some(format!("expected {code}, got {}", decision.code))
             }
             Some(_) | None => None,
         }
-    }
-}
-
-fn effect(effect: Effect) -> &'static str {
-    match effect {
-        Effect::Permit => "permit",
-        Effect::Deny => "deny",
     }
 }
 

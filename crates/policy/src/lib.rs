@@ -32,7 +32,7 @@ mod thing;
 mod value;
 
 pub use agent::{AgentEntity, AgentFacts};
-pub use cases::{CaseOutcome, CaseReport, Cases, InvalidCases, run_cases};
+pub use cases::{CaseOutcome, CaseReport, Cases, InvalidCases};
 pub use compile::{PolicySource, Snapshot, ToolDefinition};
 pub use diagnose::{CompileError, Diagnostic};
 pub use explain::{Candidate, Explanation, Outcome};

@@ -20,19 +20,23 @@ const MAX_OPERATORS: usize = 1_000;
 /// nested.
 const MAX_BRANCHES: usize = 8;
 
+/// How long the pattern of one `like` may be, in bytes: a comparison takes as many steps as the text is long, times this.
+const MAX_PATTERN: usize = 1_024;
+
 /// Enough for the deepest statement in an unoptimised build, several times over.
 const STACK: usize = 128 << 20;
 
-/// Refuses texts that nest too deep.
+/// Refuses texts that nest too deep, or that compare with too long a pattern.
 pub(crate) fn check(sources: &[PolicySource<'_>]) -> Result<(), CompileError> {
-    let too_deep = sources.iter().filter_map(|source| {
-        let offset = too_deep_at(source.text)?;
+    let beyond = sources.iter().filter_map(|source| {
+        let offset = beyond_limit_at(source.text)?;
         let message = format!(
-            "one statement nests deeper than {MAX_NESTING}, or has more than {MAX_OPERATORS} operators or {MAX_BRANCHES} `if`s"
+            "one statement nests deeper than {MAX_NESTING}, or has more than {MAX_OPERATORS} operators or {MAX_BRANCHES} `if`s, or has a pattern of \
+             more than {MAX_PATTERN} bytes"
         );
         Some(Diagnostic::at(source.name, source.text, offset, message))
     });
-    let diagnostics: Vec<_> = too_deep.collect();
+    let diagnostics: Vec<_> = beyond.collect();
     if diagnostics.is_empty() {
         Ok(())
     } else {
@@ -59,13 +63,14 @@ pub(crate) fn on_deep_stack<T: Send>(
     )
 }
 
-/// Where the text first goes too deep. Operators are counted generously: whatever nests is one.
-fn too_deep_at(text: &str) -> Option<usize> {
+/// Where the text first goes beyond a limit. Operators are counted generously: whatever nests is one.
+fn beyond_limit_at(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let (mut nesting, mut operators, mut branches) = (0_usize, 0_usize, 0_usize);
     let mut at = 0;
     // Whether what came last, but for spaces and comments, closed a group.
     let mut is_after_group = false;
+    let mut is_after_like = false;
     while let Some(&byte) = bytes.get(at) {
         let start = at;
         at += 1;
@@ -76,7 +81,13 @@ fn too_deep_at(text: &str) -> Option<usize> {
             _ => was_after_group && byte.is_ascii_whitespace(),
         };
         match byte {
-            b'"' => at = after_string(bytes, at),
+            b'"' => {
+                let end = after_string(bytes, at);
+                if std::mem::take(&mut is_after_like) && end - at > MAX_PATTERN + 1 {
+                    return Some(start);
+                }
+                at = end;
+            }
             b'/' if bytes.get(at) == Some(&b'/') => {
                 at += bytes[at..]
                     .iter()
@@ -98,6 +109,7 @@ fn too_deep_at(text: &str) -> Option<usize> {
                     b"if" | b"in" | b"is" | b"has" | b"like" | b"when" | b"unless"
                 );
                 operators += usize::from(keyword);
+                is_after_like = &bytes[start..at] == b"like";
                 // The engine writes `e is T in X` as a conjunction in which `e` stands twice.
                 let doubles = match &bytes[start..at] {
                     b"if" => true,
@@ -186,6 +198,19 @@ mod tests {
     }
 
     #[test]
+    fn pol_14_patterns_of_policies_are_short() {
+        let matches =
+            |pattern: &str, between: &str| compiles(&format!("\"a\" like{between}\"{pattern}\""));
+        for between in ["", " ", " // x\n"] {
+            assert_eq!(matches(&"a".repeat(MAX_PATTERN), between), Ok(()));
+            let refused = matches(&"*a".repeat(MAX_PATTERN), between).expect_err("too long");
+            assert!(refused.contains("pattern"), "{refused}");
+        }
+        let text = format!("\"{}\" like \"a*\"", "a".repeat(2 * MAX_PATTERN));
+        assert_eq!(compiles(&text), Ok(()), "any other text may be long");
+    }
+
+    #[test]
     fn the_deepest_legal_text_is_still_checked() {
         for wrong in [
             format!("principal{} == 1", ".a".repeat(990)),
@@ -201,10 +226,12 @@ mod tests {
     #[test]
     fn strings_comments_and_statements_do_not_add_up() {
         let strings = format!("\"{}\\\"((\" == \"x\"", "(".repeat(2_000));
-        assert!(too_deep_at(&strings).is_none());
-        assert!(too_deep_at(&format!("// {}\n", "(".repeat(2_000))).is_none());
-        assert!(too_deep_at(&"permit (principal, action, resource);\n".repeat(5_000)).is_none());
+        assert!(beyond_limit_at(&strings).is_none());
+        assert!(beyond_limit_at(&format!("// {}\n", "(".repeat(2_000))).is_none());
+        assert!(
+            beyond_limit_at(&"permit (principal, action, resource);\n".repeat(5_000)).is_none()
+        );
         let quoted = "\"\\\\\" ".to_owned() + &"(".repeat(2_000);
-        assert!(too_deep_at(&quoted).is_some());
+        assert!(beyond_limit_at(&quoted).is_some());
     }
 }

@@ -41,7 +41,7 @@ pub async fn insert(tx: &mut Tx, agent: &Agent) -> Result<(), StoreError> {
         agent.created_at,
         agent.updated_at,
         agent.expires_at,
-        agent.registered_by.as_str(),
+        agent.registered_by.to_string(),
         agent.revision,
     ];
     tx.execute(sql, values).await?;
@@ -50,7 +50,8 @@ pub async fn insert(tx: &mut Tx, agent: &Agent) -> Result<(), StoreError> {
 
 /// Writes `agent` over the revision that it was made from; false when that is no longer the present one.
 ///
-/// With `stopped_at`, tokens issued before that moment are void from now on.
+/// With `stopped_at`, tokens issued before that moment are void from now on. The moment of a stop is never that of the
+/// stop before, even when the clock stands still or went back: tokens issued between the two are void as well.
 pub async fn update(
     tx: &mut Tx,
     agent: &Agent,
@@ -59,7 +60,8 @@ pub async fn update(
     let (state_at, reason) = state_columns(&agent.state);
     let sql = "UPDATE agent SET owner_id = $1, state = $2, state_at = $3, state_reason = $4, \
          version_number = $5, version_digest = $6, jwks = $7, updated_at = $8, expires_at = $9, \
-         stopped_at = COALESCE($10, stopped_at), revision = revision + 1 \
+         stopped_at = CASE WHEN $10 <= stopped_at THEN stopped_at + 1 ELSE COALESCE($10, stopped_at) END, \
+         revision = revision + 1 \
          WHERE id = $11 AND revision = $12 AND state <> 'retired'";
     let values = params![
         agent.owner_id.to_string(),
@@ -155,7 +157,7 @@ fn read(row: &Row) -> Result<StoredAgent, StoreError> {
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
         expires_at: row.time_or_null("expires_at")?,
-        registered_by: row.text("registered_by")?.to_owned(),
+        registered_by: row.parse("registered_by")?,
         revision: row.int("revision")?,
     };
     Ok(StoredAgent {

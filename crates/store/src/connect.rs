@@ -15,6 +15,8 @@ use crate::value::{Row, Value};
 
 /// How long a transaction may wait for its turn before it is refused.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How often a start tries again while others start.
+const ATTEMPTS: u64 = 20;
 /// How long PostgreSQL may take for one statement before it counts as gone (STOR-07, STOR-08).
 const STATEMENT: Duration = Duration::from_secs(5);
 
@@ -116,8 +118,24 @@ pub enum SchemaState {
 impl Store {
     /// Opens the database and brings its schema up to date.
     pub async fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        let mut attempt = 1;
+        loop {
+            match Self::open_once(url).await {
+                // Another authority opens it at this moment. Only one may make SQLite's write-ahead log; and a
+                // table may come to be between the look for it and its making, which PostgreSQL reports as a
+                // broken constraint.
+                Err(StoreError::Conflict | StoreError::Constraint) if attempt < ATTEMPTS => {
+                    tokio::time::sleep(Duration::from_millis(50 * attempt)).await;
+                    attempt += 1;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn open_once(url: &DatabaseUrl) -> Result<Self, StoreError> {
         let store = Self::connect(url)?;
-        crate::migrate::run(&store).await?;
+        crate::migrate::bring_up_to_date(&store).await?;
         Ok(store)
     }
 
@@ -204,8 +222,9 @@ impl Store {
 fn open_sqlite(path: &std::path::Path) -> Result<rusqlite::Connection, StoreError> {
     require_whole_file(path)?;
     let connection = rusqlite::Connection::open(path).map_err(sqlite_error("opening SQLite"))?;
-    let settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-         PRAGMA busy_timeout = 2000; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;
+    let settings =
+        "PRAGMA busy_timeout = 2000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+         PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;
          PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4000;";
     connection
         .execute_batch(settings)

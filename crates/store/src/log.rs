@@ -1,6 +1,7 @@
 //! The log as rows: head, tiles and entry bundles. What they mean is the `ledger` crate's business.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use chancery_model::time::Timestamp;
 
@@ -67,7 +68,7 @@ pub struct Sealing {
     /// Bundles that are new or fuller.
     pub bundles: Vec<BundleRow>,
     /// Agents and the bundles in which they newly occur.
-    pub agents: BTreeSet<(String, i64)>,
+    pub agents: BTreeMap<String, BTreeSet<i64>>,
     /// The batches that are sealed by this.
     pub batches: Vec<String>,
 }
@@ -90,20 +91,28 @@ fn head(row: &Row) -> Result<Head, StoreError> {
     })
 }
 
-/// Takes or renews the lease to seal; `None` while another holder's lease lasts.
+/// How far the clocks of processes may be apart; what seems further is no process that seals.
+const FAR: Duration = Duration::from_secs(10 * 60);
+
+/// Takes or renews the lease to seal, for `lasts` from `now` on; `None` while another holder's lease lasts.
+///
+/// A lease that ends later than [`FAR`] was given by a clock that was far ahead, and does not count.
 pub async fn lease(
     store: &Store,
     holder: &str,
     now: Timestamp,
-    until: Timestamp,
+    lasts: Duration,
 ) -> Result<Option<Head>, StoreError> {
     let mut tx = store.begin().await?;
     let begin = "INSERT INTO log_head (id, size, checkpoint, holder, lease_until, revision) \
                  VALUES (1, 0, '', $1, 0, 0) ON CONFLICT (id) DO NOTHING";
     tx.execute(begin, params![holder]).await?;
     let take = "UPDATE log_head SET holder = $1, lease_until = $2, revision = revision + 1 \
-                WHERE id = 1 AND (holder = $1 OR lease_until < $3)";
-    let taken = tx.execute(take, params![holder, until, now]).await?;
+                WHERE id = 1 AND (holder = $1 OR lease_until < $3 OR lease_until > $4)";
+    let (until, beyond) = (now.after(lasts), now.after(lasts + FAR));
+    let taken = tx
+        .execute(take, params![holder, until, now, beyond])
+        .await?;
     let head = fetch_head(&mut tx).await?;
     tx.end().await?;
     Ok(if taken == 1 { head } else { None })
@@ -156,10 +165,12 @@ pub async fn seal(store: &Store, sealing: &Sealing) -> Result<Head, StoreError> 
         ];
         tx.execute(sql, values).await?;
     }
-    for (agent, number) in &sealing.agents {
-        let sql = "INSERT INTO agent_bundle (agent_id, number) VALUES ($1, $2) \
-                   ON CONFLICT (agent_id, number) DO NOTHING";
-        tx.execute(sql, params![agent.as_str(), *number]).await?;
+    for (agent, numbers) in &sealing.agents {
+        for number in numbers {
+            let sql = "INSERT INTO agent_bundle (agent_id, number) VALUES ($1, $2) \
+                       ON CONFLICT (agent_id, number) DO NOTHING";
+            tx.execute(sql, params![agent.as_str(), *number]).await?;
+        }
     }
     tx.end().await?;
     Ok(Head {

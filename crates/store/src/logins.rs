@@ -1,5 +1,6 @@
 //! Logins of people: kept as hashes, never as secrets.
 
+use chancery_model::author::Author;
 use chancery_model::digest::Digest;
 use chancery_model::id::OwnerId;
 use chancery_model::time::Timestamp;
@@ -15,6 +16,8 @@ pub struct Login {
     pub secret_hash: Digest,
     /// Whose it is.
     pub owner_id: OwnerId,
+    /// Who had it made, and who before them; none when that is not known.
+    pub makers: Vec<Author>,
     /// What it may do.
     pub roles: Vec<String>,
     /// When it was given.
@@ -35,6 +38,10 @@ pub async fn insert(tx: &mut Tx, login: &Login) -> Result<(), StoreError> {
         login.expires_at,
     ];
     tx.execute(sql, values).await?;
+    let makers: Vec<String> = login.makers.iter().map(Author::to_string).collect();
+    let sql = "INSERT INTO login_maker (secret_hash, makers) VALUES ($1, $2)";
+    let values = params![login.secret_hash.to_string(), makers.join(" ")];
+    tx.execute(sql, values).await?;
     Ok(())
 }
 
@@ -50,13 +57,17 @@ pub async fn revoke_for_owner(
 
 /// The logins that are live at `now`.
 pub async fn list_live(tx: &mut Tx, now: Timestamp) -> Result<Vec<Login>, StoreError> {
-    let sql = "SELECT secret_hash, owner_id, roles, created_at, expires_at FROM login \
+    let sql = "SELECT login.secret_hash AS secret_hash, owner_id, COALESCE(makers, '') AS makers, roles, created_at, \
+               expires_at FROM login LEFT JOIN login_maker ON login_maker.secret_hash = login.secret_hash \
                WHERE revoked_at IS NULL AND expires_at > $1";
     let rows = tx.query("login", sql, params![now]).await?;
     let read = |row: &Row| {
+        let makers = row.text("makers")?.split_whitespace();
+        let makers = makers.map(str::parse).collect::<Result<_, _>>();
         Ok(Login {
             secret_hash: row.parse("secret_hash")?,
             owner_id: row.parse("owner_id")?,
+            makers: makers.map_err(|_| row.corrupt("makers"))?,
             roles: row
                 .text("roles")?
                 .split_whitespace()

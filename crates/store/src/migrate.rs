@@ -19,31 +19,19 @@ const MIGRATIONS: &[Migration] = &[
         number: 2,
         text: include_str!("../migrations/0002_uses_in_batches.sql"),
     },
+    Migration {
+        number: 3,
+        text: include_str!("../migrations/0003_login_makers.sql"),
+    },
 ];
 
 /// The schema that this program writes.
 pub(crate) const KNOWN: i64 = MIGRATIONS[MIGRATIONS.len() - 1].number;
 
-/// How often a start tries again while other authorities migrate.
-const ATTEMPTS: u64 = 20;
-
 /// Brings the schema up to date; a newer one is refused.
-pub(crate) async fn run(store: &Store) -> Result<(), StoreError> {
-    let mut attempt = 1;
-    loop {
-        match bring_up_to_date(store).await {
-            // Another authority migrates at this moment: a table may come to be between the look for it
-            // and its making, which PostgreSQL reports as a broken constraint. All of this may run again.
-            Err(StoreError::Conflict | StoreError::Constraint) if attempt < ATTEMPTS => {
-                tokio::time::sleep(std::time::Duration::from_millis(50 * attempt)).await;
-                attempt += 1;
-            }
-            done => return done,
-        }
-    }
-}
-
-async fn bring_up_to_date(store: &Store) -> Result<(), StoreError> {
+///
+/// All of it may run again: while another authority migrates, it ends in a conflict or a broken constraint.
+pub(crate) async fn bring_up_to_date(store: &Store) -> Result<(), StoreError> {
     let found = applied(store).await?;
     if found > KNOWN {
         return Err(StoreError::NewerSchema {

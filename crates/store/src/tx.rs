@@ -1,7 +1,6 @@
 //! A transaction, and the only door through which rows change.
 
 use chancery_model::event::Event;
-use chancery_model::id::EventId;
 
 use crate::connect::Session;
 use crate::error::StoreError;
@@ -12,15 +11,6 @@ use crate::value::{Row, Value};
 pub struct Tx {
     // INVARIANT: `Some` until the transaction ends.
     session: Option<Session>,
-}
-
-/// Evidence that a change and its events are durable.
-#[derive(Debug)]
-pub struct Committed {
-    /// The number of the change: snapshots are named by it.
-    pub number: i64,
-    /// The events, in order, as they were recorded.
-    pub events: Vec<EventId>,
 }
 
 impl Tx {
@@ -58,16 +48,12 @@ impl Tx {
     /// Makes the change and its events durable together; there is no other way to commit a change.
     ///
     /// `first` is taken apart from `more` so that a change without an event does not compile.
-    pub async fn commit(mut self, first: Event, more: Vec<Event>) -> Result<Committed, StoreError> {
-        let number = self.bump().await?;
-        let events: Vec<Event> = std::iter::once(first).chain(more).collect();
-        let ids = events.iter().map(|event| event.id).collect();
+    pub async fn commit(mut self, first: Event, more: Vec<Event>) -> Result<(), StoreError> {
+        let sql = "UPDATE change SET number = number + 1 WHERE id = 1";
+        self.execute(sql, &[]).await?;
+        let events = std::iter::once(first).chain(more).collect();
         outbox::append(&mut self, events).await?;
-        self.end().await?;
-        Ok(Committed {
-            number,
-            events: ids,
-        })
+        self.end().await
     }
 
     /// Commits what changes no row that has an event: the log's own tiles, leases, schema, sweeping.
@@ -76,12 +62,6 @@ impl Tx {
             Some(session) => session.commit().await,
             None => Err(StoreError::Conflict),
         }
-    }
-
-    async fn bump(&mut self) -> Result<i64, StoreError> {
-        let sql = "UPDATE change SET number = number + 1 WHERE id = 1";
-        self.execute(sql, &[]).await?;
-        self.change_number().await
     }
 
     /// The number of the last committed change that this transaction sees.

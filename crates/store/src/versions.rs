@@ -1,5 +1,6 @@
 //! Versions of agents: only ever added, their documents never changed.
 
+use chancery_model::author::Author;
 use chancery_model::id::AgentId;
 use chancery_model::time::Timestamp;
 use chancery_model::version::{Version, VersionState};
@@ -13,7 +14,7 @@ const VERSION: &str = "SELECT agent_id, number, digest, previous, document, sign
 
 /// Adds a version; [`StoreError::Constraint`] when its number is taken or another one is pending.
 pub async fn insert(tx: &mut Tx, version: &Version) -> Result<(), StoreError> {
-    let (state, decided_at, decided_by) = columns(&version.state);
+    let (decided_at, decided_by) = columns(&version.state);
     let sql = "INSERT INTO agent_version (agent_id, number, digest, previous, document, signature, \
          proposed_by, proposed_at, state, decided_at, decided_by) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
@@ -25,9 +26,9 @@ pub async fn insert(tx: &mut Tx, version: &Version) -> Result<(), StoreError> {
         version.previous.map(|digest| digest.to_string()),
         document,
         version.signature.as_str(),
-        version.proposed_by.as_str(),
+        version.proposed_by.to_string(),
         version.proposed_at,
-        state,
+        version.state.name(),
         decided_at,
         decided_by,
     ];
@@ -37,11 +38,11 @@ pub async fn insert(tx: &mut Tx, version: &Version) -> Result<(), StoreError> {
 
 /// Moves a version from the state named `from` to its present one; false when it was not in `from`.
 pub async fn update_state(tx: &mut Tx, version: &Version, from: &str) -> Result<bool, StoreError> {
-    let (state, decided_at, decided_by) = columns(&version.state);
+    let (decided_at, decided_by) = columns(&version.state);
     let sql = "UPDATE agent_version SET state = $1, decided_at = $2, decided_by = COALESCE($3, decided_by) \
                WHERE agent_id = $4 AND number = $5 AND state = $6";
     let values = params![
-        state,
+        version.state.name(),
         decided_at,
         decided_by,
         version.agent_id.to_string(),
@@ -51,14 +52,15 @@ pub async fn update_state(tx: &mut Tx, version: &Version, from: &str) -> Result<
     Ok(tx.execute(sql, values).await? == 1)
 }
 
-fn columns(state: &VersionState) -> (&'static str, Option<Timestamp>, Option<String>) {
+/// When a version was decided, and by whom where that is said anew.
+fn columns(state: &VersionState) -> (Option<Timestamp>, Option<String>) {
     match state {
-        VersionState::Pending => ("pending", None, None),
+        VersionState::Pending => (None, None),
         VersionState::InForce { since, accepted_by } => {
-            ("in_force", Some(*since), Some(accepted_by.clone()))
+            (Some(*since), Some(accepted_by.to_string()))
         }
-        VersionState::Superseded { at } => ("superseded", Some(*at), None),
-        VersionState::Rejected { at, by } => ("rejected", Some(*at), Some(by.clone())),
+        VersionState::Superseded { at } => (Some(*at), None),
+        VersionState::Rejected { at, by } => (Some(*at), Some(by.to_string())),
     }
 }
 
@@ -103,7 +105,7 @@ pub async fn fetch_latest(tx: &mut Tx, agent: AgentId) -> Result<Option<Version>
 }
 
 fn read(row: &Row) -> Result<Version, StoreError> {
-    let decided_by = || row.text("decided_by").map(str::to_owned);
+    let decided_by = || row.parse::<Author>("decided_by");
     let state = match row.text("state")? {
         "pending" => VersionState::Pending,
         "in_force" => VersionState::InForce {
@@ -127,7 +129,7 @@ fn read(row: &Row) -> Result<Version, StoreError> {
         document: serde_json::from_str(row.text("document")?)
             .map_err(|_| row.corrupt("document"))?,
         signature: row.text("signature")?.to_owned(),
-        proposed_by: row.text("proposed_by")?.to_owned(),
+        proposed_by: row.parse("proposed_by")?,
         proposed_at: row.time("proposed_at")?,
         state,
     })

@@ -90,10 +90,13 @@ pub fn verify_version(version: &Version, keys: &[PublicKey]) -> Result<(), Versi
     Ok(())
 }
 
-/// Checks the versions of one agent, oldest first: each is what the authority signed, numbers grow,
-/// and each names the one before.
-pub fn verify_chain(versions: &[Version], keys: &[PublicKey]) -> Result<(), VersionError> {
-    let mut before: Option<&Version> = None;
+/// Checks the versions of one agent that follow `before`, oldest first: each is what the authority signed,
+/// numbers grow, and each names the one before; the first of all names none.
+pub fn verify_chain<'a>(
+    mut before: Option<&'a Version>,
+    versions: &'a [Version],
+    keys: &[PublicKey],
+) -> Result<(), VersionError> {
     for version in versions {
         let number = version.number;
         verify_version(version, keys)?;

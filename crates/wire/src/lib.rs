@@ -21,6 +21,7 @@ pub mod mcp;
 pub mod metadata;
 pub mod nonce;
 pub mod oauth;
+pub mod origin;
 pub mod seal;
 #[cfg(test)]
 mod vectors;

@@ -21,7 +21,7 @@ pub async fn add(ctx: Ctx, Body(body): Body<AddOwner>) -> Result<Json<OwnerView>
     if !handle.names_team() && !body.members.is_empty() {
         return Err(Error::Invalid("only a team has members".to_owned()));
     }
-    let permit = ctx.authorize(Action::OwnerManage, Target::Authority)?;
+    let permit = ctx.authorize(Action::OwnerManage, Target::Owner(handle.as_str()))?;
     let mut tx = ctx.begin().await?;
     let members = require_people(&mut tx, &body.members).await?;
     if let Some(mut owner) = owners::fetch_by_handle(&mut tx, &handle).await? {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use chancery_api::owners::{IssueLogin, Login};
 use chancery_model::action::Action;
+use chancery_model::author::Hands;
 use chancery_model::event::EventKind;
 use chancery_model::owner::OwnerKind;
 use chancery_policy::Target;
@@ -53,9 +54,15 @@ pub async fn issue(
     let mut random = [0; 32];
     ctx.authority.entropy.fill(&mut random);
     let token = format!("chl_{}", base64url::encode(&random));
+    let Hands { author, makers } = ctx.caller.hands();
+    let issued_by = author.to_string();
+    // Once is enough, however often somebody renews their own.
+    let before = makers.into_iter().filter(|maker| *maker != author);
+    let before: Vec<_> = before.collect();
     let login = logins::Login {
         secret_hash: hash::sha256(token.as_bytes()),
         owner_id: owner.id,
+        makers: std::iter::once(author).chain(before).collect(),
         roles: body.roles.clone(),
         created_at: ctx.now,
         expires_at: ctx.now.after(Duration::from_secs(lifetime)),
@@ -76,7 +83,7 @@ pub async fn issue(
     Ok(Json(Login {
         name,
         owner: owner.handle.as_str().to_owned(),
-        issued_by: ctx.caller.name(),
+        issued_by,
         roles: body.roles,
         token,
         expires_at,

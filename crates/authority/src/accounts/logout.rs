@@ -20,7 +20,7 @@ pub async fn logout(
     Path(handle): Path<String>,
     Body(body): Body<Because>,
 ) -> Result<Json<OwnerView>, Error> {
-    let reason = Reason::parse(&body.reason).map_err(|error| Error::Invalid(error.to_string()))?;
+    let reason = Reason::parse(&body.reason)?;
     let handle = add::parse(&handle)?;
     let permit = ctx.authorize(Action::OwnerManage, Target::Owner(handle.as_str()))?;
     let mut tx = ctx.begin().await?;

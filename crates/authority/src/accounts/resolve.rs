@@ -35,7 +35,10 @@ pub(crate) async fn resolve(
             "the owning team is not known; add it with its members first".to_owned(),
         ));
     }
-    if ctx.permit(Action::OwnerManage, Target::Authority).is_none() {
+    if ctx
+        .permit(Action::OwnerManage, Target::Owner(handle.as_str()))
+        .is_none()
+    {
         return Err(Error::Invalid(
             "the owner is not known, and the caller may not add people".to_owned(),
         ));

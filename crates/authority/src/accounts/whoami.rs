@@ -11,9 +11,11 @@ pub async fn whoami(ctx: Ctx) -> Json<WhoAmI> {
         Caller::LocalAdministrator => ("local_administrator", Vec::new()),
         Caller::Human(login) => ("human", login.roles.clone()),
     };
+    let hands = ctx.caller.hands();
     Json(WhoAmI {
         kind: kind.to_owned(),
-        id: ctx.caller.name(),
+        id: hands.author.to_string(),
+        issued_by: hands.makers.first().map(ToString::to_string),
         roles,
     })
 }

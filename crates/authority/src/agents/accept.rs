@@ -6,7 +6,7 @@ use chancery_model::action::Action;
 use chancery_model::agent::AgentState;
 use chancery_model::decision::Permit;
 use chancery_model::event::EventKind;
-use chancery_model::version::{Version, VersionState, widenings};
+use chancery_model::version::{Version, widenings};
 use chancery_policy::{AgentEntity, Target};
 use chancery_store::tx::Tx;
 use chancery_store::{agents, versions};
@@ -32,7 +32,6 @@ pub async fn accept(
         proposed_by: Some(&proposed.proposed_by),
     };
     let permit = ctx.authorize(Action::AgentAccept, about)?;
-    require_waiting(&proposed)?;
     if loaded.agent.state == AgentState::Draft {
         return Err(Error::Conflict(
             "a draft is put into force by activating the agent".to_owned(),
@@ -63,16 +62,6 @@ pub(crate) async fn require_version(
     Ok(version)
 }
 
-/// Refuses a version that was decided already; for those alone who may decide it.
-pub(crate) fn require_waiting(version: &Version) -> Result<(), Error> {
-    if version.state == VersionState::Pending {
-        return Ok(());
-    }
-    Err(Error::Conflict(
-        "that version does not wait for review".to_owned(),
-    ))
-}
-
 /// Moves the version in force to the past and `proposed` into its place; only in the transaction of the caller.
 ///
 /// The permit is that of activating or accepting exactly this version.
@@ -81,23 +70,18 @@ pub(crate) async fn put_into_force(
     _permit: &Permit,
     tx: &mut Tx,
     loaded: Loaded,
-    mut proposed: Version,
+    proposed: Version,
 ) -> Result<Loaded, Error> {
     let Loaded {
-        mut agent,
-        mut version,
-        ..
+        mut agent, version, ..
     } = loaded;
+    let proposed = proposed.accept(ctx.now, ctx.caller.hands().author)?;
     if agent.version.is_some() {
-        version.state = VersionState::Superseded { at: ctx.now };
+        let version = version.supersede(ctx.now)?;
         if !versions::update_state(tx, &version, "in_force").await? {
             return Err(Error::PreconditionFailed);
         }
     }
-    proposed.state = VersionState::InForce {
-        since: ctx.now,
-        accepted_by: ctx.caller.name(),
-    };
     if !versions::update_state(tx, &proposed, "pending").await? {
         return Err(Error::PreconditionFailed);
     }

@@ -27,9 +27,7 @@ pub async fn activate(ctx: Ctx, Path(agent): Path<String>) -> Result<Json<AgentV
         proposed_by: Some(&version.proposed_by),
     };
     let permit = ctx.authorize(Action::AgentActivate, about)?;
-    let agent = agent
-        .activate(ctx.now)
-        .map_err(|error| Error::Conflict(error.to_string()))?;
+    let agent = agent.activate(ctx.now)?;
     let proposed = version.clone();
     let loaded = put_into_force(
         &ctx,

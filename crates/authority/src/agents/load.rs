@@ -7,7 +7,7 @@ use chancery_model::version::Version;
 use chancery_policy::AgentEntity;
 use chancery_store::tx::Tx;
 use chancery_store::{agents, versions};
-use chancery_wire::document;
+use chancery_wire::document::{self, VersionError};
 use chancery_wire::jwk::PublicKey;
 
 use crate::ctx::Ctx;
@@ -26,6 +26,10 @@ pub(crate) struct Loaded {
 pub(crate) async fn require(ctx: &Ctx, tx: &mut Tx, text: &str) -> Result<Loaded, Error> {
     let loaded = require_unverified(tx, text).await?;
     verify(ctx, &loaded.version)?;
+    if !loaded.agent.is_described_by(&loaded.version) {
+        tracing::error!(agent.id = %loaded.agent.id, "the agent's version is not in force; it is not served");
+        return Err(Error::Broken);
+    }
     Ok(loaded)
 }
 
@@ -51,15 +55,31 @@ pub(crate) async fn require_unverified(tx: &mut Tx, text: &str) -> Result<Loaded
 
 /// Refuses a version that is not as it was signed: nobody is served it, and nothing is built on it (IDR-01).
 pub(crate) fn verify(ctx: &Ctx, version: &Version) -> Result<(), Error> {
+    document::verify_version(version, &keys(ctx)).map_err(|why| broken(version.agent_id, why))
+}
+
+/// Refuses versions that are not as they were signed, or not the ones that follow `before` (IDR-02).
+pub(crate) fn verify_chain(
+    ctx: &Ctx,
+    before: Option<&Version>,
+    versions: &[Version],
+) -> Result<(), Error> {
+    let Some(first) = versions.first() else {
+        return Ok(());
+    };
+    document::verify_chain(before, versions, &keys(ctx)).map_err(|why| broken(first.agent_id, why))
+}
+
+fn keys(ctx: &Ctx) -> Vec<PublicKey> {
     let ring = ctx.authority.keys.load();
-    let keys: Vec<PublicKey> = ring
-        .verifying(Purpose::Document, ctx.now)
+    ring.verifying(Purpose::Document, ctx.now)
         .cloned()
-        .collect();
-    document::verify_version(version, &keys).map_err(|_| {
-        tracing::error!(agent.id = %version.agent_id, "a version of the agent does not verify; it is not served");
-        Error::Broken
-    })
+        .collect()
+}
+
+fn broken(agent: AgentId, why: VersionError) -> Error {
+    tracing::error!(agent.id = %agent, %why, "a version of the agent does not verify; it is not served");
+    Error::Broken
 }
 
 /// An event about an agent as it is after the change.

@@ -28,7 +28,7 @@ pub async fn register(ctx: Ctx, Body(body): Body<RegisterAgent>) -> Result<Json<
     let jwks = jwks.map(|jwks| parse_keys(&jwks)).transpose()?;
     let mut tx = ctx.begin().await?;
     let (owner, owner_added) = resolve::resolve(&ctx, &mut tx, &document.owner).await?;
-    let caller = ctx.caller.name();
+    let caller = ctx.caller.hands();
     let mut agent = Agent {
         id: AgentId::generate(ctx.now, &*ctx.authority.entropy),
         name: document.name.clone(),
@@ -39,7 +39,7 @@ pub async fn register(ctx: Ctx, Body(body): Body<RegisterAgent>) -> Result<Json<
         created_at: ctx.now,
         updated_at: ctx.now,
         expires_at: document.expires_at.map(|end| end.0),
-        registered_by: caller.clone(),
+        registered_by: caller.author.clone(),
         revision: 1,
     };
     let mut version = sign_version(&ctx, agent.id, 1, None, document);
@@ -52,14 +52,9 @@ pub async fn register(ctx: Ctx, Body(body): Body<RegisterAgent>) -> Result<Json<
         proposed_by: Some(&caller),
     };
     if ctx.permit(Action::AgentActivate, about).is_some() {
-        agent = agent
-            .activate(ctx.now)
-            .map_err(|error| Error::Conflict(error.to_string()))?;
+        agent = agent.activate(ctx.now)?;
         agent.version = Some((version.number, version.digest));
-        version.state = VersionState::InForce {
-            since: ctx.now,
-            accepted_by: caller,
-        };
+        version = version.accept(ctx.now, caller.author)?;
     }
     match agents::insert(&mut tx, &agent).await {
         Err(StoreError::Constraint) => {
@@ -131,7 +126,7 @@ pub(crate) fn sign_version(
         previous,
         document,
         signature,
-        proposed_by: ctx.caller.name(),
+        proposed_by: ctx.caller.hands(),
         proposed_at: ctx.now,
         state: VersionState::Pending,
     }

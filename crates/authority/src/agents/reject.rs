@@ -5,11 +5,10 @@ use chancery_api::agents::{AgentView, Because};
 use chancery_model::action::Action;
 use chancery_model::event::EventKind;
 use chancery_model::reason::Reason;
-use chancery_model::version::VersionState;
 use chancery_policy::Target;
 use chancery_store::versions;
 
-use crate::agents::accept::{require_version, require_waiting};
+use crate::agents::accept::require_version;
 use crate::agents::{load, view};
 use crate::ctx::{About, Ctx};
 use crate::error::Error;
@@ -21,10 +20,10 @@ pub async fn reject(
     Path((agent, number)): Path<(String, i64)>,
     Body(body): Body<Because>,
 ) -> Result<Json<AgentView>, Error> {
-    let reason = Reason::parse(&body.reason).map_err(|error| Error::Invalid(error.to_string()))?;
+    let reason = Reason::parse(&body.reason)?;
     let mut tx = ctx.begin().await?;
     let loaded = load::require(&ctx, &mut tx, &agent).await?;
-    let mut version = require_version(&ctx, &mut tx, &loaded, number).await?;
+    let version = require_version(&ctx, &mut tx, &loaded, number).await?;
     // Refusing only ever narrows, so it is never held to the rule for versions that widen.
     let about = About {
         target: Target::Agent(&loaded.entity),
@@ -32,11 +31,7 @@ pub async fn reject(
         proposed_by: Some(&version.proposed_by),
     };
     let permit = ctx.authorize(Action::AgentAccept, about)?;
-    require_waiting(&version)?;
-    version.state = VersionState::Rejected {
-        at: ctx.now,
-        by: ctx.caller.name(),
-    };
+    let version = version.reject(ctx.now, ctx.caller.hands().author)?;
     if !versions::update_state(&mut tx, &version, "pending").await? {
         return Err(Error::PreconditionFailed);
     }

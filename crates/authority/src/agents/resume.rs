@@ -22,9 +22,7 @@ pub async fn resume(ctx: Ctx, Path(agent): Path<String>) -> Result<Json<AgentVie
         entity,
     } = load::require(&ctx, &mut tx, &agent).await?;
     let permit = ctx.authorize(Action::AgentResume, Target::Agent(&entity))?;
-    let mut agent = agent
-        .resume(ctx.now)
-        .map_err(|error| Error::Conflict(error.to_string()))?;
+    let mut agent = agent.resume(ctx.now)?;
     if !agents::update(&mut tx, &agent, None).await? {
         return Err(Error::PreconditionFailed);
     }

@@ -41,7 +41,7 @@ enum Stop {
 }
 
 async fn stop(ctx: Ctx, agent: &str, reason: &str, stop: Stop) -> Result<Json<Stopped>, Error> {
-    let reason = Reason::parse(reason).map_err(|error| Error::Invalid(error.to_string()))?;
+    let reason = Reason::parse(reason)?;
     let mut tx = ctx.begin().await?;
     let Loaded {
         agent,
@@ -57,7 +57,7 @@ async fn stop(ctx: Ctx, agent: &str, reason: &str, stop: Stop) -> Result<Json<St
         Stop::Suspend => agent.suspend(ctx.now, reason.clone()),
         Stop::Retire => agent.retire(ctx.now, reason.clone()),
     };
-    let agent = moved.map_err(|error| Error::Conflict(error.to_string()))?;
+    let agent = moved?;
     if !agents::update(&mut tx, &agent, Some(ctx.now)).await? {
         return Err(Error::PreconditionFailed);
     }

@@ -49,9 +49,7 @@ pub async fn transfer(
             "that owner has the agent already".to_owned(),
         ));
     }
-    let agent = agent
-        .transfer(ctx.now, owner.id)
-        .map_err(|error| Error::Conflict(error.to_string()))?;
+    let agent = agent.transfer(ctx.now, owner.id)?;
     let mut document = version.document.clone();
     document.owner = handle;
     let proposed = register::sign_version(

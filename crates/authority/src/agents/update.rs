@@ -72,7 +72,7 @@ pub async fn update(
     }
     let widens = widenings(&version.document, &proposed.document);
     let entity = AgentEntity::of(&agent, &proposed.document);
-    let caller = ctx.caller.name();
+    let caller = ctx.caller.hands();
     let about = About {
         target: Target::Agent(&entity),
         widens: !widens.is_empty(),

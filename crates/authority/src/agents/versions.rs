@@ -36,9 +36,9 @@ pub async fn list(
         }
         Some(_) | None => None,
     };
+    load::verify_chain(&ctx, before.as_ref(), &found)?;
     let mut items = Vec::with_capacity(found.len());
     for version in found {
-        load::verify(&ctx, &version)?;
         items.push(view::version(version.clone(), before.as_ref()));
         before = Some(version);
     }

@@ -72,18 +72,19 @@ pub(crate) fn thumbprints(jwks: Option<&str>) -> Result<Vec<String>, Error> {
 
 /// A version as our API shows it; `before` is the one that came into force before it.
 pub(crate) fn version(version: Version, before: Option<&Version>) -> VersionView {
-    let (state, decided_by) = match &version.state {
-        VersionState::Pending => ("pending", None),
-        VersionState::InForce { accepted_by, .. } => ("in_force", Some(accepted_by.clone())),
-        VersionState::Superseded { .. } => ("superseded", None),
-        VersionState::Rejected { by, .. } => ("rejected", Some(by.clone())),
+    let decided_by = match &version.state {
+        VersionState::Pending | VersionState::Superseded { .. } => None,
+        VersionState::InForce {
+            accepted_by: by, ..
+        }
+        | VersionState::Rejected { by, .. } => Some(by.to_string()),
     };
     let widens = before.map(|before| widenings(&before.document, &version.document));
     VersionView {
         number: version.number,
         digest: version.digest,
         previous: version.previous,
-        state: state.to_owned(),
+        state: version.state.name().to_owned(),
         widens: widens
             .unwrap_or_default()
             .iter()
@@ -92,7 +93,7 @@ pub(crate) fn version(version: Version, before: Option<&Version>) -> VersionView
         proposed_at: rfc3339(version.proposed_at),
         document: version.document,
         signature: version.signature,
-        proposed_by: version.proposed_by,
+        proposed_by: version.proposed_by.author.to_string(),
         decided_by,
     }
 }

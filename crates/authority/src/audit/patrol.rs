@@ -22,6 +22,8 @@ use crate::state::Authority;
 
 /// How often the patrol looks.
 const PERIOD: Duration = Duration::from_secs(2);
+/// How long the alarm waits for its entry in the record.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// In so many looks it has seen the whole log: within an hour.
 const LOOKS: u64 = 1_800;
 
@@ -151,10 +153,6 @@ async fn raise(authority: &Authority, finding: &Finding) {
         "the record was altered: {}",
         finding.why
     );
-    authority
-        .sealing
-        .alarm
-        .send_replace(Some(finding.why.clone()));
     let actor = Actor {
         id: String::new(),
         kind: ActorKind::Authority,
@@ -166,7 +164,13 @@ async fn raise(authority: &Authority, finding: &Finding) {
         reason: Some(finding.why.clone()),
         ..Event::new(EventKind::RecordAltered, actor, now, &*authority.entropy)
     };
-    if authority.journal.append(event).await.is_err() {
+    // Whoever hears the alarm finds it in the record, but a database that hangs does not keep it back.
+    let recorded = tokio::time::timeout(PATIENCE, authority.journal.append(event)).await;
+    if !matches!(recorded, Ok(Ok(()))) {
         tracing::error!("what was altered could not be recorded");
     }
+    authority
+        .sealing
+        .alarm
+        .send_replace(Some(finding.why.clone()));
 }

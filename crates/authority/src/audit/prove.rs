@@ -72,7 +72,7 @@ pub(crate) async fn receipt(authority: &Arc<Authority>, event: EventId) -> Resul
     let search = async {
         loop {
             sealed.mark_unchanged();
-            let mut tx = authority.store.read().await?;
+            let mut tx = authority.store.follow().await?;
             if let Some(receipt) = find(authority, &mut tx, event).await? {
                 return Ok(receipt);
             }

@@ -102,7 +102,7 @@ impl Sequencer {
     /// Seals what waits; true when more may.
     pub async fn seal_some(&mut self) -> Result<bool, SequenceError> {
         let authority = Arc::clone(&self.authority);
-        let mut tx = authority.store.read().await?;
+        let mut tx = authority.store.follow().await?;
         let batches = outbox::oldest(&mut tx, ENOUGH).await?;
         drop(tx);
         if batches.is_empty() {
@@ -132,9 +132,9 @@ impl Sequencer {
             return Ok(Some(edge));
         }
         let node = &self.authority.config.node;
-        let leased = log::lease(&self.authority.store, node, now, now.after(LEASE)).await?;
+        let leased = log::lease(&self.authority.store, node, now, LEASE).await?;
         let Some(head) = leased else { return Ok(None) };
-        let mut tx = self.authority.store.read().await?;
+        let mut tx = self.authority.store.follow().await?;
         let edge = restore(&mut tx, head, &self.authority).await?;
         // A database of before, put in the place of the present one under our feet, would make us sign twice.
         let size = edge.appender.size();
@@ -241,7 +241,9 @@ struct IndexedAgent<'a> {
 
 /// Reads an entry for the index; `None` when it is not one that we could have written.
 fn read(entry: &str) -> Option<Indexed<'_>> {
-    let is_one_line = entry.len() <= LONGEST_EVENT && !entry.bytes().any(|byte| byte < b' ');
+    // Without a way out in the middle, many bytes are compared at a time.
+    let is_text = entry.bytes().fold(true, |all, byte| all & (byte >= b' '));
+    let is_one_line = entry.len() <= LONGEST_EVENT && is_text;
     let indexed: Indexed<'_> = serde_json::from_str(entry).ok().filter(|_| is_one_line)?;
     let is_name = |byte: u8| byte.is_ascii_lowercase() || byte == b'.' || byte == b'_';
     let names_agent = |agent: &IndexedAgent<'_>| agent.id.parse::<AgentId>().is_ok();
@@ -291,7 +293,7 @@ impl Edge {
         authority: &Authority,
     ) -> Result<Sealing, SequenceError> {
         let mut bundles = Vec::new();
-        let mut agents = BTreeSet::new();
+        let mut agents: BTreeMap<String, BTreeSet<i64>> = BTreeMap::new();
         for entry in batches.iter().flat_map(|batch| batch.entries.split('\n')) {
             let instead;
             let (entry, indexed) = match read(entry) {
@@ -306,7 +308,12 @@ impl Edge {
             self.appender.append(leaf_hash(entry.as_bytes()));
             self.bundle.take(entry, &indexed);
             if let Some(agent) = indexed.agent {
-                agents.insert((agent.id.into_owned(), number));
+                // Most agents are there already, and need no text of their own.
+                if let Some(numbers) = agents.get_mut(&*agent.id) {
+                    numbers.insert(number);
+                } else {
+                    agents.insert(agent.id.into_owned(), BTreeSet::from([number]));
+                }
             }
             if self.appender.size().is_multiple_of(BUNDLE) {
                 bundles.push(std::mem::take(&mut self.bundle).row(number));

@@ -3,6 +3,7 @@
 //! About a registered agent only the registry is believed: what the asker says of it is not looked at (POL-09).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -17,6 +18,7 @@ use chancery_model::time::Timestamp;
 use chancery_policy::{CallContext, EntityRef, ExternalAction, Question, Target};
 use chancery_wire::authzen::{self, Context, Evaluation, Evaluations, InvalidEvaluation};
 use chancery_wire::json;
+use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -34,20 +36,22 @@ pub async fn configuration(State(authority): State<Arc<Authority>>) -> Json<auth
 /// `POST /access/v1/evaluation`.
 pub(crate) async fn evaluation(
     endpoints: &Endpoints,
+    asker: Asker,
     headers: &HeaderMap,
     body: &[u8],
 ) -> Response {
-    let answered = one(endpoints, headers, body).await;
+    let answered = one(endpoints, asker, headers, body).await;
     answer(headers, answered.map(Json))
 }
 
 /// `POST /access/v1/evaluations`.
 pub(crate) async fn evaluations(
     endpoints: &Endpoints,
+    asker: Asker,
     headers: &HeaderMap,
     body: &[u8],
 ) -> Response {
-    let answered = many(endpoints, headers, body).await;
+    let answered = many(endpoints, asker, headers, body).await;
     answer(headers, answered.map(Json))
 }
 
@@ -71,28 +75,49 @@ enum Several {
     Many(authzen::Answers<Why>),
 }
 
-async fn one(endpoints: &Endpoints, headers: &HeaderMap, body: &[u8]) -> Result<Answer, Error> {
-    let (asker, now) = authenticate(endpoints, headers)?;
+async fn one(
+    endpoints: &Endpoints,
+    asker: Asker,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Answer, Error> {
+    let asker = asker.confirmed(endpoints, headers)?;
     let request = parse(headers, body)?;
     let question = authzen::parse_evaluation(&request).map_err(invalid)?;
-    decide(&endpoints.authority, &asker, &question, now).await
+    let snapshot = endpoints.authority.current.load_full();
+    let (answer, event) = decide(&endpoints.authority, &snapshot, &asker, &question);
+    endpoints.authority.journal.append(event).await?;
+    Ok(answer)
 }
 
-async fn many(endpoints: &Endpoints, headers: &HeaderMap, body: &[u8]) -> Result<Several, Error> {
+async fn many(
+    endpoints: &Endpoints,
+    asker: Asker,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Several, Error> {
     let authority = &*endpoints.authority;
-    let (asker, now) = authenticate(endpoints, headers)?;
+    let asker = asker.confirmed(endpoints, headers)?;
     let request = parse(headers, body)?;
+    // A stop between two items must not make one request answer in two ways.
+    let snapshot = authority.current.load_full();
     let (semantic, items) = match authzen::parse_evaluations(&request).map_err(invalid)? {
         Evaluations::One(question) => {
-            let answer = decide(authority, &asker, &question, now).await?;
+            let (answer, event) = decide(authority, &snapshot, &asker, &question);
+            authority.journal.append(event).await?;
             return Ok(Several::One(answer));
         }
         Evaluations::Many { semantic, items } => (semantic, items),
     };
     let mut evaluations = Vec::with_capacity(items.len());
+    let mut recording = Vec::with_capacity(items.len());
     for item in items {
         let answer = match item {
-            Ok(question) => decide(authority, &asker, &question, now).await?,
+            Ok(question) => {
+                let (answer, event) = decide(authority, &snapshot, &asker, &question);
+                recording.push(authority.journal.append(event));
+                answer
+            }
             Err(error) => Answer::invalid(error),
         };
         let is_last = semantic.stops_after(answer.decision);
@@ -100,6 +125,11 @@ async fn many(endpoints: &Endpoints, headers: &HeaderMap, body: &[u8]) -> Result
         if is_last {
             break;
         }
+    }
+    // None is told before all are recorded; together they wait for a few flushes, and leave room in the journal.
+    let mut recorded = stream::iter(recording).buffered(AT_A_TIME);
+    while let Some(done) = recorded.next().await {
+        done?;
     }
     Ok(Several::Many(authzen::Answers { evaluations }))
 }
@@ -114,39 +144,71 @@ fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Value, Error> {
 }
 
 /// Who asks: a resource server with its token for the issuer, or a login that may read policies.
-fn authenticate(endpoints: &Endpoints, headers: &HeaderMap) -> Result<(Actor, Timestamp), Error> {
-    let authority = &endpoints.authority;
-    let now = authority.clock.now();
-    let snapshot = authority.current.load();
-    if snapshot.freshness.is_stale(now) {
-        return Err(Error::Unavailable);
-    }
-    if let Ok(known) = introspect::by_token(endpoints, &snapshot, headers, now) {
-        let actor = Actor {
-            id: known.resource.id.to_string(),
-            kind: ActorKind::Resource,
-        };
-        return Ok((actor, now));
-    }
-    let ctx = Ctx::authenticate(Arc::clone(authority), headers)?;
-    ctx.authorize(Action::PolicyRead, Target::Authority)?;
-    Ok((ctx.caller.actor(), ctx.now))
+pub(crate) struct Asker {
+    actor: Actor,
+    now: Timestamp,
+    /// The snapshot by which it was let in.
+    number: u64,
 }
 
-async fn decide(
+impl Asker {
+    /// Who sent these headers.
+    pub(crate) fn authenticate(endpoints: &Endpoints, headers: &HeaderMap) -> Result<Self, Error> {
+        let authority = &endpoints.authority;
+        let now = authority.clock.now();
+        let snapshot = authority.current.load();
+        if snapshot.freshness.is_stale(now) {
+            return Err(Error::Unavailable);
+        }
+        let actor = match introspect::by_token(endpoints, &snapshot, headers, now) {
+            Ok(known) => Actor {
+                id: known.resource.id.to_string(),
+                kind: ActorKind::Resource,
+            },
+            Err(_) => {
+                let ctx = Ctx::authenticate(Arc::clone(authority), headers)?;
+                ctx.authorize(Action::PolicyRead, Target::Authority)?;
+                ctx.caller.actor()
+            }
+        };
+        Ok(Self {
+            actor,
+            now,
+            number: snapshot.number,
+        })
+    }
+
+    /// The same asker once the body has come, which may take a while: authenticated anew if anything changed meanwhile.
+    fn confirmed(mut self, endpoints: &Endpoints, headers: &HeaderMap) -> Result<Self, Error> {
+        let now = endpoints.authority.clock.now();
+        let snapshot = endpoints.authority.current.load();
+        let is_soon = now <= self.now.after(SOON);
+        if self.number != snapshot.number || !is_soon || snapshot.freshness.is_stale(now) {
+            return Self::authenticate(endpoints, headers);
+        }
+        self.now = now;
+        Ok(self)
+    }
+}
+
+/// How many decisions of one request wait for the journal at a time.
+const AT_A_TIME: usize = 32;
+/// How long an asker counts as just authenticated: nothing that admits one ends by itself to a finer grain than seconds.
+const SOON: Duration = Duration::from_millis(100);
+
+/// Decides, and says what is to be recorded before anybody is told.
+fn decide(
     authority: &Authority,
-    asker: &Actor,
+    snapshot: &Snapshot,
+    asker: &Asker,
     question: &Evaluation<'_>,
-    now: Timestamp,
-) -> Result<Answer, Error> {
-    let snapshot = authority.current.load_full();
+) -> (Answer, Event) {
     let known = (question.subject.kind == "agent")
-        .then(|| find(&snapshot, question))
+        .then(|| find(snapshot, question))
         .flatten();
-    let decision = judge(authority, &snapshot, known, question, now);
-    let event = made(authority, known, asker, question, &decision, now);
-    authority.journal.append(event).await?;
-    Ok(Answer {
+    let decision = judge(authority, snapshot, known, question, asker.now);
+    let event = made(authority, known, asker, question, &decision);
+    let answer = Answer {
         decision: decision.effect == Effect::Permit,
         context: Some(Context::Reason(Why {
             reason: decision.reason,
@@ -155,7 +217,8 @@ async fn decide(
             decision_id: decision.id,
             snapshot: decision.snapshot,
         })),
-    })
+    };
+    (answer, event)
 }
 
 fn judge(
@@ -232,10 +295,9 @@ fn find<'a>(snapshot: &'a Snapshot, question: &Evaluation<'_>) -> Option<&'a Arc
 fn made(
     authority: &Authority,
     known: Option<&Arc<KnownAgent>>,
-    asker: &Actor,
+    asker: &Asker,
     question: &Evaluation<'_>,
     decision: &Decision,
-    now: Timestamp,
 ) -> Event {
     let named = |kind, id| format!("{}/{}", short(kind), short(id));
     Event {
@@ -256,8 +318,8 @@ fn made(
         subject: Some(named(question.subject.kind, question.subject.id)),
         ..Event::new(
             EventKind::DecisionMade,
-            asker.clone(),
-            now,
+            asker.actor.clone(),
+            asker.now,
             &*authority.entropy,
         )
     }
@@ -267,6 +329,11 @@ fn made(
 fn short(text: &str) -> &str {
     let end = text.char_indices().nth(256);
     &text[..end.map_or(text.len(), |(end, _)| end)]
+}
+
+/// The answer to one who is refused before anything is decided.
+pub(crate) fn refused(headers: &HeaderMap, error: Error) -> Response {
+    answer(headers, Err::<Response, _>(error))
 }
 
 /// The answer, with the asker's `X-Request-ID` echoed.

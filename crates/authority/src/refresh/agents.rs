@@ -99,10 +99,7 @@ fn know(
     let not_before = void_until(&stored);
     let agent = stored.agent;
     document::verify_version(version, document_keys).ok()?;
-    if agent
-        .version
-        .is_some_and(|in_force| in_force != (version.number, version.digest))
-    {
+    if !agent.is_described_by(version) {
         return None;
     }
     let keys = match &agent.jwks {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use chancery_model::author::{Author, Hands};
 use chancery_model::id::OwnerId;
 use chancery_model::owner::{Owner, OwnerKind};
 use chancery_model::time::Timestamp;
@@ -61,8 +62,11 @@ pub(crate) async fn read(
             continue;
         };
         let known = KnownLogin {
-            owner_id: login.owner_id.to_string(),
-            handle: owner.handle.as_str().to_owned(),
+            owner_id: login.owner_id,
+            hands: Hands {
+                author: Author::Person(owner.handle.clone()),
+                makers: login.makers,
+            },
             roles: login.roles,
             expires_at: login.expires_at,
         };

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use chancery_gateway::snapshot::Snapshot;
 use chancery_model::event::{Event, EventKind};
 use chancery_model::id::{AgentId, TokenId};
-use chancery_store::tx::{Committed, Tx};
+use chancery_store::tx::Tx;
 use chancery_store::{revocations, signing_keys};
 use chancery_wire::jwk::PublicKey;
 
@@ -30,9 +30,9 @@ pub(crate) async fn commit(
     tx: Tx,
     first: Event,
     more: Vec<Event>,
-) -> Result<Committed, Error> {
+) -> Result<(), Error> {
     let touched = touched(&first);
-    let committed = tx.commit(first, more).await?;
+    tx.commit(first, more).await?;
     authority.sealing.bell.notify_one();
     let seen = match touched {
         Touched::Agent(agent) => one_agent(authority, agent).await,
@@ -40,8 +40,7 @@ pub(crate) async fn commit(
         Touched::More => everything(authority).await,
     };
     // The change is durable; whoever follows the database sees it soon, even if we could not show it now.
-    seen.map_err(|_| Error::Unproven)?;
-    Ok(committed)
+    seen.map_err(|_| Error::Unproven)
 }
 
 /// What a change is about.
@@ -173,9 +172,10 @@ pub(crate) async fn everything(authority: &Authority) -> Result<(), Error> {
     let directory = directory::read(&mut tx, &people, now).await?;
     drop(tx);
 
-    authority.keys.store(Arc::new(ring));
+    // Whoever has seen the new number has seen who may ask; whoever verifies knows a new key before anybody signs with it.
     authority.directory.store(Arc::new(directory));
     authority.current.store(Arc::new(snapshot));
+    authority.keys.store(Arc::new(ring));
     // A key that was withdrawn must not live on in what it signed.
     authority.verified.invalidate_all();
     authority.mark_current(now);

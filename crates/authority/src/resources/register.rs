@@ -36,7 +36,7 @@ pub async fn register(
     }
     let jwks = body.jwks.as_ref().map(register::parse_keys).transpose()?;
     let bearer_until = bearer_until(&ctx, body.allow_bearer)?;
-    let permit = ctx.authorize(Action::ResourceManage, Target::Authority)?;
+    let permit = ctx.authorize(Action::ResourceManage, Target::Resource(url))?;
     let resource = Resource {
         id: ResourceId::generate(ctx.now, &*ctx.authority.entropy),
         url: url.to_owned(),

@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chancery_wire::oauth::{ErrorCode, OAuthError};
 
-use crate::enforcement::authzen;
+use crate::enforcement::authzen::{self, Asker};
 use crate::error::Error;
 use crate::extract;
 use crate::router::guard::guard;
@@ -42,25 +42,42 @@ async fn walk(endpoints: &Endpoints, lane: Lane, request: Request) -> Response {
         return lane.sent_away();
     }
     let (head, body) = request.into_parts();
-    let body = match lane {
-        Lane::Token | Lane::Introspection => form::read(body).await.map_err(oauth),
-        Lane::Evaluation | Lane::Evaluations => {
-            extract::read(body).await.map_err(Error::into_response)
-        }
-    };
-    let body = match body {
-        Ok(body) => body,
-        Err(refused) => return refused,
-    };
-    // Only now, so that a body that comes slowly takes up nobody's room.
-    let Some(_room) = pressure.admit() else {
-        return lane.sent_away();
-    };
+    let headers = &head.headers;
+    // Room is taken only once the body is there, so that one that comes slowly takes up nobody's.
     match lane {
-        Lane::Token => issue::issue(endpoints, &head.headers, &body).await,
-        Lane::Introspection => introspect::introspect(endpoints, &head.headers, &body).await,
-        Lane::Evaluation => authzen::evaluation(endpoints, &head.headers, &body).await,
-        Lane::Evaluations => authzen::evaluations(endpoints, &head.headers, &body).await,
+        Lane::Token | Lane::Introspection => {
+            let body = match form::read(body).await {
+                Ok(body) => body,
+                Err(refused) => return oauth(refused),
+            };
+            let Some(_room) = pressure.admit() else {
+                return lane.sent_away();
+            };
+            if lane == Lane::Token {
+                issue::issue(endpoints, headers, &body).await
+            } else {
+                introspect::introspect(endpoints, headers, &body).await
+            }
+        }
+        Lane::Evaluation | Lane::Evaluations => {
+            // What a stranger sends is not even read.
+            let asker = match Asker::authenticate(endpoints, headers) {
+                Ok(asker) => asker,
+                Err(error) => return authzen::refused(headers, error),
+            };
+            let body = match extract::read(body).await {
+                Ok(body) => body,
+                Err(error) => return authzen::refused(headers, error),
+            };
+            let Some(_room) = pressure.admit() else {
+                return lane.sent_away();
+            };
+            if lane == Lane::Evaluation {
+                authzen::evaluation(endpoints, asker, headers, &body).await
+            } else {
+                authzen::evaluations(endpoints, asker, headers, &body).await
+            }
+        }
     }
 }
 

@@ -29,8 +29,7 @@ pub(crate) async fn introspect(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Response {
-    let now = endpoints.authority.clock.now();
-    match try_introspect(endpoints, headers, body, now).await {
+    match try_introspect(endpoints, headers, body).await {
         Ok(answer) => {
             let mut response = answer.into_response();
             let headers = response.headers_mut();
@@ -39,7 +38,10 @@ pub(crate) async fn introspect(
             refusal::no_store(headers);
             response
         }
-        Err(refused) => refusal::answer(&endpoints.authority, now, "introspect", refused).await,
+        Err(refused) => {
+            let now = endpoints.authority.clock.now();
+            refusal::answer(&endpoints.authority, now, "introspect", refused).await
+        }
     }
 }
 
@@ -47,14 +49,14 @@ async fn try_introspect(
     endpoints: &Endpoints,
     headers: &HeaderMap,
     body: &[u8],
-    now: Timestamp,
 ) -> Result<Bytes, Refusal> {
     let authority = &*endpoints.authority;
     let form = form::parse(headers, body)?;
-    let snapshot = authority.current.load();
     let asker = if headers.contains_key(header::AUTHORIZATION) {
-        by_token(endpoints, &snapshot, headers, now)?
+        let snapshot = authority.current.load();
+        by_token(endpoints, &snapshot, headers, authority.clock.now())?
     } else {
+        let (snapshot, now) = (authority.current.load(), authority.clock.now());
         let client = client::authenticate(authority, &snapshot, headers, &form, now)?;
         let Who::Resource(known) = client.who else {
             return Err(Refusal::new(
@@ -71,6 +73,8 @@ async fn try_introspect(
         known
     };
     let token = form.require("token", "`token` is missing")?;
+    // What stands now, and not before the record was written, is what is told.
+    let (snapshot, now) = (authority.current.load(), authority.clock.now());
     if snapshot.freshness.is_stale(now) {
         return Err(Refusal::unavailable());
     }

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use chancery_gateway::snapshot::{KnownAgent, Snapshot};
+use chancery_model::bearer;
 use chancery_model::decision::Permit;
 use chancery_model::event::{Actor, ActorKind, DecisionFacts, Event, EventKind, TokenFacts};
 use chancery_model::id::ClientId;
@@ -230,7 +231,7 @@ fn require_binding(
             ));
         }
     };
-    if jkt.is_none() && bearer_until.is_none_or(|until| until <= now) {
+    if jkt.is_none() && !bearer::is_allowed(bearer_until, now) {
         return Err(Refusal {
             nonce: true,
             ..Refusal::new(

@@ -188,6 +188,7 @@ impl House {
             access_token_lifetime: ACCESS_TOKEN_LIFETIME,
             key_overlap: KEY_OVERLAP,
             node: format!("node-{seed}"),
+            log_key: None,
         };
         change(&mut config);
         let entropy = Arc::new(Seeded::new(seed));
@@ -280,11 +281,14 @@ impl House {
 
     /// A login of `handle` with `roles`; the person must be known.
     pub(crate) async fn login(&self, handle: &str, roles: &[&str]) -> String {
+        self.login_by(ADMIN, handle, roles).await
+    }
+
+    /// The same, which the holder of `maker` has made.
+    pub(crate) async fn login_by(&self, maker: &str, handle: &str, roles: &[&str]) -> String {
         let path = format!("/v1/owners/{handle}/logins");
-        let answer = self
-            .admin("POST", &path, json!({"roles": roles}))
-            .await
-            .ok();
+        let body = json!({"roles": roles});
+        let answer = self.as_login(maker, "POST", &path, body).await.ok();
         answer["token"].as_str().expect("a secret").to_owned()
     }
 

@@ -56,6 +56,7 @@ pub(super) async fn authority(folder: &Path) -> Result<Arc<Authority>> {
         access_token_lifetime: ACCESS_TOKEN_LIFETIME,
         key_overlap: KEY_OVERLAP,
         node: "bench".to_owned(),
+        log_key: None,
     };
     let world = World {
         clock: Arc::new(MachineClock),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::program::Program;
 
@@ -144,6 +144,39 @@ async fn dos_02_client_that_does_not_finish_its_body_is_let_go_and_holds_up_nobo
     let beginning = b"POST /oauth/token HTTP/1.1\r\nhost: id.example\r\n\
         content-type: application/x-www-form-urlencoded\r\ncontent-length: 1000\r\n\r\n";
     all_are_let_go(beginning, Duration::from_secs(40)).await;
+}
+
+#[tokio::test]
+async fn dos_02_what_a_stranger_asks_to_have_decided_is_not_even_read() {
+    let (program, _folder) = started();
+    for path in ["evaluation", "evaluations"] {
+        let beginning = format!(
+            "POST /access/v1/{path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n\
+             content-length: 1000\r\n\r\n",
+            program.address()
+        );
+        let started = Instant::now();
+        assert_eq!(status(&program, beginning.as_bytes()).await, 401, "{path}");
+        assert!(started.elapsed() < Duration::from_secs(5), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn dos_02_client_that_reads_nothing_is_let_go() {
+    let (program, _folder) = started();
+    // With little room for what it does not read, the server soon cannot write.
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4_096).expect("little room");
+    let address = program.address().parse().expect("an address");
+    let mut stream = socket.connect(address).await.expect("a connection");
+    let asked = request(&program, "/console/", "").repeat(100);
+    let started = Instant::now();
+    // Our writes end when the server, which cannot write, reads no more; they fail when it has let go.
+    let asking = async { while stream.write_all(&asked).await.is_ok() {} };
+    let let_go = tokio::time::timeout(Duration::from_secs(150), asking).await;
+    let_go.expect("let go by the server");
+    assert!(started.elapsed() > Duration::from_secs(30), "not at once");
+    is_served(&program).await;
 }
 
 #[tokio::test]

@@ -138,6 +138,10 @@ async fn judge_authority(
     older: Vec<Checkpoint>,
 ) -> Result<Judged, Failure> {
     type Wanted = (String, oneshot::Sender<Option<Vec<u8>>>);
+    if older.is_empty() && authority.log_file(CHECKPOINT).await?.is_none() {
+        return Err(Failure::unreadable("nothing of the record is sealed yet")
+            .with_fix("ask again in a moment; `chancery status` says how many entries wait"));
+    }
     let (ask, mut asked) = mpsc::channel::<Wanted>(1);
     let verifier = trust.verifier.clone();
     let walk = tokio::task::spawn_blocking(move || {

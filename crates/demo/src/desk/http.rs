@@ -4,7 +4,6 @@
 //! for themselves that a gateway did not hand on the caller's credentials.
 
 use std::collections::VecDeque;
-use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::ensure;
@@ -13,6 +12,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
+use futures_util::future::BoxFuture;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use serde::{Deserialize, Serialize};
@@ -38,19 +38,23 @@ pub struct Received {
 type Memory = Arc<Mutex<VecDeque<Received>>>;
 
 /// Serves the desk until `shutdown` ends; refuses a listener that is not on loopback, since it authenticates nobody.
-pub async fn serve_http(
+///
+/// Boxed, so that it is compiled with this crate and not anew with the program.
+pub fn serve_http(
     listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> anyhow::Result<()> {
-    let address = listener.local_addr()?;
-    ensure!(
-        address.ip().is_loopback(),
-        "the desk authenticates nobody, so it listens on loopback only, not on {address}"
-    );
-    axum::serve(listener, router(Desk::new(Records::seeded())))
-        .with_graceful_shutdown(shutdown)
-        .await?;
-    Ok(())
+    shutdown: BoxFuture<'static, ()>,
+) -> BoxFuture<'static, anyhow::Result<()>> {
+    Box::pin(async {
+        let address = listener.local_addr()?;
+        ensure!(
+            address.ip().is_loopback(),
+            "the desk authenticates nobody, so it listens on loopback only, not on {address}"
+        );
+        axum::serve(listener, router(Desk::new(Records::seeded())))
+            .with_graceful_shutdown(shutdown)
+            .await?;
+        Ok(())
+    })
 }
 
 fn router(desk: Desk) -> Router {
@@ -126,7 +130,7 @@ mod tests {
     async fn desk() -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve_http(listener, std::future::pending()));
+        tokio::spawn(serve_http(listener, Box::pin(std::future::pending())));
         format!("http://{address}")
     }
 
@@ -281,7 +285,7 @@ mod tests {
     #[tokio::test]
     async fn a_desk_in_public_is_refused() {
         let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
-        let error = serve_http(listener, std::future::ready(()))
+        let error = serve_http(listener, Box::pin(std::future::ready(())))
             .await
             .unwrap_err();
         assert!(error.to_string().contains("loopback only"), "{error}");

@@ -1,17 +1,22 @@
 //! The desk on standard input and output, as a gateway spawns it.
 
+use futures_util::future::BoxFuture;
 use rmcp::ServiceExt;
 
 use crate::desk::records::Records;
 use crate::desk::tools::Desk;
 
 /// Serves the desk on the standard streams of this process until they close.
-pub async fn serve_stdio() -> anyhow::Result<()> {
-    let running = Desk::new(Records::seeded())
-        .serve(rmcp::transport::stdio())
-        .await?;
-    running.waiting().await?;
-    Ok(())
+///
+/// Boxed, so that it is compiled with this crate and not anew with the program.
+pub fn serve_stdio() -> BoxFuture<'static, anyhow::Result<()>> {
+    Box::pin(async {
+        let running = Desk::new(Records::seeded())
+            .serve(rmcp::transport::stdio())
+            .await?;
+        running.waiting().await?;
+        Ok(())
+    })
 }
 
 #[cfg(test)]

@@ -244,6 +244,7 @@ pub(crate) struct HttpExchange {
     content: Content,
     body: Limited<Incoming>,
     events: Events,
+    answered_back: usize,
     /// Where and how to answer what the server asks of its client.
     back: (Outbound, Endpoint, Arc<HeaderMap>),
 }
@@ -255,6 +256,8 @@ enum Content {
     Other,
 }
 
+/// How much a server may ask of its client before it tells anything; each is answered by a request of ours.
+const ANSWERS_BACK: usize = 64;
 /// How much a whole stream of events may carry.
 const STREAM_BYTES: usize = 64 * 1024 * 1024;
 
@@ -286,6 +289,7 @@ impl HttpExchange {
             content,
             body: Limited::new(response.into_body(), limit),
             events: Events::new(MESSAGE.bytes),
+            answered_back: 0,
             back: (link.outbound.clone(), link.endpoint.clone(), headers),
         }
     }
@@ -328,9 +332,10 @@ impl HttpExchange {
                 match incoming(&data)? {
                     FromServer::Answer { id, outcome } => return self.checked(id, outcome),
                     FromServer::Notification { method, params } => {
+                        self.answered_back = 0;
                         return Ok(Reply::Tidings { method, params });
                     }
-                    FromServer::Request { id, method } => self.answer_back(&id, &method),
+                    FromServer::Request { id, method } => self.answer_back(&id, &method)?,
                 }
             }
             let piece = self.piece().await?.ok_or(UpstreamError::Closed)?;
@@ -382,7 +387,11 @@ impl HttpExchange {
     }
 
     /// Answers a request of the server beside the stream, so that it does not hang.
-    fn answer_back(&self, id: &Id, method: &str) {
+    fn answer_back(&mut self, id: &Id, method: &str) -> Result<(), UpstreamError> {
+        self.answered_back += 1;
+        if self.answered_back > ANSWERS_BACK {
+            return Err(UpstreamError::Protocol("it asks for more than is answered"));
+        }
         let (outbound, endpoint, headers) = self.back.clone();
         let body = Bytes::from(answer_to_server(id, method).to_string());
         tokio::spawn(async move {
@@ -394,5 +403,6 @@ impl HttpExchange {
                 );
             }
         });
+        Ok(())
     }
 }

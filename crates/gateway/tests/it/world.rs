@@ -15,6 +15,7 @@ use chancery_gateway::recorder::{RecordUnavailable, Recorded, Recorder};
 use chancery_gateway::snapshot::{Current, Freshness, KnownAgent, KnownServer, Snapshot};
 use chancery_gateway::upstream::Reach;
 use chancery_model::agent::{Agent, AgentState};
+use chancery_model::author::Author;
 use chancery_model::digest::Digest;
 use chancery_model::document::{AgentName, Document};
 use chancery_model::entropy::Entropy;
@@ -146,7 +147,7 @@ fn agent_with(name: &str, id: AgentId, at: Timestamp, tools: &Value) -> KnownAge
         created_at: at,
         updated_at: at,
         expires_at: None,
-        registered_by: "local".to_owned(),
+        registered_by: Author::LocalAdministrator,
         revision: 1,
     };
     KnownAgent {

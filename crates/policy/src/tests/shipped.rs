@@ -63,17 +63,24 @@ fn the_default_policies_compile_before_any_tool_is_known() {
 
 #[test]
 fn a_case_that_differs_is_reported_with_the_difference() {
-    let json = serde_json::json!({"cases": [{
-        "name": "wrong",
-        "question": {"administer": {"actor": "local_administrator", "action": "agent_read"}},
-        "expect": {"effect": "deny"},
-    }]});
     let snapshot = Snapshot::compile(1, &[crate::DEFAULT], &[], &[]).expect("compiles");
-    let report = crate::cases::run_cases(&snapshot, &json).expect("cases");
-    let failure = report
-        .failures()
-        .next()
-        .and_then(|case| case.failure.clone());
-    assert_eq!(failure.as_deref(), Some("expected deny, got permit"));
-    assert!(crate::cases::run_cases(&snapshot, &serde_json::json!({"cases": 1})).is_err());
+    let failure_of = |expect: serde_json::Value| {
+        let json = serde_json::json!({"cases": [{
+            "name": "wrong",
+            "question": {"administer": {"actor": "local_administrator", "action": "agent_read"}},
+            "expect": expect,
+        }]});
+        let report = crate::Cases::parse(&json).expect("cases").run(&snapshot);
+        let failure = report
+            .failures()
+            .next()
+            .and_then(|case| case.failure.clone());
+        failure.expect("a difference")
+    };
+    let effect = failure_of(serde_json::json!({"effect": "deny"}));
+    assert_eq!(effect, "expected deny, got permit");
+    let code = serde_json::json!({"effect": "permit", "code": "no_policy_permits"});
+    let expected = "expected no_policy_permits, got policy_permits";
+    assert_eq!(failure_of(code), expected);
+    assert!(crate::Cases::parse(&serde_json::json!({"cases": 1})).is_err());
 }

@@ -1,5 +1,6 @@
 //! STOR-03: a row that no version of this program writes is an error that names it, never a default.
 
+use chancery_model::author::Author;
 use chancery_model::id::{ResourceId, TokenId};
 use chancery_model::mcp::{McpServer, ToolPin, Upstream};
 use chancery_store::connect::Store;
@@ -19,6 +20,7 @@ async fn inhabited(store: &Store) {
     let login = Login {
         secret_hash: make::once(9).hash,
         owner_id: owner.id,
+        makers: vec![Author::LocalAdministrator],
         roles: vec!["auditor".to_owned()],
         created_at: NOW,
         expires_at: NOW.after(std::time::Duration::from_secs(60)),
@@ -84,6 +86,8 @@ async fn stor_03_corrupt_row_is_an_error_that_names_table_column_and_row() {
         ("agent", "name", "'Refund Bot!'"),
         ("agent", "revision", "NULL"),
         ("agent", "version_number", "1"),
+        ("agent", "registered_by", "'somebody'"),
+        ("agent_version", "proposed_by", "'somebody'"),
         ("agent_version", "document", "'{\"name\":'"),
         ("agent_version", "digest", "'sha256:00'"),
         ("agent_version", "previous", "'nothing'"),

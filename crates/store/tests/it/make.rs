@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chancery_model::agent::{Agent, AgentState};
+use chancery_model::author::Author;
 use chancery_model::digest::Digest;
 use chancery_model::document::{AgentName, Document};
 use chancery_model::entropy::Entropy;
@@ -76,7 +77,7 @@ pub(crate) fn agent(name: &str, owner: &Owner) -> Agent {
         created_at: NOW,
         updated_at: NOW,
         expires_at: None,
-        registered_by: "local-administrator".to_owned(),
+        registered_by: Author::LocalAdministrator,
         revision: 1,
     }
 }
@@ -99,7 +100,7 @@ pub(crate) fn version(agent: &Agent, owner: &Owner, number: i64) -> Version {
         previous: None,
         document,
         signature: "a.b.c".to_owned(),
-        proposed_by: "local-administrator".to_owned(),
+        proposed_by: "local-administrator".parse().expect("hands"),
         proposed_at: NOW,
         state: VersionState::Pending,
     }

@@ -1,5 +1,6 @@
 //! Names are unique among the living, and free again afterwards.
 
+use chancery_model::author::Author;
 use chancery_model::digest::Digest;
 use chancery_model::id::{PolicyId, ResourceId};
 use chancery_model::mcp::{McpServer, ToolPin, Upstream};
@@ -86,7 +87,7 @@ async fn agent_has_one_version_in_force_and_one_waiting_at_most() {
         let mut first = make::version(&agent, &owner, 1);
         first.state = VersionState::InForce {
             since: NOW,
-            accepted_by: "bob@example.com".to_owned(),
+            accepted_by: Author::LocalAdministrator,
         };
         assert!(
             versions::update_state(&mut tx, &first, "pending")

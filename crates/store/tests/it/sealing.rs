@@ -1,6 +1,6 @@
 //! The log's rows: the lease, the compare-and-swap of a sealing, and what is read back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chancery_model::time::Timestamp;
@@ -16,7 +16,7 @@ use crate::place::everywhere;
 const LEASE: Duration = Duration::from_secs(10);
 
 async fn lease(store: &Store, holder: &str, now: Timestamp) -> Option<Head> {
-    log::lease(store, holder, now, now.after(LEASE))
+    log::lease(store, holder, now, LEASE)
         .await
         .expect("a lease")
 }
@@ -47,7 +47,7 @@ fn sealing(from: &Head, size: i64) -> Sealing {
         checkpoint: format!("checkpoint of {size}"),
         tiles: vec![tile(&"a".repeat(size as usize))],
         bundles: vec![bundle(0, ",owner.added,", NOW)],
-        agents: BTreeSet::new(),
+        agents: BTreeMap::new(),
         batches: Vec::new(),
     }
 }
@@ -67,6 +67,11 @@ async fn lease_is_held_by_one_until_it_ends() {
         let renewed = lease(&store, "one", NOW).await.expect("a renewal");
         assert!(renewed.revision > first.revision);
         let late = NOW.after(LEASE + Duration::from_micros(1));
+        let taken = lease(&store, "two", late).await.expect("the lease");
+        assert_eq!(taken.holder, "two");
+        // A lease of a clock that was far ahead does not stop the log until that time has come.
+        let ahead = late.after(Duration::from_secs(3_600));
+        lease(&store, "three", ahead).await.expect("the lease");
         let taken = lease(&store, "two", late).await.expect("the lease");
         assert_eq!(taken.holder, "two");
         // Who lost the lease cannot seal, however well it remembers the head.
@@ -231,7 +236,7 @@ async fn search_finds_bundles_by_kind_and_agent_in_both_directions() {
                 )
             })
             .collect();
-        all.agents = BTreeSet::from([("agt_x".to_owned(), 1), ("agt_x".to_owned(), 2)]);
+        all.agents = BTreeMap::from([("agt_x".to_owned(), BTreeSet::from([1, 2]))]);
         log::seal(&store, &all).await.expect("a sealing");
         let mut tx = store.read().await.expect("a transaction");
         let of = |kind: &str, agent: &str| Search {

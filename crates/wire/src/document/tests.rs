@@ -25,7 +25,7 @@ fn version(number: i64, previous: Option<Digest>, key: &PrivateKey) -> Version {
         previous,
         document: document(&number.to_string()),
         signature: String::new(),
-        proposed_by: "alice@example.com".to_owned(),
+        proposed_by: "alice@example.com".parse().expect("hands"),
         proposed_at: Timestamp::from_secs(0),
         state: VersionState::Pending,
     };
@@ -96,24 +96,32 @@ fn idr_02_a_chain_grows_and_every_link_holds() {
     let two = version(2, Some(one.digest), &key);
     let four = version(4, Some(two.digest), &key);
     let chain = [one.clone(), two.clone(), four.clone()];
-    assert_eq!(verify_chain(&chain, &keys), Ok(()));
-    assert_eq!(verify_chain(&[], &keys), Ok(()));
+    assert_eq!(verify_chain(None, &chain, &keys), Ok(()));
+    assert_eq!(verify_chain(None, &[], &keys), Ok(()));
+    assert_eq!(verify_chain(Some(&one), &chain[1..], &keys), Ok(()));
+    let later = verify_chain(Some(&two), &chain[1..], &keys);
+    assert_eq!(later, Err(VersionError::NumberNotGrowing(2)));
+    let skipped = verify_chain(Some(&one), &chain[2..], &keys);
+    assert_eq!(skipped, Err(VersionError::Unlinked(4)));
 
     let gap = [one.clone(), four.clone()];
-    assert_eq!(verify_chain(&gap, &keys), Err(VersionError::Unlinked(4)));
+    assert_eq!(
+        verify_chain(None, &gap, &keys),
+        Err(VersionError::Unlinked(4))
+    );
     let headless = [two.clone(), four];
     assert_eq!(
-        verify_chain(&headless, &keys),
+        verify_chain(None, &headless, &keys),
         Err(VersionError::Unlinked(2))
     );
     let again = [one.clone(), version(1, Some(one.digest), &key)];
     assert_eq!(
-        verify_chain(&again, &keys),
+        verify_chain(None, &again, &keys),
         Err(VersionError::NumberNotGrowing(1))
     );
     let zero = [version(0, None, &key)];
     assert_eq!(
-        verify_chain(&zero, &keys),
+        verify_chain(None, &zero, &keys),
         Err(VersionError::NumberNotGrowing(0))
     );
 
@@ -122,7 +130,7 @@ fn idr_02_a_chain_grows_and_every_link_holds() {
     stranger.signature = sign_version(&Statement::of(&stranger), &key);
     let mixed = [one, stranger];
     assert_eq!(
-        verify_chain(&mixed, &keys),
+        verify_chain(None, &mixed, &keys),
         Err(VersionError::OtherAgent(2))
     );
 }

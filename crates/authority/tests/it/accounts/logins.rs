@@ -21,7 +21,9 @@ async fn login_is_a_secret_that_is_shown_once_and_kept_as_a_hash() {
         .ok();
     assert_eq!(
         me,
-        json!({"kind": "human", "id": "bob@example.com", "roles": ["auditor"]})
+        json!({
+            "kind": "human", "id": "bob@example.com", "issued_by": "local-administrator", "roles": ["auditor"]
+        })
     );
     let stored = house.database.texts("SELECT secret_hash FROM login").await;
     assert!(stored.iter().all(|hash| hash.starts_with("sha256:")));

@@ -103,10 +103,102 @@ async fn idr_06_wider_version_waits_for_a_second_person_and_gives_nothing_until_
         .await
         .refused(403, "access_denied");
     decide(&house, &carol, number, "reject").await.ok();
-    decide(&house, &carol, number, "accept")
+    let erin = house
+        .login_by(&bob, "carol@example.com", &["approver"])
+        .await;
+    decide(&house, &erin, number, "accept")
         .await
         .refused(409, "conflict");
     assert!(house.get("/v1/agents/refund-bot").await["document"]["tools"].is_null());
+}
+
+/// Who has a login made sees its secret, so it makes no second person of them.
+#[tokio::test]
+async fn idr_06_login_that_somebody_had_made_is_no_second_person_to_them() {
+    let house = House::found().await;
+    house.register("refund-bot").await;
+    for person in ["bob", "carol", "dora", "erin"] {
+        house.add_person(&format!("{person}@example.com")).await;
+    }
+    let made_by = async |maker: &str, person: &str| {
+        let handle = format!("{person}@example.com");
+        house.login_by(maker, &handle, &["administrator"]).await
+    };
+    let alice = house.login("alice@example.com", &["administrator"]).await;
+    let carol = house.login("carol@example.com", &["approver"]).await;
+    let bob_by_alice = made_by(&alice, "bob").await;
+    let dora_by_alice = made_by(&alice, "dora").await;
+    let erin_by_bob = made_by(&bob_by_alice, "erin").await;
+    let me = house
+        .as_login(&erin_by_bob, "GET", "/v1/whoami", Value::Null)
+        .await
+        .ok();
+    assert_eq!(me["issued_by"], "bob@example.com");
+    let all_alice = [&alice, &bob_by_alice, &dora_by_alice, &erin_by_bob];
+    let cases = [
+        // Alice proposes, whichever login of hers she does it with; Carol is somebody else.
+        (&alice, &all_alice[..], &carol),
+        (&bob_by_alice, &all_alice[..], &carol),
+        (&erin_by_bob, &all_alice[..], &carol),
+        (&carol, &[&carol][..], &bob_by_alice),
+        // A login that the local administrator gave out itself is no second person to it.
+        (&ADMIN.to_owned(), &[&alice, &carol][..], &dora_by_alice),
+    ];
+    for (round, (proposer, same, other)) in cases.into_iter().enumerate() {
+        let wide = |document: &mut Value| {
+            document["capabilities"] = json!([{"name": format!("pay.{round}"), "risk": "low"}]);
+        };
+        let proposed = if proposer == &carol {
+            // An approver proposes nothing, so she is made an administrator for this.
+            let carol = house.login("carol@example.com", &["administrator"]).await;
+            propose(&house, &carol, wide).await.ok()
+        } else {
+            propose(&house, proposer, wide).await.ok()
+        };
+        let number = proposed["pending_version"]
+            .as_i64()
+            .expect("one that waits");
+        for accepter in same {
+            let refused = decide(&house, accepter, number, "accept").await;
+            refused.refused(403, "access_denied");
+        }
+        let view = decide(&house, other, number, "accept").await.ok();
+        assert_eq!(view["version_number"], number, "round {round}");
+        let path = format!("/v1/agents/refund-bot/versions?after={}", number - 1);
+        let version = &house.get(&path).await["items"][0];
+        assert_ne!(version["proposed_by"], version["decided_by"]);
+    }
+}
+
+/// A login from before the authority kept who had it made.
+#[tokio::test]
+async fn login_of_which_it_is_not_known_who_had_it_made_is_no_second_person() {
+    let house = House::found().await;
+    house.register("refund-bot").await;
+    house.add_person("bob@example.com").await;
+    let alice = house.login("alice@example.com", &["administrator"]).await;
+    let bob = house.login("bob@example.com", &["approver"]).await;
+    house.database.run("DELETE FROM login_maker").await;
+    // The next change of people reads the logins anew.
+    house.add_person("carol@example.com").await;
+    let carol = house.login("carol@example.com", &["approver"]).await;
+    let wide = |document: &mut Value| document["autonomy_level"] = json!("autonomous");
+    let proposed = propose(&house, &alice, wide).await.ok();
+    let number = proposed["pending_version"]
+        .as_i64()
+        .expect("one that waits");
+    for unknown in [&bob, &carol] {
+        let refused = decide(&house, unknown, number, "accept").await;
+        refused.refused(403, "access_denied");
+    }
+    decide(&house, &carol, number, "reject").await.ok();
+    let alice = house.login("alice@example.com", &["administrator"]).await;
+    let number = propose(&house, &alice, wide).await.ok()["pending_version"].clone();
+    let number = number.as_i64().expect("one that waits");
+    decide(&house, &bob, number, "accept")
+        .await
+        .refused(403, "access_denied");
+    decide(&house, &carol, number, "accept").await.ok();
 }
 
 #[tokio::test]
@@ -175,6 +267,9 @@ async fn idr_02_versions_form_one_chain_that_only_grows() {
     decide(&house, ADMIN, 9, "accept")
         .await
         .refused(404, "not_found");
+    // A page begins where another ends, and the chain holds across the two.
+    let page = house.get("/v1/agents/refund-bot/versions?after=2").await;
+    assert_eq!(page["items"].as_array().map(Vec::len), Some(2));
     // The chain verifies with the published keys alone.
     let agent = house.get("/v1/agents/refund-bot").await["id"]
         .as_str()
@@ -186,10 +281,21 @@ async fn idr_02_versions_form_one_chain_that_only_grows() {
         .await
         .expect("versions");
     let keys = [house.authority.keys.load().document.public().clone()];
-    verify_chain(&stored, &keys).expect("a chain");
+    verify_chain(None, &stored, &keys).expect("a chain");
     let mut swapped = stored.clone();
     swapped.swap(1, 2);
-    verify_chain(&swapped, &keys).expect_err("out of order");
+    verify_chain(None, &swapped, &keys).expect_err("out of order");
+    drop(tx);
+    // What was taken out of the middle is missed, whichever page is asked for.
+    let gone = "DELETE FROM agent_version WHERE number = 2";
+    house.database.run(gone).await;
+    for page in ["", "?after=1", "?after=2"] {
+        let path = format!("/v1/agents/refund-bot/versions{page}");
+        let answer = house.admin("GET", &path, Value::Null).await;
+        answer.refused(500, "internal_error");
+    }
+    let page = house.get("/v1/agents/refund-bot/versions?after=3").await;
+    assert_eq!(page["items"].as_array().map(Vec::len), Some(1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -49,3 +49,26 @@ fn idr_01_changed_document_is_not_served_and_its_agent_cannot_act() {
         });
     }
 }
+
+#[test]
+fn idr_01_agent_does_not_act_by_a_version_that_nobody_accepted() {
+    let (database, clock, agent) = life(async {
+        let house = House::found().await;
+        house.resource(R1).await;
+        let agent = house.register("refund-bot").await;
+        house.token(&agent, R1).await;
+        (house.database.clone(), house.clock.clone(), agent)
+    });
+    life(async {
+        let not_accepted =
+            "UPDATE agent_version SET state = 'pending', decided_at = NULL, decided_by = NULL";
+        database.run(not_accepted).await;
+        let house = House::open(database, clock, 2, |_| {}).await;
+        let answer = house.send(house.token_request(&agent, R1, "")).await;
+        answer.oauth_error(401, "invalid_client");
+        house
+            .admin("GET", "/v1/agents/refund-bot", Value::Null)
+            .await
+            .refused(500, "internal_error");
+    });
+}
