@@ -89,6 +89,8 @@ pub(crate) struct Artifact {
     pub(crate) folder: PathBuf,
     /// The program.
     pub(crate) executable: PathBuf,
+    /// Whether it runs tests: a package's own program is built beside them.
+    pub(crate) is_test: bool,
 }
 
 /// Builds with cargo and answers with the executables, so that they can be run without it.
@@ -117,6 +119,7 @@ fn artifact_in(message: &str) -> Option<Artifact> {
         package,
         folder,
         executable,
+        is_test: message["profile"]["test"] == true,
     })
 }
 
