@@ -28,15 +28,15 @@ mod world;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// That of the program, so that the limits have the same.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::figure::Figure;
 use crate::role::Role;
+
+/// The program's allocator, so that limit and program are measured with the same.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Measures what the program can do.
 #[derive(Debug, Parser)]

@@ -59,7 +59,8 @@ pub(crate) async fn start(place: &Place) -> Result<Running> {
     let entropy: Arc<dyn Entropy> = Arc::new(OperatingSystem);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let folder = DataFolder::open(&place.data)?;
-    require_whole(place, &folder)?;
+    let known_log = folder.published(LOG_KEY)?;
+    require_whole(place, &folder, known_log.is_some())?;
     let master = folder.master_key(&*entropy)?;
     let admin = folder.admin_token(&*entropy)?;
     let listener = bind(place.listen).await?;
@@ -94,7 +95,7 @@ pub(crate) async fn start(place: &Place) -> Result<Running> {
         access_token_lifetime: ACCESS_TOKEN_LIFETIME,
         key_overlap: KEY_OVERLAP,
         node: node(lock.as_ref(), clock.now(), &*entropy),
-        log_key: folder.published(LOG_KEY)?,
+        log_key: known_log.clone(),
     };
     let reach = Reach::new(environment());
     let world = World {
@@ -120,7 +121,9 @@ pub(crate) async fn start(place: &Place) -> Result<Running> {
         .merge(Arc::new(gateway).router())
         .merge(presence::router(key, address));
     let log_key = authority.keys.load().log.verifier().vkey();
-    folder.publish(LOG_KEY, &format!("{log_key}\n"))?;
+    if known_log.as_ref() != Some(&log_key) {
+        folder.publish(LOG_KEY, &format!("{log_key}\n"))?;
+    }
     folder.publish("server.json", &format!("{whereabouts}\n"))?;
     Ok(Running {
         url,
@@ -171,7 +174,7 @@ const LOG_KEY: &str = "log.key";
 
 /// A database without the key that its own keys are wrapped by is not to be given a new one, and a data folder
 /// without its database is not to be given an empty one.
-fn require_whole(place: &Place, folder: &DataFolder) -> Result<()> {
+fn require_whole(place: &Place, folder: &DataFolder, has_log: bool) -> Result<()> {
     let DatabaseUrl::Sqlite(file) = database(place, folder.path())? else {
         return Ok(());
     };
@@ -184,7 +187,7 @@ fn require_whole(place: &Place, folder: &DataFolder) -> Result<()> {
         );
     }
     let is_empty = file.metadata().map_or(true, |file| file.len() == 0);
-    if is_empty && folder.published(LOG_KEY)?.is_some() {
+    if is_empty && has_log {
         bail!(
             "`{0}` is missing or empty, but `{1}` has a log that began; restore it from its backup, or remove \
              `{1}/{LOG_KEY}` to begin anew",

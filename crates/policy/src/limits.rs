@@ -31,8 +31,8 @@ pub(crate) fn check(sources: &[PolicySource<'_>]) -> Result<(), CompileError> {
     let beyond = sources.iter().filter_map(|source| {
         let offset = beyond_limit_at(source.text)?;
         let message = format!(
-            "one statement nests deeper than {MAX_NESTING}, or has more than {MAX_OPERATORS} operators or {MAX_BRANCHES} `if`s, or has a pattern of \
-             more than {MAX_PATTERN} bytes"
+            "one statement nests deeper than {MAX_NESTING}, or has more than {MAX_OPERATORS} operators or \
+             {MAX_BRANCHES} `if`s, or has a pattern of more than {MAX_PATTERN} bytes"
         );
         Some(Diagnostic::at(source.name, source.text, offset, message))
     });

@@ -243,8 +243,10 @@ struct IndexedAgent<'a> {
 fn read(entry: &str) -> Option<Indexed<'_>> {
     // Without a way out in the middle, many bytes are compared at a time.
     let is_text = entry.bytes().fold(true, |all, byte| all & (byte >= b' '));
-    let is_one_line = entry.len() <= LONGEST_EVENT && is_text;
-    let indexed: Indexed<'_> = serde_json::from_str(entry).ok().filter(|_| is_one_line)?;
+    if entry.len() > LONGEST_EVENT || !is_text {
+        return None;
+    }
+    let indexed: Indexed<'_> = serde_json::from_str(entry).ok()?;
     let is_name = |byte: u8| byte.is_ascii_lowercase() || byte == b'.' || byte == b'_';
     let names_agent = |agent: &IndexedAgent<'_>| agent.id.parse::<AgentId>().is_ok();
     let is_ours = indexed.kind.bytes().all(is_name) && indexed.agent.iter().all(names_agent);

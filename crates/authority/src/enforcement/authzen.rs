@@ -85,9 +85,7 @@ async fn one(
     let request = parse(headers, body)?;
     let question = authzen::parse_evaluation(&request).map_err(invalid)?;
     let snapshot = endpoints.authority.current.load_full();
-    let (answer, event) = decide(&endpoints.authority, &snapshot, &asker, &question);
-    endpoints.authority.journal.append(event).await?;
-    Ok(answer)
+    recorded(&endpoints.authority, &snapshot, &asker, &question).await
 }
 
 async fn many(
@@ -103,8 +101,7 @@ async fn many(
     let snapshot = authority.current.load_full();
     let (semantic, items) = match authzen::parse_evaluations(&request).map_err(invalid)? {
         Evaluations::One(question) => {
-            let (answer, event) = decide(authority, &snapshot, &asker, &question);
-            authority.journal.append(event).await?;
+            let answer = recorded(authority, &snapshot, &asker, &question).await?;
             return Ok(Several::One(answer));
         }
         Evaluations::Many { semantic, items } => (semantic, items),
@@ -127,8 +124,8 @@ async fn many(
         }
     }
     // None is told before all are recorded; together they wait for a few flushes, and leave room in the journal.
-    let mut recorded = stream::iter(recording).buffered(AT_A_TIME);
-    while let Some(done) = recorded.next().await {
+    let mut recording = stream::iter(recording).buffered(AT_A_TIME);
+    while let Some(done) = recording.next().await {
         done?;
     }
     Ok(Several::Many(authzen::Answers { evaluations }))
@@ -195,6 +192,18 @@ impl Asker {
 const AT_A_TIME: usize = 32;
 /// How long an asker counts as just authenticated: nothing that admits one ends by itself to a finer grain than seconds.
 const SOON: Duration = Duration::from_millis(100);
+
+/// Decides one question; the answer is there once it is recorded.
+async fn recorded(
+    authority: &Authority,
+    snapshot: &Snapshot,
+    asker: &Asker,
+    question: &Evaluation<'_>,
+) -> Result<Answer, Error> {
+    let (answer, event) = decide(authority, snapshot, asker, question);
+    authority.journal.append(event).await?;
+    Ok(answer)
+}
 
 /// Decides, and says what is to be recorded before anybody is told.
 fn decide(

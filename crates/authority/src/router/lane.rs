@@ -43,41 +43,35 @@ async fn walk(endpoints: &Endpoints, lane: Lane, request: Request) -> Response {
     }
     let (head, body) = request.into_parts();
     let headers = &head.headers;
-    // Room is taken only once the body is there, so that one that comes slowly takes up nobody's.
-    match lane {
-        Lane::Token | Lane::Introspection => {
-            let body = match form::read(body).await {
-                Ok(body) => body,
-                Err(refused) => return oauth(refused),
-            };
-            let Some(_room) = pressure.admit() else {
-                return lane.sent_away();
-            };
-            if lane == Lane::Token {
-                issue::issue(endpoints, headers, &body).await
-            } else {
-                introspect::introspect(endpoints, headers, &body).await
-            }
+    let asker = match lane {
+        Lane::Token | Lane::Introspection => None,
+        // What a stranger wants to have decided is not even read.
+        Lane::Evaluation | Lane::Evaluations => match Asker::authenticate(endpoints, headers) {
+            Ok(asker) => Some(asker),
+            Err(error) => return authzen::refused(headers, error),
+        },
+    };
+    let body = match &asker {
+        None => form::read(body).await.map_err(oauth),
+        Some(_) => extract::read(body)
+            .await
+            .map_err(|error| authzen::refused(headers, error)),
+    };
+    let body = match body {
+        Ok(body) => body,
+        Err(refused) => return refused,
+    };
+    // Only now, so that a body that comes slowly takes up nobody's room.
+    let Some(_room) = pressure.admit() else {
+        return lane.sent_away();
+    };
+    match asker {
+        None if lane == Lane::Token => issue::issue(endpoints, headers, &body).await,
+        None => introspect::introspect(endpoints, headers, &body).await,
+        Some(asker) if lane == Lane::Evaluation => {
+            authzen::evaluation(endpoints, asker, headers, &body).await
         }
-        Lane::Evaluation | Lane::Evaluations => {
-            // What a stranger sends is not even read.
-            let asker = match Asker::authenticate(endpoints, headers) {
-                Ok(asker) => asker,
-                Err(error) => return authzen::refused(headers, error),
-            };
-            let body = match extract::read(body).await {
-                Ok(body) => body,
-                Err(error) => return authzen::refused(headers, error),
-            };
-            let Some(_room) = pressure.admit() else {
-                return lane.sent_away();
-            };
-            if lane == Lane::Evaluation {
-                authzen::evaluation(endpoints, asker, headers, &body).await
-            } else {
-                authzen::evaluations(endpoints, asker, headers, &body).await
-            }
-        }
+        Some(asker) => authzen::evaluations(endpoints, asker, headers, &body).await,
     }
 }
 

@@ -2,9 +2,18 @@
 
 use serde_json::{Value, json};
 
-use crate::house::{House, life, logged};
+use crate::house::{House, Party, life, logged};
 
 const R1: &str = "https://r1.example";
+
+async fn is_neither_served_nor_able_to_act(house: &House, agent: &Party) {
+    let answer = house.send(house.token_request(agent, R1, "")).await;
+    answer.oauth_error(401, "invalid_client");
+    house
+        .admin("GET", "/v1/agents/refund-bot", Value::Null)
+        .await
+        .refused(500, "internal_error");
+}
 
 #[test]
 fn idr_01_changed_document_is_not_served_and_its_agent_cannot_act() {
@@ -31,12 +40,7 @@ fn idr_01_changed_document_is_not_served_and_its_agent_cannot_act() {
         life(async {
             database.run(damage).await;
             let house = House::open(database, clock, 2, |_| {}).await;
-            let answer = house.send(house.token_request(&agent, R1, "")).await;
-            answer.oauth_error(401, "invalid_client");
-            house
-                .admin("GET", "/v1/agents/refund-bot", Value::Null)
-                .await
-                .refused(500, "internal_error");
+            is_neither_served_nor_able_to_act(&house, &agent).await;
             let versions = "/v1/agents/refund-bot/versions";
             house
                 .admin("GET", versions, Value::Null)
@@ -64,11 +68,6 @@ fn idr_01_agent_does_not_act_by_a_version_that_nobody_accepted() {
             "UPDATE agent_version SET state = 'pending', decided_at = NULL, decided_by = NULL";
         database.run(not_accepted).await;
         let house = House::open(database, clock, 2, |_| {}).await;
-        let answer = house.send(house.token_request(&agent, R1, "")).await;
-        answer.oauth_error(401, "invalid_client");
-        house
-            .admin("GET", "/v1/agents/refund-bot", Value::Null)
-            .await
-            .refused(500, "internal_error");
+        is_neither_served_nor_able_to_act(&house, &agent).await;
     });
 }
