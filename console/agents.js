@@ -93,8 +93,10 @@ function actions(agent, reload) {
     const answer = await askReason({ title, confirm, danger: true, body, act: (reason) => post(at(verb), { reason }) });
     await done(answer, `${agent.name} is ${answer?.status}.`);
   };
+  // What is put into force is what this page showed.
+  const seen = { 'if-match': `"${agent.revision}"` };
   const move = (verb, title, confirm, body, words) => async () => {
-    await done(await ask({ title, confirm, body, act: () => post(at(verb)) }), words);
+    await done(await ask({ title, confirm, body, act: () => post(at(verb), undefined, seen) }), words);
   };
   const button = (name, kind, onclick) => h(kind ? `button.${kind}` : 'button', { type: 'button', onclick }, name);
   const retire = button('Retire', 'danger', stop('retire', `Retire ${agent.name} for good?`, 'Retire',

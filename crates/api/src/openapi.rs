@@ -1,5 +1,6 @@
 //! The OpenAPI 3.1 document, made from the table of endpoints and the shapes.
 
+use chancery_model::action::Action;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
@@ -78,7 +79,9 @@ fn query_of(route: &Route) -> Vec<Value> {
         .iter()
         .map(|(name, kind)| json!({"name": name, "in": "query", "schema": {"type": kind}}))
         .collect();
-    if route.request == Some("UpdateAgent") {
+    let names_revision =
+        route.request == Some("UpdateAgent") || route.action == Some(Action::AgentActivate);
+    if names_revision {
         parameters.push(json!({"name": "If-Match", "in": "header", "required": true, "schema": {"type": "string"}}));
     }
     parameters

@@ -33,6 +33,17 @@ pub(crate) fn is_of_type(headers: &HeaderMap, media_type: &str) -> bool {
         .is_some_and(|text| text.trim().eq_ignore_ascii_case(media_type))
 }
 
+/// The revision that a change was made from, as `If-Match` names it (IDR-07).
+pub(crate) fn revision_seen(headers: &HeaderMap) -> Result<i64, Error> {
+    let value = headers
+        .get(header::IF_MATCH)
+        .ok_or(Error::PreconditionRequired)?;
+    let text = value.to_str().map_err(|_| Error::PreconditionFailed)?;
+    text.trim_matches('"')
+        .parse()
+        .map_err(|_| Error::PreconditionFailed)
+}
+
 /// Refuses a body that does not say that it is JSON.
 pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Error> {
     if is_of_type(headers, "application/json") {

@@ -61,8 +61,10 @@ pub(crate) enum Verb {
     #[command(after_help = "Example:\n  chancery agent reject refund-bot --reason 'too wide'")]
     Reject(change::Reject),
     /// Put a draft into force
-    #[command(after_help = "Example:\n  chancery agent activate refund-bot")]
-    Activate(Which),
+    #[command(
+        after_help = "Example:\n  chancery agent activate refund-bot\n  chancery agent activate refund-bot --version 2"
+    )]
+    Activate(change::Activate),
     /// Replace the public keys of an agent; what is bound to the old ones stops working
     #[command(after_help = "Example:\n  chancery agent keys refund-bot --jwks new.jwks.json")]
     Keys(change::Keys),
@@ -140,7 +142,7 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> 
         Verb::Versions(which) => versions(session, &which).await,
         Verb::Accept(args) => change::accept(session, &args).await,
         Verb::Reject(args) => change::reject(session, &args).await,
-        Verb::Activate(which) => change::activate(session, &which).await,
+        Verb::Activate(args) => change::activate(session, &args).await,
         Verb::Keys(args) => change::keys(session, &args).await,
         Verb::Transfer(args) => change::transfer(session, &args).await,
         Verb::Suspend(args) => stop::suspend(session, &args).await,
@@ -163,8 +165,8 @@ async fn register(session: &Session, args: &Register) -> Result<Exit, Failure> {
     view::agent(session, &agent)?;
     if agent.status == "draft" {
         session.output.remark(&format!(
-            "a second person puts it into force: chancery agent activate {}",
-            agent.name
+            "a second person puts it into force: chancery agent activate {} --version {}",
+            agent.name, agent.version_number
         ));
     }
     Ok(Exit::Done)

@@ -6,7 +6,7 @@ use chancery_api::agents::{
 };
 use chancery_api::page::{Page, PageQuery};
 use http::header::IF_MATCH;
-use http::{HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 
 use crate::authority::{Authority, Call, page_query, written};
 use crate::error::ClientError;
@@ -41,9 +41,7 @@ impl Authority {
     ) -> Result<AgentView, ClientError> {
         let path = ["agents", agent];
         let mut call = Call::new(Method::PUT, &path);
-        call.header = HeaderValue::try_from(format!("\"{revision}\""))
-            .ok()
-            .map(|tag| (IF_MATCH, tag));
+        call.header = seen(revision);
         call.body = Some(written(update)?);
         self.call(call).await
     }
@@ -85,9 +83,16 @@ impl Authority {
             .await
     }
 
-    /// Puts a draft into force.
-    pub async fn agent_activate(&self, agent: &str) -> Result<AgentView, ClientError> {
-        self.act(&["agents", agent, "activate"]).await
+    /// Puts a draft into force; refused when the agent is no longer at `revision`.
+    pub async fn agent_activate(
+        &self,
+        agent: &str,
+        revision: i64,
+    ) -> Result<AgentView, ClientError> {
+        let path = ["agents", agent, "activate"];
+        let mut call = Call::new(Method::POST, &path);
+        call.header = seen(revision);
+        self.call(call).await
     }
 
     /// Stops an agent for now.
@@ -121,4 +126,10 @@ impl Authority {
     ) -> Result<AgentView, ClientError> {
         self.post(&["agents", agent, "transfer"], transfer).await
     }
+}
+
+/// The header that names the revision of the agent that a change was made from.
+fn seen(revision: i64) -> Option<(HeaderName, HeaderValue)> {
+    let tag = HeaderValue::try_from(format!("\"{revision}\"")).ok();
+    tag.map(|tag| (IF_MATCH, tag))
 }

@@ -225,7 +225,7 @@ fn open_sqlite(path: &std::path::Path) -> Result<rusqlite::Connection, StoreErro
     let settings =
         "PRAGMA busy_timeout = 2000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;
-         PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4000;";
+         PRAGMA cache_size = -16384; PRAGMA cache_spill = OFF; PRAGMA wal_autocheckpoint = 4000;";
     connection
         .execute_batch(settings)
         .map_err(sqlite_error("setting up SQLite"))?;

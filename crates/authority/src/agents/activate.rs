@@ -1,6 +1,7 @@
-//! Puts a draft into force.
+//! Puts a draft into force: the one that was looked at, and no other that took its place meanwhile.
 
 use axum::Json;
+use axum::http::HeaderMap;
 use chancery_api::agents::AgentView;
 use chancery_model::action::Action;
 use chancery_model::event::EventKind;
@@ -11,10 +12,15 @@ use crate::agents::load::{self, Loaded};
 use crate::agents::view;
 use crate::ctx::{About, Ctx};
 use crate::error::Error;
-use crate::extract::Path;
+use crate::extract::{Path, revision_seen};
 
-/// `POST /v1/agents/{agent}/activate`.
-pub async fn activate(ctx: Ctx, Path(agent): Path<String>) -> Result<Json<AgentView>, Error> {
+/// `POST /v1/agents/{agent}/activate` with `If-Match`.
+pub async fn activate(
+    ctx: Ctx,
+    Path(agent): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<AgentView>, Error> {
+    let seen = revision_seen(&headers)?;
     let mut tx = ctx.begin().await?;
     let Loaded {
         agent,
@@ -27,6 +33,9 @@ pub async fn activate(ctx: Ctx, Path(agent): Path<String>) -> Result<Json<AgentV
         proposed_by: Some(&version.proposed_by),
     };
     let permit = ctx.authorize(Action::AgentActivate, about)?;
+    if agent.revision != seen {
+        return Err(Error::PreconditionFailed);
+    }
     let agent = agent.activate(ctx.now)?;
     let proposed = version.clone();
     let loaded = put_into_force(

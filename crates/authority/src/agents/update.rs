@@ -1,7 +1,7 @@
 //! Proposes a new version: in force at once when policy lets the proposer accept it, else pending (IDR-06).
 
 use axum::Json;
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use chancery_api::agents::{AgentView, UpdateAgent};
 use chancery_model::action::Action;
 use chancery_model::agent::AgentState;
@@ -16,7 +16,7 @@ use crate::agents::load::{self, Loaded};
 use crate::agents::{register, view};
 use crate::ctx::{About, Ctx};
 use crate::error::Error;
-use crate::extract::{Body, Path};
+use crate::extract::{Body, Path, revision_seen};
 
 /// `PUT /v1/agents/{agent}` with `If-Match` (IDR-07).
 pub async fn update(
@@ -26,7 +26,7 @@ pub async fn update(
     Body(body): Body<UpdateAgent>,
 ) -> Result<Json<AgentView>, Error> {
     register::check(&ctx, &body.document)?;
-    let seen = if_match(&headers)?;
+    let seen = revision_seen(&headers)?;
     let mut tx = ctx.begin().await?;
     let Loaded {
         agent,
@@ -122,14 +122,4 @@ pub async fn update(
     let view = view::of(&ctx, &mut tx, &loaded).await?;
     ctx.commit(permit, tx, event, more).await?;
     Ok(Json(view))
-}
-
-fn if_match(headers: &HeaderMap) -> Result<i64, Error> {
-    let value = headers
-        .get(header::IF_MATCH)
-        .ok_or(Error::PreconditionRequired)?;
-    let text = value.to_str().map_err(|_| Error::PreconditionFailed)?;
-    text.trim_matches('"')
-        .parse()
-        .map_err(|_| Error::PreconditionFailed)
 }

@@ -416,6 +416,18 @@ impl House {
         self.introspect(server, token).await.ok()["active"] == true
     }
 
+    /// Puts the draft into force as it is now, for whoever holds `secret`.
+    pub(crate) async fn activate(&self, secret: &str, agent: &str) -> Answer {
+        let seen = self.get(&format!("/v1/agents/{agent}")).await["revision"].clone();
+        self.activate_seen(secret, agent, &seen.to_string()).await
+    }
+
+    /// Puts the draft into force as it was at the revision `seen`.
+    pub(crate) async fn activate_seen(&self, secret: &str, agent: &str, seen: &str) -> Answer {
+        let ask = ask("POST", &format!("/v1/agents/{agent}/activate")).bearer(secret);
+        self.send(ask.header("if-match", seen)).await
+    }
+
     pub(crate) async fn suspend(&self, agent: &str) -> Answer {
         let path = format!("/v1/agents/{agent}/suspend");
         self.admin("POST", &path, json!({"reason": "it looked odd"}))

@@ -50,6 +50,16 @@ pub(crate) struct Reject {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Activate {
+    /// Its name or id
+    #[arg(value_name = "NAME|ID")]
+    agent: String,
+    /// Refuse when the draft is no longer at this version; the present one when absent
+    #[arg(id = "number", long = "version", value_name = "N")]
+    version: Option<i64>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Keys {
     /// Its name or id
     #[arg(value_name = "NAME|ID")]
@@ -125,8 +135,24 @@ async fn pending(authority: &Authority, agent: &str, named: Option<i64>) -> Resu
     })
 }
 
-pub(super) async fn activate(session: &Session, which: &Which) -> Result<Exit, Failure> {
-    let agent = session.authority()?.agent_activate(&which.agent).await?;
+pub(super) async fn activate(session: &Session, args: &Activate) -> Result<Exit, Failure> {
+    let authority = session.authority()?;
+    let draft = authority.agent_show(&args.agent).await?;
+    if let Some(number) = args
+        .version
+        .filter(|number| *number != draft.version_number)
+    {
+        let present = draft.version_number;
+        let why = format!("`{}` is at version {present}, not {number}", draft.name);
+        let failure = Failure::refused("other_version", why);
+        return Err(failure.with_fix(format!(
+            "look at it with `chancery agent show {}`",
+            draft.name
+        )));
+    }
+    let agent = authority
+        .agent_activate(&args.agent, draft.revision)
+        .await?;
     view::agent(session, &agent)?;
     Ok(Exit::Done)
 }

@@ -103,7 +103,7 @@ async fn call_everything(authority: &Authority) {
         authority.agent_versions("x", &page).await.is_ok(),
         authority.agent_accept("x", 2).await.is_ok(),
         authority.agent_reject("x", 2, &because).await.is_ok(),
-        authority.agent_activate("x").await.is_ok(),
+        authority.agent_activate("x", 1).await.is_ok(),
         authority.agent_suspend("x", &because).await.is_ok(),
         authority.agent_resume("x").await.is_ok(),
         authority.agent_retire("x", &because).await.is_ok(),

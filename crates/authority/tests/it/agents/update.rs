@@ -211,19 +211,52 @@ async fn idr_06_draft_of_an_administrator_waits_for_another_person() {
         house.as_login(&bob, "POST", "/v1/agents", body).await.ok()["status"],
         "draft"
     );
-    let path = "/v1/agents/draft-bot/activate";
     house
-        .as_login(&bob, "POST", path, Value::Null)
+        .activate(&bob, "draft-bot")
         .await
         .refused(403, "access_denied");
     assert_eq!(
-        house.admin("POST", path, Value::Null).await.ok()["status"],
+        house.activate(ADMIN, "draft-bot").await.ok()["status"],
         "active"
     );
     house
-        .admin("POST", path, Value::Null)
+        .activate(ADMIN, "draft-bot")
         .await
         .refused(409, "conflict");
+}
+
+#[tokio::test]
+async fn idr_06_draft_that_was_replaced_after_it_was_looked_at_does_not_come_into_force() {
+    let house = House::found().await;
+    house.add_person("bob@example.com").await;
+    let bob = house.login("bob@example.com", &["administrator"]).await;
+    let document = json!({"name": "draft-bot", "owner": "bob@example.com"});
+    let body = json!({"document": document});
+    house.as_login(&bob, "POST", "/v1/agents", body).await.ok();
+    let seen = house.get("/v1/agents/draft-bot").await["revision"].to_string();
+    // What one reviewer looks at is refused by another, and replaced by something that may do more.
+    let because = json!({"reason": "not like this"});
+    let reject = "/v1/agents/draft-bot/versions/1/reject";
+    house.admin("POST", reject, because).await.ok();
+    let mut wider = document;
+    wider["capabilities"] = json!([{"name": "refunds.issue", "risk": "critical"}]);
+    let replaced = ask("PUT", "/v1/agents/draft-bot").bearer(&bob);
+    let replaced = replaced.header("if-match", seen.clone());
+    house
+        .send(replaced.json(&json!({"document": wider})))
+        .await
+        .ok();
+    house
+        .activate_seen(ADMIN, "draft-bot", &seen)
+        .await
+        .refused(412, "precondition_failed");
+    let unseen = ask("POST", "/v1/agents/draft-bot/activate").bearer(ADMIN);
+    house
+        .send(unseen)
+        .await
+        .refused(428, "precondition_required");
+    assert_eq!(house.get("/v1/agents/draft-bot").await["status"], "draft");
+    house.activate(ADMIN, "draft-bot").await.ok();
 }
 
 #[tokio::test]

@@ -58,10 +58,7 @@ pub(crate) async fn tour(house: &House) -> Party {
     house.admin("POST", &path, Value::Null).await.ok();
     let draft = json!({"document": {"name": "draft-bot", "owner": "bob@example.com"}});
     house.as_login(&bob, "POST", "/v1/agents", draft).await.ok();
-    house
-        .admin("POST", "/v1/agents/draft-bot/activate", Value::Null)
-        .await
-        .ok();
+    house.activate(ADMIN, "draft-bot").await.ok();
 
     let upstream = Upstream::start(vec![upstream::add()]).await;
     house
