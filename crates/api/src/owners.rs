@@ -75,8 +75,9 @@ pub struct WhoAmI {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
     /// How the caller signed in: `credential` of the data folder, `login`, `passkey` or `recovery_code`. Whoever signed in
-    /// by a recovery code may only enrol a passkey.
-    pub signed_in_with: String,
+    /// by a recovery code may only enrol a passkey. Authorities from before passkeys do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_in_with: Option<String>,
     /// The session, for a person in a browser.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionId>,

@@ -14,7 +14,7 @@ pub async fn whoami(EvenRecovering(ctx): EvenRecovering) -> Json<WhoAmI> {
             id: ctx.caller.hands().author.to_string(),
             issued_by: None,
             roles: Vec::new(),
-            signed_in_with: "credential".to_owned(),
+            signed_in_with: Some("credential".to_owned()),
             session: None,
         },
         Caller::Human(login) => person(login),
@@ -24,8 +24,9 @@ pub async fn whoami(EvenRecovering(ctx): EvenRecovering) -> Json<WhoAmI> {
 /// A person with a login, or in a session.
 pub(crate) fn person(login: &KnownLogin) -> WhoAmI {
     let session = login.session.as_ref();
+    let means = session.map(|session| session.means);
     // What a recovery code leads to is for the passkey that is enrolled by it, not for the session.
-    let roles = match session.map(|session| session.means) {
+    let roles = match means {
         Some(Means::RecoveryCode) => Vec::new(),
         Some(Means::Passkey(_)) | None => login.roles.clone(),
     };
@@ -34,9 +35,7 @@ pub(crate) fn person(login: &KnownLogin) -> WhoAmI {
         id: login.hands.author.to_string(),
         issued_by: login.hands.makers.first().map(ToString::to_string),
         roles,
-        signed_in_with: session
-            .map_or("login", |session| session.means.name())
-            .to_owned(),
+        signed_in_with: Some(means.map_or("login", Means::name).to_owned()),
         session: session.map(|session| session.id),
     }
 }
