@@ -27,9 +27,12 @@ const FILES: &[(&str, &str, &[u8])] = files! {
     "dom.js": "text/javascript; charset=utf-8",
     "overview.js": "text/javascript; charset=utf-8",
     "owners.js": "text/javascript; charset=utf-8",
+    "passkey.js": "text/javascript; charset=utf-8",
     "policies.js": "text/javascript; charset=utf-8",
     "record.js": "text/javascript; charset=utf-8",
     "servers.js": "text/javascript; charset=utf-8",
+    "sign-in.js": "text/javascript; charset=utf-8",
+    "you.js": "text/javascript; charset=utf-8",
 };
 
 /// `GET /console`.
