@@ -138,10 +138,15 @@ describe('people in the console', () => {
   });
 
   step('a passkey is renamed, and the command line sees the session', async () => {
-    await button('Rename work laptop').click();
-    await page.getByRole('dialog').getByLabel('Name').fill('old laptop');
-    await page.getByRole('dialog').getByRole('button', { name: 'Rename' }).click();
-    await page.getByRole('table', { name: 'Passkeys' }).getByText('old laptop').waitFor();
+    const names = ['work laptop', '"><img src=x onerror=alert(1)>', 'old laptop'];
+    for (const [at, name] of names.entries()) {
+      if (at === 0) continue;
+      await button(`Rename ${names[at - 1]}`).click();
+      await page.getByRole('dialog').getByLabel('Name').fill(name);
+      await page.getByRole('dialog').getByRole('button', { name: 'Rename' }).click();
+      await page.getByRole('table', { name: 'Passkeys' }).getByText(name, { exact: true }).waitFor();
+      assert.equal(await page.locator('table img').count(), 0);
+    }
     const sessions = await authority.command('owner', 'sessions', 'alice@example.com');
     assert.equal(sessions.items.length, 1);
   });

@@ -192,9 +192,8 @@ pub struct SessionView {
     pub id: SessionId,
     /// `passkey` or `recovery_code`.
     pub signed_in_with: String,
-    /// The passkey that began it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub passkey: Option<PasskeyId>,
+    /// The passkey that began it, or that the recovery code was made with.
+    pub passkey: PasskeyId,
     /// Whether it is the one that asks.
     pub current: bool,
     /// When it began, RFC 3339.

@@ -69,6 +69,39 @@ mod tests {
     use super::*;
 
     #[test]
+    fn web_01_console_makes_no_markup_of_data_and_runs_nothing_that_is_not_a_file() {
+        assert!(POLICY.starts_with("default-src 'none'; script-src 'self';"));
+        for word in ["unsafe-", "data:", "blob:", "*"] {
+            assert!(!POLICY.contains(word), "{word}");
+        }
+        let markup = [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "setHTML",
+            "DOMParser",
+            "createContextualFragment",
+            "srcdoc",
+            "eval(",
+            "new Function",
+            "javascript:",
+        ];
+        let mut looked_at = 0;
+        for (name, _, content) in FILES {
+            let text = String::from_utf8_lossy(content);
+            for word in markup {
+                assert!(!text.contains(word), "{name}: {word}");
+            }
+            if *name == "index.html" {
+                assert!(!text.contains(" style=") && !text.contains(" on"), "{name}");
+            }
+            looked_at += 1;
+        }
+        assert!(looked_at > 10);
+    }
+
+    #[test]
     fn every_file_of_the_console_is_served() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../console");
         let there = std::fs::read_dir(folder).expect("the console's folder");

@@ -13,12 +13,13 @@ use chancery_model::digest::Digest;
 use chancery_model::event::{Actor, ActorKind, DecisionFacts, Event, EventKind};
 use chancery_model::time::Timestamp;
 use chancery_policy::{AdminFacts, Question, Target, TargetFacts};
+use chancery_store::sessions::{self, Means};
 use chancery_store::tx::Tx;
 use chancery_wire::hash;
 use chancery_wire::webauthn::RelyingParty;
 
 use crate::cookie;
-use crate::directory::{FRESH, KnownLogin, Means, Session};
+use crate::directory::{FRESH, KnownLogin, Session};
 use crate::error::Error;
 use crate::refresh;
 use crate::state::Authority;
@@ -269,6 +270,16 @@ impl Ctx {
     /// Begins a transaction that may write.
     pub async fn begin(&self) -> Result<Tx, Error> {
         Ok(self.authority.store.begin().await?)
+    }
+
+    /// The same for what a person does to their own ways of signing in. What ended since the request began, ended it:
+    /// who is being shut out does not get in again by being quick.
+    pub async fn begin_own(&self, own: Own<'_>) -> Result<Tx, Error> {
+        let mut tx = self.begin().await?;
+        if sessions::is_live(&mut tx, own.session.id, self.now).await? {
+            return Ok(tx);
+        }
+        Err(Error::Unauthenticated)
     }
 
     /// Begins a transaction that only reads.

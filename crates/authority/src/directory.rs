@@ -10,6 +10,7 @@ use chancery_model::digest::Digest;
 use chancery_model::id::{OwnerId, PasskeyId, ResourceId, SessionId};
 use chancery_model::time::Timestamp;
 use chancery_store::resources::Resource;
+use chancery_store::sessions::Means;
 use chancery_wire::jwk::KeySet;
 
 /// The logins and resource servers of one moment; swapped as a whole after a change.
@@ -52,29 +53,12 @@ pub struct Session {
     pub id: SessionId,
     /// By what it was begun.
     pub means: Means,
+    /// The passkey that began it, or that the recovery code was made with.
+    pub passkey_id: PasskeyId,
     /// When it began.
     pub began_at: Timestamp,
     /// When it was used last, to [`NOTED`]; the same for every directory that knows the session.
     pub used_at: Arc<LastUse>,
-}
-
-/// By what a session was begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Means {
-    /// By this passkey.
-    Passkey(PasskeyId),
-    /// By a recovery code: for enrolling a passkey, and nothing else.
-    RecoveryCode,
-}
-
-impl Means {
-    /// How answers and the record name it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Passkey(_) => "passkey",
-            Self::RecoveryCode => "recovery_code",
-        }
-    }
 }
 
 /// When a session was used last.

@@ -9,17 +9,17 @@ use axum::response::{IntoResponse, Response};
 use chancery_model::author::Author;
 use chancery_model::digest::Digest;
 use chancery_model::event::{Actor, ActorKind, Event, EventKind};
-use chancery_model::id::{OwnerId, SessionId};
+use chancery_model::id::{OwnerId, PasskeyId, SessionId};
 use chancery_model::owner::{Owner, OwnerKind};
 use chancery_model::time::Timestamp;
+use chancery_store::owners;
+use chancery_store::sessions::{self, Means};
 use chancery_store::tx::Tx;
-use chancery_store::{owners, sessions};
 use chancery_wire::hash;
 
 use crate::accounts::{login, whoami};
 use crate::cookie;
 use crate::ctx::Ctx;
-use crate::directory::Means;
 use crate::error::{Error, NotSignedIn};
 use crate::state::Authority;
 
@@ -34,6 +34,8 @@ pub(crate) struct Beginning<'a> {
     pub(crate) owner: &'a Owner,
     /// By what.
     pub(crate) means: Means,
+    /// The passkey, or the one that the recovery code was made with.
+    pub(crate) passkey_id: PasskeyId,
     /// Who had a hand in the invitation that it goes back to.
     pub(crate) makers: Vec<Author>,
     /// What it may do.
@@ -57,12 +59,13 @@ pub(crate) async fn begin(
     let Beginning {
         owner,
         means,
+        passkey_id,
         makers,
         roles,
     } = beginning;
-    let (passkey_id, lifetime) = match means {
-        Means::Passkey(passkey) => (Some(passkey), LIFETIME),
-        Means::RecoveryCode => (None, RECOVERY_LIFETIME),
+    let lifetime = match means {
+        Means::Passkey => LIFETIME,
+        Means::RecoveryCode => RECOVERY_LIFETIME,
     };
     let secret = login::secret("chs", &*authority.entropy);
     let session = sessions::Session {
@@ -70,6 +73,7 @@ pub(crate) async fn begin(
         secret_hash: hash::sha256(secret.as_bytes()),
         owner_id: owner.id,
         passkey_id,
+        means,
         makers,
         roles,
         began_at: now,
@@ -84,11 +88,9 @@ pub(crate) async fn begin(
     began
         .facts
         .insert("signed_in_with".to_owned(), means.name().to_owned());
-    if let Some(passkey) = passkey_id {
-        began
-            .facts
-            .insert("passkey".to_owned(), passkey.to_string());
-    }
+    began
+        .facts
+        .insert("passkey".to_owned(), passkey_id.to_string());
     let mut events = vec![began];
     if let Ok(before) = Ctx::authenticate(Arc::clone(authority), headers)
         && let Ok(own) = before.own_or_recovering()

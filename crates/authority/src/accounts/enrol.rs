@@ -17,7 +17,7 @@ use chancery_model::time::Timestamp;
 use chancery_store::error::StoreError;
 use chancery_store::invitations::{self, Invitation};
 use chancery_store::passkeys::{self, Passkey};
-use chancery_store::sessions;
+use chancery_store::sessions::Means;
 use chancery_store::tx::Tx;
 use chancery_wire::hash;
 use chancery_wire::webauthn::{
@@ -28,7 +28,6 @@ use crate::accounts::begin::{self, Beginning};
 use crate::accounts::{passkeys as view, sign_in};
 use crate::cookie;
 use crate::ctx::{Ctx, EvenRecovering, Own};
-use crate::directory::Means;
 use crate::error::Error;
 use crate::extract::Body;
 use crate::refresh;
@@ -121,18 +120,13 @@ pub async fn own(
         Ceremony::Enrol(&by),
         ctx.now,
     )?;
-    let mut tx = ctx.begin().await?;
+    let mut tx = ctx.begin_own(own).await?;
     let owner = begin::require_present(&mut tx, own.login().owner_id).await?;
     let for_whom = ForWhom {
         owner: &owner,
         makers: own.login().hands.makers.clone(),
         roles: own.login().roles.clone(),
     };
-    // The session was found before the transaction began; what ended meanwhile enrols nothing.
-    let live = sessions::list_for_owner(&mut tx, owner.id, ctx.now).await?;
-    if !live.iter().any(|session| session.id == own.session().id) {
-        return Err(Error::Unauthenticated);
-    }
     let passkey = insert(&ctx.authority, &mut tx, checked, name, &for_whom, ctx.now).await?;
     let answer = Json(view::view(&passkey));
     let mut enrolled = ctx.event(EventKind::PasskeyEnrolled);
@@ -143,7 +137,7 @@ pub async fn own(
     enrolled.facts.insert("handle".to_owned(), handle);
     tell(&mut enrolled, &passkey, own.session().means.name());
     match own.session().means {
-        Means::Passkey(_) => {
+        Means::Passkey => {
             ctx.commit_own(own, tx, enrolled, Vec::new()).await?;
             Ok(answer.into_response())
         }
@@ -163,7 +157,7 @@ fn require_may_enrol(ctx: &Ctx) -> Result<Own<'_>, Error> {
     let own = ctx.own_or_recovering()?;
     match own.session().means {
         Means::RecoveryCode => Ok(own),
-        Means::Passkey(_) => ctx.own_fresh(),
+        Means::Passkey => ctx.own_fresh(),
     }
 }
 
@@ -246,7 +240,8 @@ impl<'a> ForWhom<'a> {
     fn beginning(&self, passkey: &Passkey) -> Beginning<'a> {
         Beginning {
             owner: self.owner,
-            means: Means::Passkey(passkey.id),
+            means: Means::Passkey,
+            passkey_id: passkey.id,
             makers: self.makers.clone(),
             roles: self.roles.clone(),
         }

@@ -11,12 +11,12 @@ use chancery_model::digest::Digest;
 use chancery_model::entropy::Entropy;
 use chancery_model::event::EventKind;
 use chancery_store::recovery_codes::{self, RecoveryCode};
+use chancery_store::sessions::Means;
 use chancery_wire::hash;
 
 use crate::accounts::begin::{self, Beginning};
 use crate::cookie;
 use crate::ctx::Ctx;
-use crate::directory::Means;
 use crate::error::Error;
 use crate::extract::Body;
 use crate::refresh;
@@ -42,11 +42,9 @@ pub async fn left(ctx: Ctx) -> Result<Json<RecoveryCodesLeft>, Error> {
 /// `POST /v1/recovery-codes`: ten codes, shown once; those from before are void.
 pub async fn make(ctx: Ctx) -> Result<Json<RecoveryCodes>, Error> {
     let own = ctx.own_fresh()?;
-    let Means::Passkey(passkey_id) = own.session().means else {
-        return Err(Error::Broken);
-    };
+    let passkey_id = own.session().passkey_id;
     let login = own.login();
-    let mut tx = ctx.begin().await?;
+    let mut tx = ctx.begin_own(own).await?;
     let void = recovery_codes::end_for_owner(&mut tx, login.owner_id, ctx.now).await?;
     let mut codes = Vec::with_capacity(CODES);
     for _ in 0..CODES {
@@ -103,6 +101,7 @@ pub async fn sign_in(
     let beginning = Beginning {
         owner: &owner,
         means: Means::RecoveryCode,
+        passkey_id: code.passkey_id,
         makers: code.makers,
         roles: code.roles,
     };

@@ -18,7 +18,6 @@ use chancery_store::tx::Tx;
 use crate::accounts::add;
 use crate::cookie;
 use crate::ctx::{Caller, Ctx, EvenRecovering};
-use crate::directory::Means;
 use crate::error::Error;
 use crate::extract::{Body, Path};
 use crate::state::Authority;
@@ -54,7 +53,7 @@ pub async fn end_own(
     };
     // Who only recovers signs out and touches nothing else.
     let own = if id == current { own } else { ctx.own()? };
-    let mut tx = ctx.begin().await?;
+    let mut tx = ctx.begin_own(own).await?;
     let (session, event) = end(&ctx, &mut tx, own.login().owner_id, id).await?;
     ctx.commit_own(own, tx, event, Vec::new()).await?;
     let answer = Json(view(&ctx, &session));
@@ -114,12 +113,9 @@ async fn page(ctx: &Ctx, tx: &mut Tx, owner: OwnerId) -> Result<Page<SessionView
 }
 
 fn view(ctx: &Ctx, session: &Session) -> SessionView {
-    let means = session
-        .passkey_id
-        .map_or(Means::RecoveryCode, Means::Passkey);
     SessionView {
         id: session.id,
-        signed_in_with: means.name().to_owned(),
+        signed_in_with: session.means.name().to_owned(),
         passkey: session.passkey_id,
         current: ctx
             .caller

@@ -14,6 +14,7 @@ use chancery_model::digest::Digest;
 use chancery_model::time::Timestamp;
 use chancery_store::passkey_challenges;
 use chancery_store::passkeys::{self, Passkey};
+use chancery_store::sessions::Means;
 use chancery_store::tx::Tx;
 use chancery_wire::json;
 use chancery_wire::jwk::PublicKey;
@@ -24,7 +25,6 @@ use chancery_wire::webauthn::{
 
 use crate::accounts::begin::{self, Beginning};
 use crate::cookie;
-use crate::directory::Means;
 use crate::error::{Error, NotSignedIn};
 use crate::extract::Body;
 use crate::refresh;
@@ -76,7 +76,8 @@ pub async fn sign_in(
     let owner = begin::require_present(&mut tx, passkey.owner_id).await?;
     let beginning = Beginning {
         owner: &owner,
-        means: Means::Passkey(passkey.id),
+        means: Means::Passkey,
+        passkey_id: passkey.id,
         makers: passkey.makers,
         roles: passkey.roles,
     };

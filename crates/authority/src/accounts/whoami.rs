@@ -2,9 +2,10 @@
 
 use axum::Json;
 use chancery_api::owners::WhoAmI;
+use chancery_store::sessions::Means;
 
 use crate::ctx::{Caller, EvenRecovering};
-use crate::directory::{KnownLogin, Means};
+use crate::directory::KnownLogin;
 
 /// `GET /v1/whoami`: asks nothing of the decision point, since everyone may know who they are.
 pub async fn whoami(EvenRecovering(ctx): EvenRecovering) -> Json<WhoAmI> {
@@ -28,7 +29,7 @@ pub(crate) fn person(login: &KnownLogin) -> WhoAmI {
     // What a recovery code leads to is for the passkey that is enrolled by it, not for the session.
     let roles = match means {
         Some(Means::RecoveryCode) => Vec::new(),
-        Some(Means::Passkey(_)) | None => login.roles.clone(),
+        Some(Means::Passkey) | None => login.roles.clone(),
     };
     WhoAmI {
         kind: "human".to_owned(),

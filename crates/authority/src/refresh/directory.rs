@@ -12,7 +12,7 @@ use chancery_store::{logins, owners, resources, sessions};
 use chancery_wire::json;
 use chancery_wire::jwk::KeySet;
 
-use crate::directory::{Directory, KnownLogin, KnownResource, LastUse, Means, Session};
+use crate::directory::{Directory, KnownLogin, KnownResource, LastUse, Session};
 use crate::error::Error;
 use crate::refresh::PAGE;
 
@@ -88,7 +88,8 @@ pub(crate) async fn read(
         used_at.raise(row.used_at);
         let session = Session {
             id: row.id,
-            means: row.passkey_id.map_or(Means::RecoveryCode, Means::Passkey),
+            means: row.means,
+            passkey_id: row.passkey_id,
             began_at: row.began_at,
             used_at,
         };

@@ -388,6 +388,74 @@ async fn recovery_codes_are_void_when_there_are_new_ones_or_their_passkey_is_rev
 }
 
 #[tokio::test]
+async fn whoever_is_shut_out_does_not_get_in_again_by_a_code_that_is_being_used() {
+    let house = House::found().await;
+    let (mut thief, _) = signed_in(&house, ALICE, &["operator"]).await;
+    let made = thief
+        .post(&house, "/v1/recovery-codes", Value::Null)
+        .await
+        .ok();
+    let mut recovering = Browser::default();
+    let code = json!({"code": made["codes"][0]});
+    recovering
+        .post(&house, "/v1/sign-in/recovery", code)
+        .await
+        .ok();
+    let list = house.get("/v1/owners/alice@example.com/passkeys").await;
+    let id = id_of(&list, "laptop");
+    let path = format!("/v1/owners/alice@example.com/passkeys/{id}/revoke");
+    let revoked = house
+        .admin("POST", &path, json!({"reason": "stolen"}))
+        .await;
+    revoked.ok();
+    let event = house.last_event("passkey.revoked").await;
+    assert_eq!(event["facts"]["sessions_ended"], "2");
+    assert_eq!(event["facts"]["recovery_codes_ended"], "9");
+    let answer = recovering
+        .enrol(&house, &mut Authenticator::new("new"))
+        .await;
+    answer.refused(401, "unauthenticated");
+}
+
+/// A row that ended while a request was on its way is seen in the request's own transaction.
+#[tokio::test]
+async fn session_that_ended_meanwhile_changes_no_way_of_signing_in() {
+    let house = House::found().await;
+    let (mut alice, _) = signed_in(&house, ALICE, &["operator"]).await;
+    let sql = "UPDATE session SET ended_at = 1";
+    house.database.run(sql).await;
+    // The directory of this process does not know it yet.
+    alice.get(&house, "/v1/whoami").await.ok();
+    for path in ["/v1/recovery-codes", "/v1/sessions/current/end"] {
+        let answer = alice.post(&house, path, Value::Null).await;
+        answer.refused(401, "unauthenticated");
+    }
+    let answer = alice.enrol(&house, &mut Authenticator::new("new")).await;
+    answer.refused(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn web_04_nothing_redirects_to_another_place() {
+    let house = House::found().await;
+    for path in [
+        "/console",
+        "/console?next=//evil.example",
+        "/console//evil.example",
+        "//evil.example",
+        "/console/..//evil.example",
+        "/v1/sign-in?next=https:evil.example",
+        "/%2f%2fevil.example",
+        "/console/%5cevil.example",
+    ] {
+        let answer = house.send(ask("GET", path)).await;
+        let place = answer.header("location");
+        assert!(["", "/console/"].contains(&place), "{path}: {answer:?}");
+    }
+    let entered = house.send(ask("GET", "/console")).await;
+    assert_eq!(entered.header("location"), "/console/");
+}
+
+#[tokio::test]
 async fn of_many_who_follow_one_invitation_or_use_one_code_exactly_one_gets_in() {
     let house = House::found().await;
     house.add_person(ALICE).await;
