@@ -98,6 +98,7 @@ pub(crate) async fn begin(
         let (owner, id) = (own.login().owner_id, own.session().id);
         if sessions::end(tx, owner, id, now).await? {
             let mut ended = before.event(EventKind::SessionEnded);
+            ended.facts.insert("owner".to_owned(), owner.to_string());
             ended.facts.insert("session".to_owned(), id.to_string());
             ended.facts.insert("by".to_owned(), "sign_in".to_owned());
             events.push(ended);

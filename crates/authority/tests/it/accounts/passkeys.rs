@@ -560,7 +560,7 @@ async fn web_07_how_people_sign_in_is_changed_by_who_signed_in_just_now() {
 }
 
 #[tokio::test]
-async fn dos_05_who_only_asks_leaves_nothing_behind() {
+async fn dos_06_who_only_asks_leaves_nothing_behind() {
     let house = House::found().await;
     let (_, mut passkey) = signed_in(&house, ALICE, &["operator"]).await;
     passkey.key = Authenticator::new("thief").key;
