@@ -99,9 +99,9 @@ async function request(method, where, { query = {}, body, headers = {}, signal, 
   if (answer.ok) return parsed;
   // A passkey or a code that did not hold is the affair of whoever tried it, and ends nothing.
   if (answer.status === 401 && parsed?.code === 'unauthenticated' && session.secret() === secret) {
-    const wasBegun = session.isBegun();
+    const what = secret ? 'login' : session.isBegun() && 'session';
     session.end();
-    dispatchEvent(new CustomEvent('signed-out', { detail: wasBegun }));
+    dispatchEvent(new CustomEvent('signed-out', { detail: what }));
   }
   throw new Refusal({ title: `The authority answered ${answer.status}.`, ...parsed, status: answer.status });
 }

@@ -265,7 +265,8 @@ document.querySelector('.skip').addEventListener('click', (event) => {
   main.focus();
 });
 addEventListener('signed-out', (event) => {
-  signIn(event.detail ? 'You are signed out: the login is not valid, or no longer.' : undefined);
+  const why = { login: 'That login is not valid, or no longer. Get a new one.', session: 'Your session is over. Sign in again.' };
+  signIn(why[event.detail]);
 });
 addEventListener('hashchange', () => {
   openMenu(false);

@@ -245,7 +245,7 @@ describe('people in the console', () => {
     const { items } = await authority.command('owner', 'sessions', 'alice@example.com');
     for (const { id } of items) await authority.command('owner', 'end-session', 'alice@example.com', id, '--reason', 'a test');
     await page.getByRole('link', { name: 'Agents', exact: true }).click();
-    await page.getByText('You are signed out').waitFor();
+    await page.getByText('Your session is over').waitFor();
     await look('signed-out');
   });
 

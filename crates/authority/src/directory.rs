@@ -57,7 +57,7 @@ pub struct Session {
     pub passkey_id: PasskeyId,
     /// When it began.
     pub began_at: Timestamp,
-    /// When it was used last, to [`NOTED`]; the same for every directory that knows the session.
+    /// When it was used last, to some minutes; the same for every directory that knows the session.
     pub used_at: Arc<LastUse>,
 }
 
