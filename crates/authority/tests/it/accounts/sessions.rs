@@ -265,7 +265,17 @@ async fn web_06_session_is_kept_as_a_hash_and_told_to_nobody() {
         .await;
     assert!(stored.iter().all(|hash| hash.starts_with("sha256:")));
     assert!(alice.cookie.len() >= 40);
-    let mut told = String::new();
+    let invitation = invite(&house, ADMIN, ALICE, &["auditor"]).await;
+    let codes = alice
+        .post(&house, "/v1/recovery-codes", Value::Null)
+        .await
+        .ok();
+    let code = codes["codes"][0].as_str().expect("a code");
+    let wrong = json!({"invitation": format!("{invitation}x")});
+    let mut told = alice
+        .post(&house, "/v1/enrolment/options", wrong)
+        .await
+        .text();
     for path in [
         "/v1/whoami",
         "/v1/sessions",
@@ -275,7 +285,9 @@ async fn web_06_session_is_kept_as_a_hash_and_told_to_nobody() {
         told.push_str(&alice.get(&house, path).await.ok().to_string());
     }
     told.push_str(&crate::house::logged());
-    assert!(!told.contains(&alice.cookie));
+    for secret in [&*alice.cookie, &invitation, code] {
+        assert!(!told.contains(secret));
+    }
 }
 
 #[tokio::test]
