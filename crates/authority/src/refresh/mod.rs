@@ -1,7 +1,7 @@
 //! Making a committed change visible: builds the next snapshot and swaps it in before the change is answered.
 //!
-//! A change of one agent costs the reading of that agent, whatever the number of the others. Everything else
-//! is read anew, and what did not change keeps its verified or compiled form.
+//! A change of one agent costs the reading of that agent, whatever the number of the others, and a sign-in the reading
+//! of people and their logins. Everything else is read anew, and what did not change keeps its verified or compiled form.
 
 mod agents;
 pub(crate) mod directory;
@@ -37,6 +37,7 @@ pub(crate) async fn commit(
     let seen = match touched {
         Touched::Agent(agent) => one_agent(authority, agent).await,
         Touched::Token(jti) => one_token(authority, jti).await,
+        Touched::SignIn => sign_in(authority).await,
         Touched::More => everything(authority).await,
     };
     // The change is durable; whoever follows the database sees it soon, even if we could not show it now.
@@ -47,6 +48,7 @@ pub(crate) async fn commit(
 enum Touched {
     Agent(AgentId),
     Token(TokenId),
+    SignIn,
     More,
 }
 
@@ -69,13 +71,21 @@ fn touched(event: &Event) -> Touched {
             .token
             .as_ref()
             .map_or(Touched::More, |token| Touched::Token(token.jti)),
+        EventKind::LoginIssued
+        | EventKind::LoginRevoked
+        | EventKind::PersonInvited
+        | EventKind::PasskeyEnrolled
+        | EventKind::PasskeyRenamed
+        | EventKind::PasskeyRevoked
+        | EventKind::RecoveryCodesMade
+        | EventKind::RecoveryCodeUsed
+        | EventKind::SessionBegan
+        | EventKind::SessionEnded => Touched::SignIn,
         EventKind::AuthorityFounded
         | EventKind::AuthorityMoved
         | EventKind::OwnerAdded
         | EventKind::OwnerMembersChanged
         | EventKind::OwnerDisabled
-        | EventKind::LoginIssued
-        | EventKind::LoginRevoked
         | EventKind::ResourceRegistered
         | EventKind::McpAdded
         | EventKind::McpToolsAccepted
@@ -114,6 +124,31 @@ async fn one_token(authority: &Authority, jti: TokenId) -> Result<(), Error> {
     let mut next = Snapshot::clone(&current);
     next.number = number;
     next.revoked.insert(jti);
+    authority.current.store(Arc::new(next));
+    authority.mark_current(now);
+    Ok(())
+}
+
+/// Reads anew who may speak to us; everything when something else changed meanwhile.
+async fn sign_in(authority: &Authority) -> Result<(), Error> {
+    let one_at_a_time = authority.refreshing.lock().await;
+    let now = authority.clock.now();
+    let mut tx = authority.store.follow().await?;
+    let number = tx.change_number().await?.unsigned_abs();
+    let current = authority.current.load_full();
+    if number != current.number + 1 {
+        drop(tx);
+        drop(one_at_a_time);
+        return everything(authority).await;
+    }
+    let people = directory::read_owners(&mut tx).await?;
+    let before = authority.directory.load_full();
+    let directory = directory::read(&mut tx, &people, &before, now).await?;
+    drop(tx);
+    let mut next = Snapshot::clone(&current);
+    next.number = number;
+    // Whoever has seen the new number has seen who may ask.
+    authority.directory.store(Arc::new(directory));
     authority.current.store(Arc::new(next));
     authority.mark_current(now);
     Ok(())
@@ -169,7 +204,8 @@ pub(crate) async fn everything(authority: &Authority) -> Result<(), Error> {
         revoked: revocations::list(&mut tx, now).await?.into_iter().collect(),
         policy: policies::compile_anew(authority, texts, number).await?,
     };
-    let directory = directory::read(&mut tx, &people, now).await?;
+    let before = authority.directory.load_full();
+    let directory = directory::read(&mut tx, &people, &before, now).await?;
     drop(tx);
 
     // Whoever has seen the new number has seen who may ask; whoever verifies knows a new key before anybody signs with it.
