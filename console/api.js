@@ -41,6 +41,12 @@ export function takeFromAddress() {
 /** Who would be signed in by `secret`; the login that is kept stays as it is. */
 export const whoIs = (secret) => request('GET', 'whoami', { secret });
 
+/** Ends the session of this browser, whatever login this tab holds. */
+export const endSession = () => request('POST', 'sessions/current/end', { secret: null });
+
+/** Asks what needs nobody to be signed in and answers with a cookie, whatever login this tab holds. */
+export const postAsNobody = (where, body) => request('POST', where, { body, secret: null });
+
 /** The path below `/v1/` of `parts`, each escaped. */
 export const path = (...parts) => parts.map(encodeURIComponent).join('/');
 

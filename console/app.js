@@ -3,7 +3,7 @@
 // A page is a function of its parameters that answers with its content once all of it is known; until
 // then the page before stays, so nothing jumps.
 
-import { get, post, session, takeFromAddress, whoIs } from './api.js';
+import { endSession, get, session, takeFromAddress, whoIs } from './api.js';
 import { ask, failure, h, shown, tell } from './dom.js';
 import * as agents from './agents.js';
 import * as overview from './overview.js';
@@ -109,10 +109,10 @@ function mark(page) {
 async function arrive() {
   const { login: secret, invite } = takeFromAddress();
   if (invite) return follow(invite);
-  const kept = session.secret();
-  if (secret && !kept) session.begin(secret);
+  const isSomebody = session.isBegun();
+  if (secret && !isSomebody) session.begin(secret);
   await enter();
-  if (secret && kept && secret !== kept) await offer(secret);
+  if (secret && isSomebody && secret !== session.secret()) await offer(secret);
 }
 
 /**
@@ -210,8 +210,14 @@ function showWho(who) {
 }
 
 async function leave() {
-  // A cookie is taken from the browser by the authority, and the session ends there too. Whatever it answers, here it is over.
-  if (!session.secret()) await post('sessions/current/end').catch(() => undefined);
+  // A login is forgotten here. A session is ended by the authority, which takes its cookie from the browser: until it has
+  // answered, the person is still signed in, and is told so.
+  if (session.secret()) session.end();
+  try {
+    if (session.isBegun()) await endSession();
+  } catch (error) {
+    if (error.status !== 401) return tell(`You are still signed in. ${error.message}`);
+  }
   session.end();
   signIn();
   tell('Signed out.');

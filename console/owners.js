@@ -5,6 +5,7 @@ import {
   ask, askReason, badge, copied, empty, field, group, h, heading, moment, notice, pager, section, select, shown,
   table, tell,
 } from './dom.js';
+import { fresh } from './fresh.js';
 import { ofOwner } from './you.js';
 
 const ROLES = [
@@ -64,7 +65,7 @@ export async function detail(handle, { signal, reload }) {
     get(path('owners', handle, 'passkeys'), {}, signal), get(path('owners', handle, 'sessions'), {}, signal),
   ]);
   const revoke = async (one) => {
-    const act = (reason) => post(path('owners', handle, 'passkeys', one.id, 'revoke'), { reason });
+    const act = (reason) => fresh(() => post(path('owners', handle, 'passkeys', one.id, 'revoke'), { reason }));
     const body = h('p', 'It signs nobody in any more, its sessions end, and so do the recovery codes that were made with it.');
     if (!(await askReason({ title: h('span', 'Revoke ', ...shown(one.name), '?'), confirm: 'Revoke', danger: true, body, act }))) return;
     await reload();
@@ -95,7 +96,7 @@ async function invite(owner) {
   const body = [
     h('p', 'A link by which they make a passkey, once. A later invitation takes the place of one that nobody followed.'), boxes,
   ];
-  const act = () => post(path('owners', owner.handle, 'invitations'), { roles: chosen() });
+  const act = () => fresh(() => post(path('owners', owner.handle, 'invitations'), { roles: chosen() }));
   const made = await ask({ title: h('span', 'Invite ', ...shown(owner.handle)), confirm: 'Make the link', body, act });
   if (!made) return;
   await ask({
@@ -116,7 +117,7 @@ async function login(owner) {
     h('p', 'For programs and the command line. Whoever has it acts under this name; the record says that you had it made.'),
     boxes, field('Days', days, '90 at most.'),
   ];
-  const act = () => post(path('owners', owner.handle, 'logins'), { roles: chosen(), lifetime: Number(days.value) * 86_400 });
+  const act = () => fresh(() => post(path('owners', owner.handle, 'logins'), { roles: chosen(), lifetime: Number(days.value) * 86_400 }));
   const made = await ask({ title: `Give ${owner.handle} a login`, confirm: 'Make the login', body, act });
   if (!made) return;
   await ask({

@@ -2,7 +2,7 @@
 //
 // The private key never leaves the authenticator. What the browser hands us are bytes, which travel as base64url.
 
-import { post, Refusal } from './api.js';
+import { postAsNobody, Refusal } from './api.js';
 
 const TIMEOUT_MS = 300_000;
 
@@ -20,13 +20,13 @@ function text(buffer) {
 
 /** Signs in with a passkey that the person chooses; answers who that is. */
 export async function signIn() {
-  const options = await post('sign-in/options');
+  const options = await postAsNobody('sign-in/options');
   requireOurOrigin(options);
   const credential = await asked(() => navigator.credentials.get({
     publicKey: { challenge: bytes(options.challenge), rpId: options.rp_id, userVerification: 'required', timeout: TIMEOUT_MS },
   }));
   const { response } = credential;
-  return post('sign-in', {
+  return postAsNobody('sign-in', {
     credential: {
       id: text(credential.rawId),
       client_data_json: text(response.clientDataJSON),

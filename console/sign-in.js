@@ -2,7 +2,7 @@
 //
 // `signedIn` gets who the authority says it is; everything else about being signed in is the frame's affair.
 
-import { get, post, session } from './api.js';
+import { get, postAsNobody, session } from './api.js';
 import { badge, failure, field, h, notice, prose, sentence, shown } from './dom.js';
 import * as passkey from './passkey.js';
 
@@ -56,7 +56,7 @@ function recoveryForm(signedIn) {
   const problem = h('div');
   const button = h('button', { type: 'submit' }, 'Use the code');
   const act = async () => {
-    const who = await post('sign-in/recovery', { code: code.value.trim() });
+    const who = await postAsNobody('sign-in/recovery', { code: code.value.trim() });
     session.beginCookie();
     signedIn(who);
   };
@@ -90,7 +90,7 @@ function secretForm(signedIn) {
 export async function invitationPage({ invitation, me, signedIn, leave }) {
   let options;
   try {
-    options = await post('enrolment/options', { invitation });
+    options = await postAsNobody('enrolment/options', { invitation });
   } catch (error) {
     const isOver = error.code === 'sign_in_refused';
     const words = 'This invitation was used, has ended, or was replaced by a later one. Ask for a new one.';
@@ -103,9 +103,9 @@ export async function invitationPage({ invitation, me, signedIn, leave }) {
   const button = h('button.primary.wide', { type: 'submit' }, 'Make a passkey');
   const act = async () => {
     // Anew, since the person may have read for longer than a challenge lasts.
-    options = await post('enrolment/options', { invitation });
+    options = await postAsNobody('enrolment/options', { invitation });
     const credential = await passkey.create(options);
-    const who = await post('enrolment', { invitation, name: name.value, credential });
+    const who = await postAsNobody('enrolment', { invitation, name: name.value, credential });
     session.end();
     session.beginCookie();
     signedIn(who);

@@ -2,33 +2,11 @@
 
 import { get, path, post, session } from './api.js';
 import { ask, badge, download, empty, field, group, h, heading, moment, notice, section, shown, table, tell } from './dom.js';
+import { fresh } from './fresh.js';
 import * as passkey from './passkey.js';
 import { doing, nameOfDevice } from './sign-in.js';
 
 const WITH = { passkey: 'passkey', recovery_code: 'recovery code' };
-
-/** Runs `act`, and once more after the person has signed in again when that is what it needs. */
-async function fresh(act) {
-  try {
-    return await act();
-  } catch (error) {
-    if (error.code !== 'sign_in_again') throw error;
-  }
-  const before = await get('whoami');
-  const who = await ask({
-    title: 'Sign in again',
-    body: h('p', 'How you sign in is changed only by who signed in in the last five minutes.'),
-    confirm: 'Use my passkey',
-    act: () => passkey.signIn(),
-  });
-  if (!who) return undefined;
-  // Another person's passkey signed in another person: nothing is done in their name.
-  if (who.id !== before.id) {
-    location.reload();
-    return undefined;
-  }
-  return act();
-}
 
 /** `act` of a button: its refusal is told where there is no dialog that shows it. */
 function pressing(act) {

@@ -25,6 +25,7 @@ const FILES: &[(&str, &str, &[u8])] = files! {
     "api.js": "text/javascript; charset=utf-8",
     "app.js": "text/javascript; charset=utf-8",
     "dom.js": "text/javascript; charset=utf-8",
+    "fresh.js": "text/javascript; charset=utf-8",
     "overview.js": "text/javascript; charset=utf-8",
     "owners.js": "text/javascript; charset=utf-8",
     "passkey.js": "text/javascript; charset=utf-8",

@@ -13,6 +13,7 @@ use chancery_model::digest::Digest;
 use chancery_model::event::{Actor, ActorKind, DecisionFacts, Event, EventKind};
 use chancery_model::time::Timestamp;
 use chancery_policy::{AdminFacts, Question, Target, TargetFacts};
+use chancery_store::logins;
 use chancery_store::sessions::{self, Means};
 use chancery_store::tx::Tx;
 use chancery_wire::hash;
@@ -206,6 +207,16 @@ impl Ctx {
         Ok(own)
     }
 
+    /// Requires of a person in a session, where somebody gets a way to sign in or loses one, that they signed in just now:
+    /// a stolen session must not make itself last by way of another name. A login and the local administrator's credential
+    /// are secrets without such a moment.
+    pub fn require_fresh(&self) -> Result<(), Error> {
+        match self.caller.session() {
+            Some(_) => self.own_fresh().map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// The same for enrolling a passkey and for signing out, which a recovery code is for too.
     pub fn own_or_recovering(&self) -> Result<Own<'_>, Error> {
         if let Caller::Human(login) = &self.caller
@@ -267,19 +278,22 @@ impl Ctx {
         }
     }
 
-    /// Begins a transaction that may write.
+    /// Begins a transaction that may write. A login or a session that ended since the request began, here or at another
+    /// process, writes nothing any more: who is being shut out does not get in again by being quick (SI-12).
     pub async fn begin(&self) -> Result<Tx, Error> {
-        Ok(self.authority.store.begin().await?)
-    }
-
-    /// The same for what a person does to their own ways of signing in. What ended since the request began, ended it:
-    /// who is being shut out does not get in again by being quick.
-    pub async fn begin_own(&self, own: Own<'_>) -> Result<Tx, Error> {
-        let mut tx = self.begin().await?;
-        if sessions::is_live(&mut tx, own.session.id, self.now).await? {
-            return Ok(tx);
+        let mut tx = self.authority.store.begin().await?;
+        let is_live = match &self.caller {
+            Caller::LocalAdministrator => true,
+            Caller::Human(login) => match &login.session {
+                Some(session) => sessions::is_live(&mut tx, session.id, self.now).await?,
+                None => logins::is_live(&mut tx, login.secret_hash, self.now).await?,
+            },
+        };
+        if is_live {
+            Ok(tx)
+        } else {
+            Err(Error::Unauthenticated)
         }
-        Err(Error::Unauthenticated)
     }
 
     /// Begins a transaction that only reads.

@@ -27,6 +27,8 @@ pub struct Directory {
 /// A login of a person who has not left: a secret that was made for them, or a session that they began.
 #[derive(Debug, Clone)]
 pub struct KnownLogin {
+    /// The hash of its secret.
+    pub secret_hash: Digest,
     /// The id of the person.
     pub owner_id: OwnerId,
     /// Who the person is, and who had the login made.

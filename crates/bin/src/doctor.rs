@@ -388,7 +388,11 @@ done
         let key = PresenceKey::generate(&OperatingSystem);
         let text = key.to_text().expose().clone();
         let router = crate::presence::router(key, address);
-        tokio::spawn(listen::serve(listener, router, std::future::pending()));
+        tokio::spawn(listen::serve(
+            vec![listener],
+            router,
+            std::future::pending(),
+        ));
         (address, text)
     }
 

@@ -1,8 +1,11 @@
 //! The accept loop: limits on every connection before anything is parsed.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,7 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_io_timeout::TimeoutWriter;
 use tower::Service;
@@ -27,8 +30,25 @@ const STALLED: Duration = Duration::from_secs(60);
 /// How long requests in flight may take to end once the process is told to.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// The next connection on any of the listeners.
+async fn accept(listeners: &[TcpListener]) -> std::io::Result<(TcpStream, SocketAddr)> {
+    poll_fn(|context| {
+        let accepted = |listener: &TcpListener| match listener.poll_accept(context) {
+            Poll::Ready(accepted) => Some(accepted),
+            Poll::Pending => None,
+        };
+        let accepted = listeners.iter().find_map(accepted);
+        accepted.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
+}
+
 /// Serves `router` until `stop` resolves, then lets what runs end.
-pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+pub(crate) async fn serve(
+    listeners: Vec<TcpListener>,
+    router: Router,
+    stop: impl Future<Output = ()>,
+) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -51,7 +71,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
             return;
         };
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = accept(&listeners) => accepted,
             () = &mut stop => break,
         };
         let (stream, remote) = match accepted {

@@ -1,6 +1,7 @@
 //! Running the authority with its gateway in one process: `up` for a person, `serve` for production.
 
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ pub(crate) struct Running {
     pub(crate) folder: DataFolder,
     /// The secret of a console login.
     pub(crate) console_login: String,
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     router: Router,
 }
 
@@ -63,17 +64,17 @@ pub(crate) async fn start(place: &Place) -> Result<Running> {
     require_whole(place, &folder, known_log.is_some())?;
     let master = folder.master_key(&*entropy)?;
     let admin = folder.admin_token(&*entropy)?;
-    let listener = bind(place.listen).await?;
-    let address = listener.local_addr()?;
-    let url = format!("http://{address}");
-    let issuer = match &place.issuer {
-        Some(issuer) => {
-            origin::parse_issuer(issuer)
-                .with_context(|| format!("the issuer `{issuer}` cannot be one"))?;
-            issuer.clone()
-        }
-        None => url.clone(),
+    let parsed = place.issuer.as_ref().map(|issuer| {
+        origin::parse_issuer(issuer).with_context(|| format!("the issuer `{issuer}` cannot be one"))
+    });
+    let listeners = match parsed.transpose()?.as_ref().is_none_or(origin::is_loopback) {
+        // People open the pages at `localhost`, which browsers look for at both of its addresses.
+        true => bind_localhost(place.listen).await?,
+        false => vec![bind(place.listen).await?],
     };
+    let address = first(&listeners)?.local_addr()?;
+    let url = format!("http://{address}");
+    let issuer = place.issuer.clone().unwrap_or_else(|| url.clone());
     let url_of_database = database(place, folder.path())?;
     let lock = match &url_of_database {
         DatabaseUrl::Sqlite(file) => {
@@ -130,7 +131,7 @@ pub(crate) async fn start(place: &Place) -> Result<Running> {
         authority,
         folder,
         console_login,
-        listener,
+        listeners,
         router,
     })
 }
@@ -138,7 +139,7 @@ pub(crate) async fn start(place: &Place) -> Result<Running> {
 impl Running {
     /// Serves until `stop` resolves, then takes down what was published.
     pub(crate) async fn serve(self, stop: impl Future<Output = ()>) {
-        listen::serve(self.listener, self.router, stop).await;
+        listen::serve(self.listeners, self.router, stop).await;
         self.folder.withdraw("server.json");
     }
 }
@@ -198,6 +199,44 @@ fn require_whole(place: &Place, folder: &DataFolder, has_log: bool) -> Result<()
     Ok(())
 }
 
+/// Draws of a port that is free at both addresses of this machine.
+const DRAWS: usize = 16;
+
+/// Listens at `address`, and at the other addresses that `localhost` leads to: whoever else had one of them would be
+/// taken for us by a browser, and be handed the links, cookies and passkeys that are for us.
+async fn bind_localhost(address: SocketAddr) -> Result<Vec<TcpListener>> {
+    let mut draw = 1;
+    loop {
+        let mut listeners = vec![bind(address).await?];
+        let port = first(&listeners)?.local_addr()?.port();
+        let names: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        let mut is_taken = false;
+        for ip in names.into_iter().filter(|ip| *ip != address.ip()) {
+            match TcpListener::bind(SocketAddr::new(ip, port)).await {
+                Ok(listener) => listeners.push(listener),
+                Err(error) if error.kind() == ErrorKind::AddrInUse => is_taken = true,
+                // A machine without this kind of address has nobody else there either.
+                Err(error) => tracing::debug!(%error, %ip, "not an address of this machine"),
+            }
+        }
+        if !is_taken {
+            return Ok(listeners);
+        }
+        if address.port() != 0 || draw == DRAWS {
+            bail!(
+                "somebody else listens at port {port} of `localhost`, and browsers would take it for this authority; \
+                 give another port with `--listen`, or stop what listens there"
+            );
+        }
+        draw += 1;
+    }
+}
+
+/// The first of the listeners, which the address was asked for.
+fn first(listeners: &[TcpListener]) -> Result<&TcpListener> {
+    listeners.first().context("nothing listens")
+}
+
 async fn bind(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
         format!("`{address}` is in use or not ours; give another with `--listen`, or stop what listens there")
@@ -210,11 +249,17 @@ fn hosts(issuer: &str, address: SocketAddr) -> Vec<String> {
         .split_once("://")
         .map_or(issuer, |(_, host)| host)
         .to_owned();
-    vec![
+    let port = address.port();
+    let mut hosts = vec![
         public,
         address.to_string(),
-        format!("localhost:{}", address.port()),
-    ]
+        format!("localhost:{port}"),
+        format!("127.0.0.1:{port}"),
+        format!("[::1]:{port}"),
+    ];
+    hosts.sort_unstable();
+    hosts.dedup();
+    hosts
 }
 
 /// The database that is meant: a URL, a path, or `chancery.db` in the data folder.

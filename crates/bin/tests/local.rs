@@ -290,3 +290,32 @@ async fn a_process_that_starts_again_seals_under_the_name_of_the_one_before() {
     assert!(last.holder.starts_with("req_"), "{}", last.holder);
     drop(second);
 }
+
+/// Pages are opened at `localhost`, and whoever has one of its two addresses could be taken for us.
+#[test]
+fn web_05_nobody_else_listens_at_the_port_of_localhost() {
+    let data = tempfile::tempdir().expect("a folder");
+    let Ok(other) = TcpListener::bind("[::1]:0") else {
+        // Without the other address there is nobody to be mistaken for us.
+        return;
+    };
+    let port = other.local_addr().expect("an address").port();
+    let listen = format!("127.0.0.1:{port}");
+    let words = ["up", "--listen", &listen, "--json"];
+    let output = run(data.path(), &words);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("somebody else listens"), "{said}");
+
+    let program = Program::start(data.path());
+    let port = program.url.rsplit(':').next().expect("a port");
+    for address in ["127.0.0.1", "[::1]"] {
+        let mut stream = std::net::TcpStream::connect(format!("{address}:{port}")).expect(address);
+        let request =
+            format!("GET /healthz HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("asked");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{address}: {answer}");
+    }
+}

@@ -55,6 +55,14 @@ pub async fn revoke_for_owner(
     tx.execute(sql, params![now, owner.to_string()]).await
 }
 
+/// Whether a login has not ended.
+pub async fn is_live(tx: &mut Tx, secret_hash: Digest, now: Timestamp) -> Result<bool, StoreError> {
+    let sql = "SELECT owner_id FROM login \
+               WHERE secret_hash = $1 AND revoked_at IS NULL AND expires_at > $2";
+    let values = params![secret_hash.to_string(), now];
+    Ok(!tx.query("login", sql, values).await?.is_empty())
+}
+
 /// The logins that are live at `now`.
 pub async fn list_live(tx: &mut Tx, now: Timestamp) -> Result<Vec<Login>, StoreError> {
     let sql = "SELECT login.secret_hash AS secret_hash, owner_id, COALESCE(makers, '') AS makers, roles, created_at, \

@@ -24,8 +24,8 @@ const MIGRATIONS: &[Migration] = &[
         text: include_str!("../migrations/0003_login_makers.sql"),
     },
     Migration {
-        number: 5,
-        text: include_str!("../migrations/0005_people.sql"),
+        number: 4,
+        text: include_str!("../migrations/0004_people.sql"),
     },
 ];
 

@@ -75,10 +75,12 @@ pub async fn count_open(tx: &mut Tx, owner: OwnerId) -> Result<u64, StoreError> 
     Ok(rows.len() as u64)
 }
 
-/// Makes the codes of a person void; returns how many there were.
-pub async fn end_for_owner(tx: &mut Tx, owner: OwnerId, now: Timestamp) -> Result<u64, StoreError> {
-    let sql = "UPDATE recovery_code SET ended_at = $1 WHERE owner_id = $2 AND ended_at IS NULL";
-    tx.execute(sql, params![now, owner.to_string()]).await
+/// Makes the codes of a person void and forgets them: a void code is as good as none. Returns how many were open.
+pub async fn end_for_owner(tx: &mut Tx, owner: OwnerId) -> Result<u64, StoreError> {
+    let open = count_open(tx, owner).await?;
+    let sql = "DELETE FROM recovery_code WHERE owner_id = $1";
+    tx.execute(sql, params![owner.to_string()]).await?;
+    Ok(open)
 }
 
 /// Makes the codes void that were made with a passkey; returns how many there were.

@@ -28,6 +28,10 @@ pub const LIFETIME: Duration = Duration::from_secs(12 * 3_600);
 /// The same for one that a recovery code began: long enough to enrol a passkey.
 pub const RECOVERY_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
+/// Sessions that one person may have at a time; beyond it the oldest ends. Every sign-in reads all sessions, so that
+/// nobody makes stops wait by signing in without end.
+const MOST: usize = 16;
+
 /// A session that is about to begin.
 pub(crate) struct Beginning<'a> {
     /// Whose it is.
@@ -101,6 +105,19 @@ pub(crate) async fn begin(
             ended.facts.insert("owner".to_owned(), owner.to_string());
             ended.facts.insert("session".to_owned(), id.to_string());
             ended.facts.insert("by".to_owned(), "sign_in".to_owned());
+            events.push(ended);
+        }
+    }
+    let live = sessions::list_for_owner(tx, owner.id, now).await?;
+    for oldest in live.iter().take(live.len().saturating_sub(MOST)) {
+        if sessions::end(tx, owner.id, oldest.id, now).await? {
+            let mut ended = event(authority, EventKind::SessionEnded, owner, now);
+            ended
+                .facts
+                .insert("session".to_owned(), oldest.id.to_string());
+            ended
+                .facts
+                .insert("by".to_owned(), "later_sign_in".to_owned());
             events.push(ended);
         }
     }

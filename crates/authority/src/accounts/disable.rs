@@ -34,7 +34,7 @@ pub async fn disable(
     let passkeys = passkeys::revoke_for_owner(&mut tx, owner.id, ctx.now).await?;
     let sessions = sessions::end_for_owner(&mut tx, owner.id, ctx.now).await?;
     invitations::end_for_owner(&mut tx, owner.id, ctx.now).await?;
-    recovery_codes::end_for_owner(&mut tx, owner.id, ctx.now).await?;
+    recovery_codes::end_for_owner(&mut tx, owner.id).await?;
     owner.disabled_at = Some(ctx.now);
     let mut event = ctx.event(EventKind::OwnerDisabled);
     event.reason = Some(reason.as_str().to_owned());

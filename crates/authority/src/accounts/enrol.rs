@@ -16,6 +16,7 @@ use chancery_model::owner::Owner;
 use chancery_model::time::Timestamp;
 use chancery_store::error::StoreError;
 use chancery_store::invitations::{self, Invitation};
+use chancery_store::owners;
 use chancery_store::passkeys::{self, Passkey};
 use chancery_store::sessions::Means;
 use chancery_store::tx::Tx;
@@ -72,12 +73,14 @@ pub async fn accept_invitation(
     let checked = check(&authority, &body.credential, Ceremony::Enrol(&by), now)?;
 
     let mut tx = authority.store.begin().await?;
+    let invitation = require_open(&mut tx, &body.invitation, now).await?;
     if !invitations::use_once(&mut tx, invitation.secret_hash, now).await? {
         return Err(begin::refused("invitation_unknown"));
     }
     let owner = begin::require_present(&mut tx, invitation.owner_id).await?;
     let for_whom = ForWhom {
         owner: &owner,
+        most: MOST,
         makers: invitation.makers,
         roles: invitation.roles,
     };
@@ -120,10 +123,15 @@ pub async fn own(
         Ceremony::Enrol(&by),
         ctx.now,
     )?;
-    let mut tx = ctx.begin_own(own).await?;
+    let mut tx = ctx.begin().await?;
     let owner = begin::require_present(&mut tx, own.login().owner_id).await?;
     let for_whom = ForWhom {
         owner: &owner,
+        // Whoever recovers can revoke nothing yet, so the list that is full has room for one of theirs.
+        most: match own.session().means {
+            Means::Passkey => MOST,
+            Means::RecoveryCode => MOST + 1,
+        },
         makers: own.login().hands.makers.clone(),
         roles: own.login().roles.clone(),
     };
@@ -168,7 +176,17 @@ async fn require_open(tx: &mut Tx, secret: &str, now: Timestamp) -> Result<Invit
     // The secret is random and long, so looking its hash up leaks nothing that helps to guess it.
     let hash = hash::sha256(secret.ok_or_else(unknown)?.as_bytes());
     let found = invitations::fetch_open(tx, hash, now).await?;
-    found.ok_or_else(unknown)
+    let invitation = found.ok_or_else(unknown)?;
+    // What somebody made who has left since is not followed by anybody.
+    for maker in &invitation.makers {
+        if let Author::Person(handle) = maker {
+            let maker = owners::fetch_by_handle(tx, handle).await?;
+            if !maker.is_some_and(|maker| maker.is_present()) {
+                return Err(unknown());
+            }
+        }
+    }
+    Ok(invitation)
 }
 
 async fn options(
@@ -232,6 +250,8 @@ fn check(
 /// For whom a passkey is, and what it hands on.
 struct ForWhom<'a> {
     owner: &'a Owner,
+    /// How many passkeys the person may have before it.
+    most: usize,
     makers: Vec<Author>,
     roles: Vec<String>,
 }
@@ -262,7 +282,7 @@ async fn insert(
     } = checked;
     sign_in::use_up(tx, challenge.hash(), &challenge, now).await?;
     let known = passkeys::list_for_owner(tx, for_whom.owner.id).await?;
-    if known.len() >= MOST {
+    if known.len() >= for_whom.most {
         return Err(Error::Conflict(format!(
             "a person has at most {MOST} passkeys; revoke one first"
         )));

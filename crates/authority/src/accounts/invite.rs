@@ -36,6 +36,7 @@ pub async fn invite(
     }
     let handle = add::parse(&handle)?;
     let permit = ctx.authorize(Action::OwnerManage, Target::Owner(handle.as_str()))?;
+    ctx.require_fresh()?;
     let mut tx = ctx.begin().await?;
     let owner = login::require_person(&mut tx, &handle).await?;
     let secret = login::secret("chi", &*ctx.authority.entropy);

@@ -38,6 +38,7 @@ pub async fn issue(
     }
     let handle = add::parse(&handle)?;
     let permit = ctx.authorize(Action::OwnerManage, Target::Owner(handle.as_str()))?;
+    ctx.require_fresh()?;
     let mut tx = ctx.begin().await?;
     let owner = require_person(&mut tx, &handle).await?;
     let token = secret("chl", &*ctx.authority.entropy);

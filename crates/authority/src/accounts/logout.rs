@@ -1,5 +1,5 @@
-//! Ends every login, session and open invitation of a person, who stays an owner: what to do when a login may have
-//! leaked. Passkeys stay: they are keys that nobody else has, and are revoked one by one.
+//! Ends every login, session, open invitation and recovery code of a person, who stays an owner: what to do when a login
+//! may have leaked. Passkeys stay: they are keys that nobody else has, and are revoked one by one.
 
 use axum::Json;
 use chancery_api::agents::Because;
@@ -8,7 +8,7 @@ use chancery_model::action::Action;
 use chancery_model::event::EventKind;
 use chancery_model::reason::Reason;
 use chancery_policy::Target;
-use chancery_store::{invitations, logins, owners, sessions};
+use chancery_store::{invitations, logins, owners, recovery_codes, sessions};
 
 use crate::accounts::{add, list};
 use crate::ctx::Ctx;
@@ -31,7 +31,9 @@ pub async fn logout(
     let ended = logins::revoke_for_owner(&mut tx, owner.id, ctx.now).await?;
     let sessions = sessions::end_for_owner(&mut tx, owner.id, ctx.now).await?;
     let invitations = invitations::end_for_owner(&mut tx, owner.id, ctx.now).await?;
-    if ended + sessions + invitations == 0 {
+    // Codes are in no list, so whoever got hold of some would not be seen.
+    let codes = recovery_codes::end_for_owner(&mut tx, owner.id).await?;
+    if ended + sessions + invitations + codes == 0 {
         return Err(Error::Conflict("that person has no login".to_owned()));
     }
     let mut event = ctx.event(EventKind::LoginRevoked);
@@ -49,6 +51,9 @@ pub async fn logout(
     event
         .facts
         .insert("invitations_ended".to_owned(), invitations.to_string());
+    event
+        .facts
+        .insert("recovery_codes_ended".to_owned(), codes.to_string());
     let view = list::view(&mut tx, owner).await?;
     ctx.commit(permit, tx, event, Vec::new()).await?;
     Ok(Json(view))

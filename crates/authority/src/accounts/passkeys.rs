@@ -45,7 +45,7 @@ pub async fn rename(
     let name = parse_name(&body.name)?;
     let own = ctx.own()?;
     let owner = own.login().owner_id;
-    let mut tx = ctx.begin_own(own).await?;
+    let mut tx = ctx.begin().await?;
     if !passkeys::rename(&mut tx, owner, id, &name).await? {
         return Err(Error::NotFound("passkey"));
     }
@@ -58,7 +58,7 @@ pub async fn rename(
 /// `POST /v1/passkeys/{passkey}/revoke`: its sessions end, and the recovery codes that were made with it.
 pub async fn revoke_own(ctx: Ctx, Path(id): Path<PasskeyId>) -> Result<Json<PasskeyView>, Error> {
     let own = ctx.own_fresh()?;
-    let mut tx = ctx.begin_own(own).await?;
+    let mut tx = ctx.begin().await?;
     let (passkey, event) = end(&ctx, &mut tx, own.login().owner_id, id).await?;
     ctx.commit_own(own, tx, event, Vec::new()).await?;
     Ok(Json(view(&passkey)))
@@ -73,6 +73,7 @@ pub async fn revoke(
     let reason = Reason::parse(&body.reason)?;
     let handle = add::parse(&handle)?;
     let permit = ctx.authorize(Action::OwnerManage, Target::Owner(handle.as_str()))?;
+    ctx.require_fresh()?;
     let id = id.parse().map_err(|_| Error::NotFound("passkey"))?;
     let mut tx = ctx.begin().await?;
     let owner = owners::fetch_by_handle(&mut tx, &handle).await?;

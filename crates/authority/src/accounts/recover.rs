@@ -44,8 +44,8 @@ pub async fn make(ctx: Ctx) -> Result<Json<RecoveryCodes>, Error> {
     let own = ctx.own_fresh()?;
     let passkey_id = own.session().passkey_id;
     let login = own.login();
-    let mut tx = ctx.begin_own(own).await?;
-    let void = recovery_codes::end_for_owner(&mut tx, login.owner_id, ctx.now).await?;
+    let mut tx = ctx.begin().await?;
+    let void = recovery_codes::end_for_owner(&mut tx, login.owner_id).await?;
     let mut codes = Vec::with_capacity(CODES);
     for _ in 0..CODES {
         let code = draw(&*ctx.authority.entropy);

@@ -53,7 +53,7 @@ pub async fn end_own(
     };
     // Who only recovers signs out and touches nothing else.
     let own = if id == current { own } else { ctx.own()? };
-    let mut tx = ctx.begin_own(own).await?;
+    let mut tx = ctx.begin().await?;
     let (session, event) = end(&ctx, &mut tx, own.login().owner_id, id).await?;
     ctx.commit_own(own, tx, event, Vec::new()).await?;
     let answer = Json(view(&ctx, &session));

@@ -63,6 +63,7 @@ pub(crate) async fn read(
             continue;
         };
         let known = KnownLogin {
+            secret_hash: login.secret_hash,
             owner_id: login.owner_id,
             hands: Hands {
                 author: Author::Person(owner.handle.clone()),
@@ -94,6 +95,7 @@ pub(crate) async fn read(
             used_at,
         };
         let known = KnownLogin {
+            secret_hash: row.secret_hash,
             owner_id: row.owner_id,
             hands: Hands {
                 author: Author::Person(owner.handle.clone()),

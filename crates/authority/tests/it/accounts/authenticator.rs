@@ -141,6 +141,14 @@ impl Browser {
     }
 
     /// Follows an invitation with a new passkey.
+    /// Puts the draft into force as this browser sees it.
+    pub(crate) async fn activate(&mut self, house: &House, agent: &str) -> Answer {
+        let path = format!("/v1/agents/{agent}");
+        let seen = self.get(house, &path).await.ok()["revision"].to_string();
+        let ask = self.ask("POST", &format!("{path}/activate"), &Value::Null);
+        house.send(ask.header("if-match", seen)).await
+    }
+
     pub(crate) async fn accept(
         &mut self,
         house: &House,

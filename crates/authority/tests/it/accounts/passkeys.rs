@@ -510,7 +510,6 @@ async fn idr_06_person_who_was_invited_is_no_second_person_to_whoever_invited() 
     let draft = json!({"document": document});
     let draft = alice.post(&house, "/v1/agents", draft).await.ok();
     assert_eq!(draft["status"], "draft");
-    let path = "/v1/agents/refund-bot/activate";
     for passkey in [&mut second, &mut third] {
         let mut browser = Browser::default();
         browser.sign_in(&house, passkey).await.ok();
@@ -519,14 +518,97 @@ async fn idr_06_person_who_was_invited_is_no_second_person_to_whoever_invited() 
             ALICE
         );
         browser
-            .post(&house, path, Value::Null)
+            .activate(&house, "refund-bot")
             .await
             .refused(403, "access_denied");
     }
-    bob.post(&house, path, Value::Null)
+    bob.activate(&house, "refund-bot")
         .await
         .refused(403, "access_denied");
-    carol.post(&house, path, Value::Null).await.ok();
+    carol.activate(&house, "refund-bot").await.ok();
+}
+
+/// A session that was stolen and is no longer fresh does not make itself last by way of another door.
+#[tokio::test]
+async fn web_07_who_signed_in_long_ago_gives_nobody_a_way_to_sign_in_and_takes_none() {
+    let house = House::found().await;
+    let (mut alice, mut passkey) = signed_in(&house, ALICE, &["administrator"]).await;
+    let (mut bob, _) = signed_in(&house, BOB, &["operator"]).await;
+    let list = bob.get(&house, "/v1/passkeys").await.ok();
+    let id = list["items"][0]["id"].as_str().expect("an id").to_owned();
+    let acts = [
+        (
+            format!("/v1/owners/{ALICE}/invitations"),
+            json!({"roles": ["administrator"]}),
+        ),
+        (
+            format!("/v1/owners/{ALICE}/logins"),
+            json!({"roles": ["administrator"]}),
+        ),
+        (
+            format!("/v1/owners/{BOB}/passkeys/{id}/revoke"),
+            json!({"reason": "a test"}),
+        ),
+    ];
+    house.advance(5 * MINUTE + Duration::from_secs(1)).await;
+    for (path, body) in &acts {
+        let answer = alice.post(&house, path, body.clone()).await;
+        answer.refused(403, "sign_in_again");
+    }
+    assert_eq!(house.events_of("login.issued").await.len(), 0);
+    alice.sign_in(&house, &mut passkey).await.ok();
+    for (path, body) in acts {
+        alice.post(&house, &path, body).await.ok();
+    }
+}
+
+#[tokio::test]
+async fn invitation_of_somebody_who_left_is_followed_by_nobody() {
+    let house = House::found().await;
+    let (mut mallory, _) = signed_in(&house, "mallory@example.com", &["administrator"]).await;
+    house.add_person(ALICE).await;
+    let body = json!({"roles": ["administrator"]});
+    let path = format!("/v1/owners/{ALICE}/invitations");
+    let made = mallory.post(&house, &path, body).await.ok();
+    let invitation = secret_of(&made);
+    let path = "/v1/owners/mallory@example.com/disable";
+    house
+        .admin("POST", path, json!({"reason": "left"}))
+        .await
+        .ok();
+    let answer = Browser::default()
+        .accept(&house, &invitation, &mut Authenticator::new("new"))
+        .await;
+    answer.refused(401, "sign_in_refused");
+    let invitation = invite(&house, ADMIN, ALICE, &["operator"]).await;
+    Browser::default()
+        .accept(&house, &invitation, &mut Authenticator::new("new"))
+        .await
+        .ok();
+}
+
+#[tokio::test]
+async fn full_list_of_passkeys_has_room_for_whoever_recovers() {
+    let house = House::found().await;
+    let (mut alice, _) = signed_in(&house, ALICE, &["operator"]).await;
+    let codes = alice
+        .post(&house, "/v1/recovery-codes", Value::Null)
+        .await
+        .ok();
+    for number in 1..16 {
+        let mut more = Authenticator::new(&format!("more {number}"));
+        alice.enrol(&house, &mut more).await.ok();
+    }
+    let answer = alice
+        .enrol(&house, &mut Authenticator::new("too many"))
+        .await;
+    answer.refused(409, "conflict");
+    let mut lost = Browser::default();
+    let code = json!({"code": codes["codes"][0]});
+    lost.post(&house, "/v1/sign-in/recovery", code).await.ok();
+    lost.enrol(&house, &mut Authenticator::new("found"))
+        .await
+        .ok();
 }
 
 #[tokio::test]

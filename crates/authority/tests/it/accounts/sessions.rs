@@ -95,6 +95,16 @@ async fn everything_ends_when_the_person_leaves_and_sessions_when_they_are_logge
         .accept(&house, &invitation, &mut Authenticator::new("x"))
         .await;
     answer.refused(401, "sign_in_refused");
+    // Codes are in no list: whoever has some that are not theirs would not be seen.
+    let code = json!({"code": codes["codes"][0]});
+    alice
+        .post(&house, "/v1/sign-in/recovery", code)
+        .await
+        .refused(401, "sign_in_refused");
+    assert_eq!(
+        house.last_event("login.revoked").await["facts"]["recovery_codes_ended"],
+        "10"
+    );
     // The passkey is hers alone, and stays.
     alice.sign_in(&house, &mut passkey).await.ok();
 
@@ -444,6 +454,62 @@ async fn session_that_ended_meanwhile_changes_no_way_of_signing_in() {
     }
     let answer = alice.enrol(&house, &mut Authenticator::new("new")).await;
     answer.refused(401, "unauthenticated");
+}
+
+/// The same for everything else that is written, whichever way its author came.
+#[tokio::test]
+async fn race_04_what_ended_meanwhile_writes_nothing() {
+    let house = House::found().await;
+    let (mut alice, _) = signed_in(&house, ALICE, &["administrator"]).await;
+    house.add_person(BOB).await;
+    let login = house.login(BOB, &["administrator"]).await;
+    house
+        .database
+        .run("UPDATE session SET ended_at = 1; UPDATE login SET revoked_at = 1")
+        .await;
+    // The directory of this process does not know it yet.
+    alice.get(&house, "/v1/whoami").await.ok();
+    house
+        .as_login(&login, "GET", "/v1/whoami", Value::Null)
+        .await
+        .ok();
+    let roles = json!({"roles": ["operator"]});
+    for (path, body) in [
+        ("/v1/owners/alice@example.com/invitations", roles.clone()),
+        ("/v1/owners/alice@example.com/logins", roles),
+        ("/v1/owners", json!({"handle": "carol@example.com"})),
+    ] {
+        let answer = alice.post(&house, path, body.clone()).await;
+        answer.refused(401, "unauthenticated");
+        let answer = house.as_login(&login, "POST", path, body.clone()).await;
+        answer.refused(401, "unauthenticated");
+    }
+    // The twin: whoever did not end writes on.
+    let path = "/v1/owners";
+    house
+        .admin("POST", path, json!({"handle": "carol@example.com"}))
+        .await
+        .ok();
+}
+
+#[tokio::test]
+async fn dos_06_of_too_many_sessions_the_oldest_end() {
+    let house = House::found().await;
+    let (mut first, mut passkey) = signed_in(&house, ALICE, &["operator"]).await;
+    for _ in 0..15 {
+        Browser::default().sign_in(&house, &mut passkey).await.ok();
+    }
+    first.get(&house, "/v1/agents").await.ok();
+    let mut last = Browser::default();
+    last.sign_in(&house, &mut passkey).await.ok();
+    first
+        .get(&house, "/v1/agents")
+        .await
+        .refused(401, "unauthenticated");
+    let list = last.get(&house, "/v1/sessions").await.ok();
+    assert_eq!(list["items"].as_array().map(Vec::len), Some(16));
+    let ended = house.last_event("session.ended").await;
+    assert_eq!(ended["facts"]["by"], "later_sign_in");
 }
 
 #[tokio::test]
