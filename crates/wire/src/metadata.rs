@@ -104,7 +104,9 @@ impl AuthorizationServer {
         Self {
             issuer: issuer.to_owned(),
             authorization_endpoint: endpoints.authorization.to_owned(),
-            pushed_authorization_request_endpoint: endpoints.pushed_authorization_request.to_owned(),
+            pushed_authorization_request_endpoint: endpoints
+                .pushed_authorization_request
+                .to_owned(),
             require_pushed_authorization_requests: true,
             token_endpoint: endpoints.token.to_owned(),
             introspection_endpoint: endpoints.introspection.to_owned(),
@@ -310,9 +312,15 @@ mod tests {
         };
         let server = AuthorizationServer::new("https://as.example", endpoints, vec![], vec![]);
         let json = serde_json::to_value(&server).expect("JSON");
-        assert_eq!(json["response_types_supported"], serde_json::json!(["code"]));
+        assert_eq!(
+            json["response_types_supported"],
+            serde_json::json!(["code"])
+        );
         // Only one method of PKCE exists, and requests come by one way (AUTHZ-04).
-        assert_eq!(json["code_challenge_methods_supported"], serde_json::json!(["S256"]));
+        assert_eq!(
+            json["code_challenge_methods_supported"],
+            serde_json::json!(["S256"])
+        );
         assert_eq!(json["require_pushed_authorization_requests"], true);
         assert_eq!(json["authorization_response_iss_parameter_supported"], true);
         assert_eq!(json.get("authorization_details_types_supported"), None);

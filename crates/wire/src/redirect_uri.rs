@@ -180,7 +180,11 @@ mod tests {
         let registered = uri("http://127.0.0.1/cb");
         assert!(registered.admits(&uri("http://127.0.0.1:49152/cb")));
         assert!(uri("http://127.0.0.1:1/cb").admits(&uri("http://127.0.0.1:2/cb")));
-        for other in ["http://127.0.0.1:49152/cb2", "http://[::1]:49152/cb", "https://127.0.0.1/cb"] {
+        for other in [
+            "http://127.0.0.1:49152/cb2",
+            "http://[::1]:49152/cb",
+            "https://127.0.0.1/cb",
+        ] {
             assert!(!registered.admits(&uri(other)), "{other}");
         }
     }
@@ -188,15 +192,22 @@ mod tests {
     #[test]
     fn parameters_come_behind_those_that_were_registered() {
         assert_eq!(
-            uri("https://app.example/cb?a=1").with(&[("code", "x y"), ("iss", "https://id.example")]),
+            uri("https://app.example/cb?a=1")
+                .with(&[("code", "x y"), ("iss", "https://id.example")]),
             "https://app.example/cb?a=1&code=x+y&iss=https%3A%2F%2Fid.example"
         );
-        assert_eq!(uri("com.example.app:/cb").with(&[("code", "x")]), "com.example.app:/cb?code=x");
+        assert_eq!(
+            uri("com.example.app:/cb").with(&[("code", "x")]),
+            "com.example.app:/cb?code=x"
+        );
     }
 
     #[test]
     fn source_names_no_more_than_where_the_answer_goes() {
-        assert_eq!(uri("https://app.example:8443/cb?a=1").source(), "https://app.example:8443");
+        assert_eq!(
+            uri("https://app.example:8443/cb?a=1").source(),
+            "https://app.example:8443"
+        );
         assert_eq!(uri("http://[::1]:7/cb").source(), "http://[::1]:7");
         assert_eq!(uri("com.example.app:/cb").source(), "com.example.app:");
     }

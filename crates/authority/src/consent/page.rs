@@ -164,7 +164,10 @@ impl Question<'_> {
         let mut tell = |term: &str, text: String| {
             body.push_str(&format!("<dt>{term}</dt><dd>{text}</dd>"));
         };
-        tell("Agent", format!("{} ({})", shown(self.agent), shown(self.agent_id)));
+        tell(
+            "Agent",
+            format!("{} ({})", shown(self.agent), shown(self.agent_id)),
+        );
         if !self.description.is_empty() {
             tell("It says of itself", shown(self.description));
         }

@@ -130,7 +130,10 @@ async fn read(
     }
     // Said outright: a method that is left out means `plain` (RFC 7636 4.3).
     if form.fetch("code_challenge_method") != Some(pkce::METHOD) {
-        return Err(invalid("`code_challenge_method` must be `S256`", "bad_pkce"));
+        return Err(invalid(
+            "`code_challenge_method` must be `S256`",
+            "bad_pkce",
+        ));
     }
     let challenge = form.require("code_challenge", "`code_challenge` is missing")?;
     let challenge = Challenge::parse(challenge)
@@ -149,7 +152,8 @@ async fn read(
     let snapshot = authority.current.load_full();
     require_binding(authority, &snapshot, resource, jkt, now)?;
     let max_age = form.fetch("max_age").map(str::parse).transpose();
-    let max_age = max_age.map_err(|_| invalid("`max_age` is a number of seconds", "bad_max_age"))?;
+    let max_age =
+        max_age.map_err(|_| invalid("`max_age` is a number of seconds", "bad_max_age"))?;
     Ok(PushedRequest {
         uri_hash: secrets::uri_hash(uri),
         agent: agent.agent.id,
@@ -190,7 +194,10 @@ fn refuse_foreign(form: &Form<'_>) -> Result<(), Refusal> {
             "invalid_authorization_details",
         ));
     }
-    if form.fetch("response_mode").is_some_and(|mode| mode != "query") {
+    if form
+        .fetch("response_mode")
+        .is_some_and(|mode| mode != "query")
+    {
         return Err(invalid("the response mode is `query`", "bad_response_mode"));
     }
     Ok(())
@@ -250,7 +257,11 @@ fn prompt(text: Option<&str>) -> Result<Prompt, Refusal> {
             "none" if names.len() == 1 => prompt = Prompt::None,
             _ => {
                 let description = "`prompt` is `none`, `consent` or `login`";
-                return Err(Refusal::new(ErrorCode::InvalidRequest, description, "bad_prompt"));
+                return Err(Refusal::new(
+                    ErrorCode::InvalidRequest,
+                    description,
+                    "bad_prompt",
+                ));
             }
         }
     }

@@ -150,9 +150,7 @@ fn require_consent(
     delegate: &Delegate<'_>,
     now: Timestamp,
 ) -> Result<(), Refusal> {
-    let Delegate {
-        consented, fit, ..
-    } = delegate;
+    let Delegate { consented, fit, .. } = delegate;
     // Only who held the agent against what was consented to has one.
     let _: &Fit = fit;
     let live = snapshot.delegation(consented.subject, consented.id, now);

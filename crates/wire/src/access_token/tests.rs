@@ -454,13 +454,35 @@ fn token_that_says_half_of_on_whose_behalf_it_is_is_for_nobody() {
         })
     };
     for half in [
-        Claims { act: None, ..delegated.clone() },
-        Claims { grant_id: None, ..delegated.clone() },
-        Claims { act: None, grant_id: None, ..delegated.clone() },
-        Claims { sub: own.client_id.clone(), ..delegated.clone() },
-        Claims { act: other("agt_01hzy0000000000000000000ab", &own.iss), ..delegated.clone() },
-        Claims { act: other(&own.client_id, "https://other.example"), ..delegated.clone() },
-        Claims { act: Some(act), ..own },
+        Claims {
+            act: None,
+            ..delegated.clone()
+        },
+        Claims {
+            grant_id: None,
+            ..delegated.clone()
+        },
+        Claims {
+            act: None,
+            grant_id: None,
+            ..delegated.clone()
+        },
+        Claims {
+            sub: own.client_id.clone(),
+            ..delegated.clone()
+        },
+        Claims {
+            act: other("agt_01hzy0000000000000000000ab", &own.iss),
+            ..delegated.clone()
+        },
+        Claims {
+            act: other(&own.client_id, "https://other.example"),
+            ..delegated.clone()
+        },
+        Claims {
+            act: Some(act),
+            ..own
+        },
     ] {
         assert_eq!(half.acting(), Err(Muddled), "{half:?}");
     }
