@@ -66,6 +66,11 @@ pub(crate) enum Verb {
     /// Replace the public keys of an agent; what is bound to the old ones stops working
     #[command(after_help = "Example:\n  chancery agent keys refund-bot --jwks new.jwks.json")]
     Keys(change::Keys),
+    /// Say where answers for an agent may be sent when it asks people to act in their names
+    #[command(
+        after_help = "Example:\n  chancery agent redirects refund-bot https://app.example.com/callback http://127.0.0.1/callback"
+    )]
+    Redirects(change::Redirects),
     /// Give an agent to another owner
     #[command(after_help = "Example:\n  chancery agent transfer refund-bot --to team:payments")]
     Transfer(change::Transfer),
@@ -142,6 +147,7 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> 
         Verb::Reject(args) => change::reject(session, &args).await,
         Verb::Activate(which) => change::activate(session, &which).await,
         Verb::Keys(args) => change::keys(session, &args).await,
+        Verb::Redirects(args) => change::redirects(session, &args).await,
         Verb::Transfer(args) => change::transfer(session, &args).await,
         Verb::Suspend(args) => stop::suspend(session, &args).await,
         Verb::Resume(which) => change::resume(session, &which).await,

@@ -295,9 +295,7 @@ async fn tok_12_authz_16_token_is_for_the_resource_of_the_grant() {
 #[tokio::test]
 async fn unbound_token_only_by_the_exception_of_its_resource_and_then_without_a_refresh_token() {
     let flow = furnished().await;
-    let until =
-        chancery_model::document::DateTime(flow.house.now().after(Duration::from_secs(3_600)));
-    let body = json!({"url": "https://open.example", "bearer_until": until.to_string()});
+    let body = json!({"url": "https://open.example", "allow_bearer": 3_600});
     flow.house.admin("POST", "/v1/resources", body).await.ok();
     let code = flow.code_with(|form| {
         put(form, "resource", "https://open.example");

@@ -25,6 +25,20 @@ async fn refresh_token_is_of_use_again_and_is_not_rotated() {
     assert_eq!(issued["subject"], claims(second)["sub"]);
 }
 
+/// What a refresh gives is bound to the key that the code was bound to, and to no other.
+#[tokio::test]
+async fn dpop_07_binding_stays_at_every_refresh() {
+    let flow = furnished().await;
+    let (first, refresh) = flow.tokens().await;
+    for _ in 0..3 {
+        let answer = flow.renew(&refresh).await.ok();
+        assert_eq!(answer["token_type"], "DPoP");
+        let token = answer["access_token"].as_str().expect("a token");
+        assert_eq!(claims(token)["cnf"], claims(&first)["cnf"]);
+        assert_ne!(claims(token)["cnf"], serde_json::Value::Null);
+    }
+}
+
 /// It is bound to its client and its key instead of being rotated: nobody else has any use of it, however often.
 #[tokio::test]
 async fn tok_04_refresh_token_of_another_client_or_key_is_of_no_use() {
