@@ -221,6 +221,7 @@ mod tests {
         let examples = [
             "bearer-never",
             "critical-needs-review",
+            "on-behalf",
             "production-only",
             "refund-limit",
         ];
