@@ -65,13 +65,18 @@ impl RedirectUri {
         &self.0
     }
 
-    /// What a content security policy names it by: its origin, or its private scheme.
+    /// What a content security policy names it by: its origin, or its private scheme. An IPv6 address has no name in the
+    /// grammar of such policies, so it is named by its scheme.
     pub fn source(&self) -> String {
         let (scheme, rest) = self.0.split_once(':').unwrap_or((&self.0, ""));
         match rest.strip_prefix("//") {
             Some(rest) => {
                 let host = rest.split(['/', '?']).next().unwrap_or(rest);
-                format!("{scheme}://{host}")
+                if host.starts_with('[') {
+                    format!("{scheme}:")
+                } else {
+                    format!("{scheme}://{host}")
+                }
             }
             None => format!("{scheme}:"),
         }
@@ -208,7 +213,7 @@ mod tests {
             uri("https://app.example:8443/cb?a=1").source(),
             "https://app.example:8443"
         );
-        assert_eq!(uri("http://[::1]:7/cb").source(), "http://[::1]:7");
+        assert_eq!(uri("http://[::1]:7/cb").source(), "http:");
         assert_eq!(uri("com.example.app:/cb").source(), "com.example.app:");
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chancery_client::agent::behalf::{self, Returned, Wanted};
 use chancery_client::agent::token::{Caller, TokenResponse};
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
@@ -43,10 +44,11 @@ pub(super) async fn ask(
     let pushed = behalf::push(caller, &wanted).await.map_err(|error| {
         Failure::from(error).with_fix("chancery agent redirects AGENT http://127.0.0.1/callback")
     })?;
-    session.output.remark(&format!(
-        "open this in the browser of the person who decides:\n{}",
-        pushed.url
-    ));
+    let text = "open this in the browser of the person who decides:";
+    session.output.wants(
+        &format!("{text}\n{}", pushed.url),
+        &json!({"authorization_url": pushed.url}),
+    );
     let issuer = &caller.server.issuer;
     let began = Instant::now();
     let returned = timeout(PATIENCE, async {
