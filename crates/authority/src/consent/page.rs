@@ -14,6 +14,8 @@ use crate::text::rfc3339;
 /// A page that says one thing.
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
+    /// The stable code of the record.
+    pub(crate) code: &'static str,
     status: StatusCode,
     title: &'static str,
     /// One paragraph of ours.
@@ -22,8 +24,14 @@ pub(crate) struct Page {
     link: Option<(String, &'static str)>,
 }
 
-const fn page(status: StatusCode, title: &'static str, text: &'static str) -> Page {
+const fn page(
+    code: &'static str,
+    status: StatusCode,
+    title: &'static str,
+    text: &'static str,
+) -> Page {
     Page {
+        code,
         status,
         title,
         text,
@@ -34,6 +42,7 @@ const fn page(status: StatusCode, title: &'static str, text: &'static str) -> Pa
 /// One answer for a client that is unknown, a request that never was, has ended or is another client's, and a
 /// redirect URI that is not registered: whoever sent the browser here is told nothing (AUTHZ-03).
 pub(crate) const UNKNOWN: Page = page(
+    "invalid_request_uri",
     StatusCode::BAD_REQUEST,
     "There is nothing to decide here",
     "The request is not known, has ended, or is not one that its client may make. Nothing was sent anywhere. Go back \
@@ -41,18 +50,21 @@ pub(crate) const UNKNOWN: Page = page(
 );
 /// The request has its answer.
 pub(crate) const ANSWERED: Page = page(
+    "answered",
     StatusCode::CONFLICT,
     "This was answered already",
     "A request is answered once. If that was not you, look at what acts in your name, and take it back.",
 );
 /// The caller is nobody.
 pub(crate) const NOBODY: Page = page(
+    "not_a_person",
     StatusCode::FORBIDDEN,
     "Only a person can decide this",
     "The local administrator is not a person in whose name an agent could act. Sign in as yourself.",
 );
 /// The form is not from the page that this person was shown.
 pub(crate) const STRANGE_FORM: Page = page(
+    "strange_form",
     StatusCode::FORBIDDEN,
     "This answer does not belong to the question",
     "The page is from another sign-in, or the agent changed since it was shown. Nothing was decided. Open the page \
@@ -60,6 +72,7 @@ pub(crate) const STRANGE_FORM: Page = page(
 );
 /// The sign-in ended between the question and the answer.
 pub(crate) const SIGNED_OUT: Page = page(
+    "unauthenticated",
     StatusCode::UNAUTHORIZED,
     "You are no longer signed in",
     "Nothing was decided. Sign in, and begin again where you came from.",
@@ -73,6 +86,7 @@ pub(crate) fn sign_in(client: &str, uri: &str) -> Page {
     let back = format!("/oauth/authorize?{}", query.finish());
     let back: String = url::form_urlencoded::byte_serialize(back.as_bytes()).collect();
     Page {
+        code: "login_required",
         status: StatusCode::UNAUTHORIZED,
         title: "Sign in first",
         text: "An agent asks to act in your name. Who you are must be known before you decide.",

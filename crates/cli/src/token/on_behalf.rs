@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use chancery_client::agent::AgentError;
 use chancery_client::agent::behalf::{self, Returned, Wanted};
 use chancery_client::agent::token::{Caller, TokenResponse};
 use serde_json::json;
@@ -42,7 +43,13 @@ pub(super) async fn ask(
         redirect_uri: &redirect_uri,
     };
     let pushed = behalf::push(caller, &wanted).await.map_err(|error| {
-        Failure::from(error).with_fix("chancery agent redirects AGENT http://127.0.0.1/callback")
+        let is_about_redirects =
+            matches!(&error, AgentError::Refused { error, .. } if error == "invalid_request");
+        let failure = Failure::from(error);
+        if is_about_redirects {
+            return failure.with_fix("chancery agent redirects AGENT http://127.0.0.1/callback");
+        }
+        failure
     })?;
     let text = "open this in the browser of the person who decides:";
     session.output.wants(

@@ -96,6 +96,22 @@ async fn authz_13_no_code_without_the_answer_of_this_person_to_this_page() {
         let answer = house.send(post.bearer(&flow.login).form(&pairs)).await;
         answer.refused(403, "access_denied");
     }
+    // Whose answer did not belong to the question is in the record.
+    let refused = house.events_of("request.refused").await;
+    let outcomes = refused
+        .iter()
+        .map(|event| (event["actor"]["id"].clone(), event["outcome"].clone()));
+    let outcomes: Vec<_> = outcomes.collect();
+    for (who, outcome) in [
+        (BOB, "strange_form"),
+        ("carol@example.com", "strange_form"),
+        ("local-administrator", "not_a_person"),
+    ] {
+        assert!(
+            outcomes.contains(&(who.into(), outcome.into())),
+            "{who} {outcome}: {outcomes:?}"
+        );
+    }
     // A link is no answer.
     let get = ask(
         "GET",
