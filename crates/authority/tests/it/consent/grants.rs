@@ -122,3 +122,67 @@ async fn grant_that_ends_at_one_process_ends_at_all() {
         .ok();
     assert_eq!(seen["items"][0]["status"], "revoked");
 }
+
+#[tokio::test]
+async fn aud_08_every_event_of_a_grant_names_the_person_the_agent_and_the_grant() {
+    let flow = furnished().await;
+    let (_, refresh) = flow.tokens().await;
+    flow.renew(&refresh).await.ok();
+    let uri = flow.pushed(|_| ()).await;
+    let form = super::flow::field(&flow.open(&uri).await, "form");
+    super::flow::landed(&flow.decide(&flow.login, &uri, &form, "deny").await);
+    let silent = flow.pushed(|form| super::flow::put(form, "prompt", "none"));
+    super::flow::landed(&flow.open(&silent.await).await);
+    let grant = flow.grants().await[0].clone();
+    let path = format!("/v1/grants/{}/revoke", grant["id"].as_str().expect("an id"));
+    let because = json!({"reason": "enough"});
+    flow.house
+        .as_login(&flow.login, "POST", &path, because)
+        .await
+        .ok();
+    flow.renew(&refresh).await.oauth_error(400, "invalid_grant");
+    let given = flow.house.last_event("grant.given").await;
+    let bob = given["subject"].clone();
+    assert!(bob.as_str().is_some_and(|id| id.starts_with("own_")));
+    for (kind, count, facts, has_decision) in [
+        (
+            "grant.given",
+            1,
+            &[
+                "grant",
+                "agent",
+                "resource",
+                "scope",
+                "redirect_uri",
+                "version",
+            ][..],
+            true,
+        ),
+        (
+            "code.issued",
+            2,
+            &["grant", "agent", "resource", "redirect_uri"],
+            false,
+        ),
+        ("token.issued", 2, &["grant", "scope"], true),
+        ("grant.refused", 1, &["redirect_uri"], false),
+        ("grant.revoked", 1, &["grant", "agent", "resource"], true),
+    ] {
+        let events = flow.house.events_of(kind).await;
+        assert_eq!(events.len(), count, "{kind}");
+        for event in events {
+            assert_eq!(event["subject"], bob, "{event}");
+            assert_eq!(event["agent"]["id"], flow.agent.id, "{event}");
+            for fact in facts {
+                assert!(event["facts"][*fact].is_string(), "no `{fact}` in {event}");
+            }
+            if facts.contains(&"grant") {
+                assert_eq!(event["facts"]["grant"], grant["id"], "{event}");
+            }
+            assert!(!has_decision || event["decision"].is_object(), "{event}");
+        }
+    }
+    let refused = flow.house.last_event("token.refused").await;
+    assert_eq!(refused["outcome"], "grant_not_in_force");
+    assert_eq!(refused["facts"]["grant"], grant["id"]);
+}
