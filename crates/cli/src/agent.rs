@@ -7,7 +7,7 @@ mod view;
 
 use std::path::PathBuf;
 
-use chancery_api::agents::{AgentQuery, RegisterAgent, Stopped};
+use chancery_api::agents::{AgentQuery, RegisterAgent, ReplaceRedirects, Stopped};
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::documents::{read_as, read_key_set};
@@ -101,6 +101,9 @@ pub(crate) struct Register {
     /// The public keys that it will authenticate with
     #[arg(long, value_name = "FILE")]
     jwks: Option<PathBuf>,
+    /// Where answers may be sent when it asks people to act in their names; may be given many times
+    #[arg(long = "redirect-uri", value_name = "URI")]
+    redirect_uris: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -165,7 +168,21 @@ async fn register(session: &Session, args: &Register) -> Result<Exit, Failure> {
         document: read_as(&args.file)?,
         jwks: args.jwks.as_deref().map(read_key_set).transpose()?,
     };
-    let agent = session.authority()?.agent_register(&request).await?;
+    let authority = session.authority()?;
+    let mut agent = authority.agent_register(&request).await?;
+    if !args.redirect_uris.is_empty() {
+        let redirects = ReplaceRedirects {
+            redirect_uris: args.redirect_uris.clone(),
+        };
+        let set = authority.agent_redirects(agent.name.as_str(), &redirects);
+        agent = set.await.map_err(|error| {
+            let again = format!(
+                "it is registered; then: chancery agent redirects {} URI…",
+                agent.name
+            );
+            Failure::from(error).with_fix(again)
+        })?;
+    }
     view::agent(session, &agent)?;
     if agent.status == "draft" {
         session.output.remark(&format!(

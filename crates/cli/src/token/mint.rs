@@ -41,8 +41,8 @@ pub(crate) struct Mint {
     /// Bind the token to this private key; an agent's to its own when absent
     #[arg(long, value_name = "FILE")]
     dpop_key: Option<PathBuf>,
-    /// Ask a person, and act in their name
-    #[arg(long, conflicts_with = "bearer")]
+    /// Ask a person, and act in their name; bound to a key unless `--bearer` says otherwise
+    #[arg(long)]
     on_behalf: bool,
     /// The issuer, when it is not the address of the authority
     #[arg(long, value_name = "URL")]
@@ -85,7 +85,8 @@ pub(super) async fn run(session: &Session, args: &Mint) -> Result<Exit, Failure>
         (None, ClientId::Resource(_)) => None,
         (Some(path), ClientId::Agent(_)) => Some(DpopSession::new(read_private(session, path)?)),
         (None, ClientId::Agent(_))
-            if args.bearer || takes_bearer(&transport, &server, &args.resource).await =>
+            if args.bearer
+                || !args.on_behalf && takes_bearer(&transport, &server, &args.resource).await =>
         {
             None
         }
