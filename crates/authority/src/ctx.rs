@@ -57,6 +57,11 @@ impl Caller {
         }
     }
 
+    /// When the caller signed in, where that is known: a secret that somebody had made says nothing about that.
+    pub fn auth_time(&self) -> Option<Timestamp> {
+        self.session().map(|session| session.began_at)
+    }
+
     /// The session, when the caller is a person in a browser.
     pub fn session(&self) -> Option<&Session> {
         match self {

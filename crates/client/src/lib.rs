@@ -15,6 +15,7 @@ pub mod authority;
 pub mod error;
 #[cfg(test)]
 mod fake;
+mod grants;
 mod keys;
 mod mcp;
 mod owners;

@@ -2,12 +2,15 @@
 //!
 //! The only write door is [`tx::Tx::commit`], which takes the events of the change: a row cannot change
 //! without its record. High-rate events that change nothing else go through [`journal::Journal`], one
-//! durable batch per flush. There is one file per table; functions take `&mut Tx` and give `model`
+//! durable batch per flush; what such an event uses up, or leaves for the next step, is in the same flush
+//! ([`journal::Step`]). There is one file per table; functions take `&mut Tx` and give `model`
 //! types. What differs between the databases lives in `connect`. No rule lives here.
 
 pub mod agents;
+pub mod codes;
 pub mod connect;
 pub mod error;
+pub mod grants;
 pub mod invitations;
 pub mod journal;
 pub mod log;
@@ -21,7 +24,10 @@ pub mod owners;
 pub mod passkey_challenges;
 pub mod passkeys;
 pub mod policy_texts;
+pub mod pushed_requests;
 pub mod recovery_codes;
+pub mod redirects;
+pub mod refresh_tokens;
 pub mod resources;
 pub mod revocations;
 pub mod sessions;

@@ -27,6 +27,10 @@ const MIGRATIONS: &[Migration] = &[
         number: 4,
         text: include_str!("../migrations/0004_people.sql"),
     },
+    Migration {
+        number: 5,
+        text: include_str!("../migrations/0005_delegation.sql"),
+    },
 ];
 
 /// The schema that this program writes.

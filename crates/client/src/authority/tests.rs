@@ -1,6 +1,7 @@
 use chancery_api::agents::{
-    AgentQuery, Because, RegisterAgent, ReplaceKeys, TransferAgent, UpdateAgent,
+    AgentQuery, Because, RegisterAgent, ReplaceKeys, ReplaceRedirects, TransferAgent, UpdateAgent,
 };
+use chancery_api::grants::GrantQuery;
 use chancery_api::keys::RotateKey;
 use chancery_api::log::EventQuery;
 use chancery_api::mcp::AddMcpServer;
@@ -101,6 +102,17 @@ async fn call_everything(authority: &Authority) {
             .agent_keys("x", &ReplaceKeys { jwks: json!({}) })
             .await
             .is_ok(),
+        authority
+            .agent_redirects(
+                "x",
+                &ReplaceRedirects {
+                    redirect_uris: Vec::new(),
+                },
+            )
+            .await
+            .is_ok(),
+        authority.grant_list(&GrantQuery::default()).await.is_ok(),
+        authority.grant_revoke("x", &because).await.is_ok(),
         authority.agent_versions("x", &page).await.is_ok(),
         authority.agent_accept("x", 2).await.is_ok(),
         authority.agent_reject("x", 2, &because).await.is_ok(),
