@@ -286,7 +286,18 @@ impl Ctx {
     /// Begins a transaction that may write. A login or a session that ended since the request began, here or at another
     /// process, writes nothing any more: who is being shut out does not get in again by being quick (SI-12).
     pub async fn begin(&self) -> Result<Tx, Error> {
-        let mut tx = self.authority.store.begin().await?;
+        let tx = self.authority.store.begin().await?;
+        self.require_live(tx).await
+    }
+
+    /// The same for a stop, which outranks what goes on: where a transaction would give way to one that writes the same
+    /// rows, this one waits for it and then writes (SI-12).
+    pub async fn begin_stop(&self) -> Result<Tx, Error> {
+        let tx = self.authority.store.begin_in_turn().await?;
+        self.require_live(tx).await
+    }
+
+    async fn require_live(&self, mut tx: Tx) -> Result<Tx, Error> {
         let is_live = match &self.caller {
             Caller::LocalAdministrator => true,
             Caller::Human(login) => match &login.session {

@@ -2,6 +2,7 @@
 //!
 //! Everything that is issued on behalf of a person names the grant that it came of, and is void with it.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::digest::Digest;
@@ -11,6 +12,41 @@ use crate::time::Timestamp;
 
 /// How long a grant lasts.
 pub const LIFETIME: Duration = Duration::from_secs(30 * 86_400);
+
+/// What the tokens of a grant are bound to, as the person was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binding {
+    /// A key of the agent's: they may be renewed until the grant ends.
+    Key,
+    /// Nothing: whoever holds one can use it, so there is one, and it is short.
+    Bearer,
+}
+
+impl Binding {
+    /// As it is kept.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Bearer => "bearer",
+        }
+    }
+}
+
+impl FromStr for Binding {
+    type Err = UnknownBinding;
+
+    fn from_str(text: &str) -> Result<Self, UnknownBinding> {
+        [Self::Key, Self::Bearer]
+            .into_iter()
+            .find(|binding| binding.name() == text)
+            .ok_or(UnknownBinding)
+    }
+}
+
+/// A text that names no binding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a binding of tokens")]
+pub struct UnknownBinding;
 
 /// What a person consented to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +63,8 @@ pub struct Grant {
     pub resource: String,
     /// The most that a token of it may name.
     pub scope: Scope,
+    /// What its tokens are bound to.
+    pub binding: Binding,
     /// Where the answer went, as it was registered.
     pub redirect_uri: String,
     /// When the person consented.
@@ -55,12 +93,13 @@ impl Grant {
     }
 
     /// Whether the person consented to all that is asked now: to the same agent, for the same resource, with
-    /// the answer to the same place, and to no less scope (AUTHZ-13, AUTHZ-14).
+    /// the answer to the same place, for tokens bound in the same way, and to no less scope (AUTHZ-13, AUTHZ-14).
     pub fn covers(&self, asked: &Asked<'_>) -> bool {
         self.subject == asked.subject
             && self.agent == asked.agent
             && self.resource == asked.resource
             && self.redirect_uri == asked.redirect_uri
+            && self.binding == asked.binding
             && asked.scope.is_within(&self.scope)
     }
 }
@@ -76,6 +115,8 @@ pub struct Asked<'a> {
     pub resource: &'a str,
     /// What for.
     pub scope: &'a Scope,
+    /// What its tokens would be bound to.
+    pub binding: Binding,
     /// Where the answer would go, as it is registered.
     pub redirect_uri: &'a str,
 }
@@ -92,6 +133,7 @@ mod tests {
             version: Digest::from_bytes([5; 32]),
             resource: "https://r.example".to_owned(),
             scope: Scope::parse("read write").expect("a scope"),
+            binding: Binding::Key,
             redirect_uri: "https://app.example/cb".to_owned(),
             created_at: Timestamp::from_secs(10),
             expires_at: Timestamp::from_secs(20),
@@ -119,6 +161,7 @@ mod tests {
             agent: grant.agent,
             resource: "https://r.example",
             scope: &all,
+            binding: Binding::Key,
             redirect_uri: "https://app.example/cb",
         };
         assert!(grant.covers(&asked));
@@ -126,11 +169,21 @@ mod tests {
             scope: &some,
             ..asked
         }));
+        let none = Scope::default();
         let other = "own_01hzy0000000000000000000ab".parse().expect("an id");
         let bot = "agt_01hzy0000000000000000000ab".parse().expect("an id");
         for wider in [
             Asked {
                 scope: &more,
+                ..asked
+            },
+            // No scope is whatever policies allow.
+            Asked {
+                scope: &none,
+                ..asked
+            },
+            Asked {
+                binding: Binding::Bearer,
                 ..asked
             },
             Asked {

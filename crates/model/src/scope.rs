@@ -45,8 +45,12 @@ impl Scope {
         }
     }
 
-    /// Whether nothing here is missing there.
+    /// Whether nothing here is missing there. No scope at all is not the least but whatever policies allow, so it is within
+    /// nothing but itself.
     pub fn is_within(&self, other: &Self) -> bool {
+        if self.is_empty() {
+            return other.is_empty();
+        }
         self.0
             .iter()
             .all(|name| other.0.binary_search(name).is_ok())

@@ -182,7 +182,7 @@ impl Store {
 
     /// Begins a transaction of one that takes its turn by a row: it waits for those before it, and then sees
     /// what they committed, where [`Store::begin`] would end in a conflict.
-    pub(crate) async fn begin_in_turn(&self) -> Result<Tx, StoreError> {
+    pub async fn begin_in_turn(&self) -> Result<Tx, StoreError> {
         match &self.database {
             Database::Sqlite { .. } => self.begin().await,
             Database::Postgres { pool, .. } => {

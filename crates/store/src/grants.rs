@@ -8,13 +8,13 @@ use crate::error::StoreError;
 use crate::tx::Tx;
 use crate::value::{Row, params};
 
-const GRANT: &str = "SELECT id, subject_id, agent_id, version, resource, scope, redirect_uri, created_at, \
-                     expires_at, last_used_at, revoked_at FROM person_grant";
+const GRANT: &str = "SELECT id, subject_id, agent_id, version, resource, scope, binding, redirect_uri, \
+                     created_at, expires_at, last_used_at, revoked_at FROM person_grant";
 
 /// Adds a grant.
 pub async fn insert(tx: &mut Tx, grant: &Grant) -> Result<(), StoreError> {
-    let sql = "INSERT INTO person_grant (id, subject_id, agent_id, version, resource, scope, redirect_uri, \
-               created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    let sql = "INSERT INTO person_grant (id, subject_id, agent_id, version, resource, scope, binding, \
+               redirect_uri, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     let values = params![
         grant.id.to_string(),
         grant.subject.to_string(),
@@ -22,6 +22,7 @@ pub async fn insert(tx: &mut Tx, grant: &Grant) -> Result<(), StoreError> {
         grant.version.to_string(),
         grant.resource.as_str(),
         grant.scope.to_string(),
+        grant.binding.name(),
         grant.redirect_uri.as_str(),
         grant.created_at,
         grant.expires_at,
@@ -98,6 +99,7 @@ fn read(row: &Row) -> Result<Grant, StoreError> {
         version: row.parse("version")?,
         resource: row.text("resource")?.to_owned(),
         scope: row.parse("scope")?,
+        binding: row.parse("binding")?,
         redirect_uri: row.text("redirect_uri")?.to_owned(),
         created_at: row.time("created_at")?,
         expires_at: row.time("expires_at")?,

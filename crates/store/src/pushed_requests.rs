@@ -114,6 +114,13 @@ pub async fn fetch(tx: &mut Tx, uri_hash: Digest) -> Result<Option<PushedRequest
     rows.first().map(read).transpose()
 }
 
+impl PushedRequest {
+    /// Whether somebody has opened it in a browser.
+    pub fn is_opened(&self) -> bool {
+        self.expires_at >= self.created_at.after(OPENED)
+    }
+}
+
 /// How long a request that was opened waits for its answer, from when it was pushed.
 const OPENED: Duration = Duration::from_secs(600);
 

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chancery_gateway::snapshot::{KnownAgent, Snapshot};
+use chancery_model::author::Author;
 use chancery_model::decision::Permit;
 use chancery_model::event::{Event, EventKind};
-use chancery_model::grant::Grant;
+use chancery_model::grant::{Binding, Grant};
 use chancery_model::id::AgentId;
 use chancery_model::time::Timestamp;
 use chancery_store::codes::{self, Code};
@@ -41,6 +42,8 @@ pub(crate) struct Asked {
     pub redirect_uri: RedirectUri,
     /// What was so when it was proven.
     pub snapshot: Arc<Snapshot>,
+    /// The origin at which people sign in: their passkeys and sessions are of no use at another.
+    pages: String,
 }
 
 /// Why nobody is asked, or not yet.
@@ -133,6 +136,7 @@ impl Asked {
             agent,
             redirect_uri,
             snapshot,
+            pages: authority.relying_party.origin().to_owned(),
         })
     }
 
@@ -145,6 +149,14 @@ impl Asked {
             return Err(Halt::Here(page::UNKNOWN));
         }
         Ok(())
+    }
+
+    /// What the tokens would be bound to.
+    pub(crate) fn binding(&self) -> Binding {
+        match self.request.jkt {
+            Some(_) => Binding::Key,
+            None => Binding::Bearer,
+        }
     }
 
     /// Requires that the person signed in recently enough for this client.
@@ -173,7 +185,8 @@ impl Asked {
         match self.request.prompt {
             Prompt::None => Halt::There(ErrorCode::LoginRequired),
             Prompt::Ask | Prompt::Login => {
-                Halt::Here(page::sign_in(&self.request.agent.to_string(), &self.uri))
+                let client = self.request.agent.to_string();
+                Halt::Here(page::sign_in(&self.pages, &client, &self.uri))
             }
         }
     }
@@ -276,10 +289,21 @@ impl Asked {
     }
 }
 
-/// The person who asks; nobody else can consent.
+/// The person who asks; nobody else can consent. A login that another person had made may be in that person's hands, so
+/// only the person's own passkey speaks for them then; and whoever recovers decides nothing.
 pub(crate) fn person(ctx: &Ctx) -> Result<Arc<KnownLogin>, Halt> {
-    match &ctx.caller {
-        Caller::Human(login) => Ok(Arc::clone(login)),
-        Caller::LocalAdministrator => Err(Halt::Here(page::NOBODY)),
+    let Caller::Human(login) = &ctx.caller else {
+        return Err(Halt::Here(page::NOBODY));
+    };
+    if login.session.is_some() {
+        ctx.own()?;
+        return Ok(Arc::clone(login));
     }
+    let makers = &login.hands.makers;
+    let is_own =
+        |maker: &Author| *maker == Author::LocalAdministrator || *maker == login.hands.author;
+    if makers.is_empty() || !makers.iter().all(is_own) {
+        return Err(Halt::Here(page::OTHER_HANDS));
+    }
+    Ok(Arc::clone(login))
 }

@@ -56,8 +56,11 @@ async fn ask(
     asked: &Asked,
 ) -> Result<Response, Halt> {
     // Whoever opened it has time to sign in and to read; whoever never did has not.
-    let opened = authority.clock.now();
-    pushed_requests::open(&authority.store, asked.request.uri_hash, opened).await?;
+    if !asked.request.is_opened() {
+        let _room = authority.pressure.admit().ok_or(Error::Unavailable)?;
+        let opened = authority.clock.now();
+        pushed_requests::open(&authority.store, asked.request.uri_hash, opened).await?;
+    }
     let ctx = match Ctx::authenticate(authority, headers) {
         Ok(ctx) => ctx,
         Err(Error::Unauthenticated) => return Err(asked.sign_in()),
@@ -84,15 +87,24 @@ async fn by_grant(ctx: &Ctx, asked: &Asked, login: &KnownLogin) -> Result<Respon
         agent: asked.request.agent,
         resource: &asked.request.resource,
         scope: &asked.request.scope,
+        binding: asked.binding(),
         redirect_uri: &asked.request.registered_uri,
     };
     let permit = ctx.authorize(Action::GrantGive, Target::Agent(&asked.agent.facts))?;
-    let mut tx = ctx.begin().await?;
+    let mut tx = ctx.read().await?;
     let known = grants::list_between(&mut tx, wanted.subject, wanted.agent, ctx.now).await?;
+    let mut tried = Vec::new();
     for grant in known.iter().filter(|grant| grant.covers(&wanted)) {
+        // The newest of each version says it for all of that version.
+        if tried.contains(&grant.version) {
+            continue;
+        }
         if fit::fit(&mut tx, &asked.agent, grant).await?.is_some() {
+            drop(tx);
+            let tx = ctx.begin().await?;
             return asked.answer(ctx, login, permit, tx, grant, None).await;
         }
+        tried.push(grant.version);
     }
     Err(Halt::There(ErrorCode::ConsentRequired))
 }

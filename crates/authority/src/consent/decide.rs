@@ -9,7 +9,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use chancery_model::action::Action;
 use chancery_model::event::EventKind;
-use chancery_model::grant::{Grant, LIFETIME};
+use chancery_model::grant::{Binding, Grant, LIFETIME};
 use chancery_model::id::GrantId;
 use chancery_policy::Target;
 use chancery_store::{codes, grants, pushed_requests};
@@ -26,8 +26,10 @@ use crate::grants::end;
 use crate::refresh;
 use crate::state::Authority;
 use crate::tokens::form;
-use crate::tokens::redeem::code_hash;
+use crate::tokens::redeem::{CODE_LIFETIME, code_hash};
 
+/// The most grants that one person has given one agent at a time.
+const MOST: usize = 100;
 /// How often a decision is tried while others change the same rows.
 const ATTEMPTS: usize = 4;
 
@@ -122,6 +124,7 @@ async fn approve(ctx: &Ctx, asked: &Asked, login: &KnownLogin) -> Result<Respons
         return Err(Halt::Here(page::UNKNOWN));
     };
     let request = &asked.request;
+    let binding = asked.binding();
     let grant = Grant {
         id: GrantId::generate(ctx.now, &*ctx.authority.entropy),
         subject: login.owner_id,
@@ -129,13 +132,23 @@ async fn approve(ctx: &Ctx, asked: &Asked, login: &KnownLogin) -> Result<Respons
         version,
         resource: request.resource.clone(),
         scope: request.scope.clone(),
+        binding,
         redirect_uri: request.registered_uri.clone(),
         created_at: ctx.now,
-        expires_at: ctx.now.after(LIFETIME),
+        expires_at: ctx.now.after(match binding {
+            Binding::Key => LIFETIME,
+            // Time to fetch the one token, and its life.
+            Binding::Bearer => CODE_LIFETIME + ctx.authority.config.access_token_lifetime,
+        }),
         last_used_at: None,
         revoked_at: None,
     };
     let mut tx = ctx.begin().await?;
+    // All that is in force is held in the memory of every process.
+    let known = grants::list_between(&mut tx, grant.subject, grant.agent, ctx.now).await?;
+    if known.len() >= MOST {
+        return Err(Halt::Here(page::TOO_MANY));
+    }
     grants::insert(&mut tx, &grant).await?;
     let mut given = asked.event(ctx, EventKind::GrantGiven);
     end::describe(&mut given, &grant);

@@ -62,6 +62,20 @@ pub(crate) const NOBODY: Page = page(
     "Only a person can decide this",
     "The local administrator is not a person in whose name an agent could act. Sign in as yourself.",
 );
+/// The login may be in somebody else's hands.
+pub(crate) const OTHER_HANDS: Page = page(
+    "login_of_other_hands",
+    StatusCode::FORBIDDEN,
+    "Only you can decide this",
+    "Somebody else had this login made, and may have it too. Sign in with your own passkey.",
+);
+/// The person has given the agent as much as is kept.
+pub(crate) const TOO_MANY: Page = page(
+    "too_many_grants",
+    StatusCode::CONFLICT,
+    "You have let this agent act a hundred times",
+    "Nothing was decided. Take back what you no longer need, and begin again.",
+);
 /// The form is not from the page that this person was shown.
 pub(crate) const STRANGE_FORM: Page = page(
     "strange_form",
@@ -79,7 +93,7 @@ pub(crate) const SIGNED_OUT: Page = page(
 );
 
 /// Where a person signs in first.
-pub(crate) fn sign_in(client: &str, uri: &str) -> Page {
+pub(crate) fn sign_in(origin: &str, client: &str, uri: &str) -> Page {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("client_id", client);
     query.append_pair("request_uri", uri);
@@ -90,7 +104,7 @@ pub(crate) fn sign_in(client: &str, uri: &str) -> Page {
         status: StatusCode::UNAUTHORIZED,
         title: "Sign in first",
         text: "An agent asks to act in your name. Who you are must be known before you decide.",
-        link: Some((format!("/console/?return={back}"), "Sign in")),
+        link: Some((format!("{origin}/console/?return={back}"), "Sign in")),
     }
 }
 
@@ -108,8 +122,15 @@ pub(crate) fn of(error: Error) -> Response {
             response
         }
         error => {
+            // What was being written when it failed may be there.
+            let may_be_decided = matches!(error, Error::Unproven | Error::Unavailable);
             let status = error.into_response().status();
-            let body = "<p>Nothing was decided. Try again in a moment.</p>";
+            let body = match may_be_decided {
+                true => {
+                    "<p>Whether it was decided is not known. Look at what acts in your name before you try again.</p>"
+                }
+                false => "<p>Nothing was decided. Try again in a moment.</p>",
+            };
             document(status, "That did not work", body, None)
         }
     }

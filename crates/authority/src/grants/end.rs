@@ -26,7 +26,8 @@ pub(crate) async fn end(authority: &Authority, id: GrantId, event: &Event) -> Re
 }
 
 async fn try_to_end(authority: &Authority, id: GrantId, mut event: Event) -> Result<(), Error> {
-    let mut tx = authority.store.begin().await?;
+    // In turn: a client that renews without end must not make its own end give way (SI-12).
+    let mut tx = authority.store.begin_in_turn().await?;
     let grant = grants::fetch(&mut tx, id).await?.ok_or(Error::Broken)?;
     if !grants::revoke(&mut tx, id, event.at).await? {
         return Ok(());

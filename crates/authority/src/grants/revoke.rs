@@ -25,7 +25,7 @@ pub async fn revoke(
 ) -> Result<Json<Stopped>, Error> {
     let reason = Reason::parse(&body.reason)?;
     let id: Option<GrantId> = grant.parse().ok();
-    let mut tx = ctx.begin().await?;
+    let mut tx = ctx.begin_stop().await?;
     let grant = match id {
         Some(id) => grants::fetch(&mut tx, id).await?,
         None => None,

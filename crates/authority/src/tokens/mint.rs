@@ -2,7 +2,7 @@
 
 use chancery_gateway::snapshot::{Inactive, KnownAgent, Snapshot};
 use chancery_model::entropy::Entropy;
-use chancery_model::grant::Grant as Consented;
+use chancery_model::grant::{Binding, Grant as Consented};
 use chancery_model::id::{ResourceId, TokenId};
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
@@ -143,7 +143,7 @@ pub(crate) fn mint(
 }
 
 /// Requires that the person is there, that the grant is in force, and that the token is no more than it: the same
-/// resource, no more scope, no longer life.
+/// resource, no more scope, no looser binding, no longer life.
 fn require_consent(
     snapshot: &Snapshot,
     grant: &Grant<'_>,
@@ -157,7 +157,9 @@ fn require_consent(
     let (_, present) = live.map_err(|why| no_consent(why).about(consented.id))?;
     let scope = Scope::parse(grant.scope.unwrap_or(""));
     let is_within = scope.is_ok_and(|scope| scope.is_within(&present.scope));
-    if grant.audience != present.resource || !is_within || grant.expires_at > present.expires_at {
+    let is_bound = present.binding == Binding::Bearer || grant.jkt.is_some();
+    let is_shorter = grant.expires_at <= present.expires_at;
+    if grant.audience != present.resource || !is_within || !is_bound || !is_shorter {
         tracing::error!(grant.id = %consented.id, "a token would be more than its grant; it was not issued");
         return Err(no_consent(Inactive::Grant).about(consented.id));
     }

@@ -10,7 +10,7 @@ use chancery_gateway::snapshot::{KnownAgent, Snapshot};
 use chancery_model::decision::Permit;
 use chancery_model::digest::Digest;
 use chancery_model::event::{Actor, ActorKind, Event, EventKind};
-use chancery_model::grant::Grant as Consented;
+use chancery_model::grant::{Binding, Grant as Consented};
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
 use chancery_store::codes::{self, Code};
@@ -100,8 +100,12 @@ pub(crate) async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refus
         auth_time: code.auth_time,
     };
     let (minted, permit) = fetch.mint(authority, agent, now).await?;
-    // Without a key there is nothing that would keep a token of such a life from whoever finds it.
-    let refresh = jkt.map(|jkt| new_refresh(authority, &code, &consented, jkt, now));
+    // Without a key there is nothing that would keep a token of such a life from whoever finds it, and the person was told
+    // of one short token: a key that is shown only now does not make more of it.
+    let refresh = match consented.binding {
+        Binding::Key => jkt.map(|jkt| new_refresh(authority, &code, &consented, jkt, now)),
+        Binding::Bearer => None,
+    };
     let (refresh_token, kept) = refresh.unzip();
     let uses = uses(request, proof.as_ref());
     let event = issue::issued(authority, &client.who, &minted, Some(&permit), now);

@@ -405,6 +405,7 @@ impl World {
             version: version(),
             resource: claims.aud.clone(),
             scope: Scope::default(),
+            binding: chancery_model::grant::Binding::Bearer,
             redirect_uri: "https://app.example/cb".to_owned(),
             created_at: now,
             expires_at: now.after(Duration::from_secs(86_400)),

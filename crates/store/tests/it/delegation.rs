@@ -26,6 +26,7 @@ async fn granted(store: &Store, numbers: std::ops::Range<u8>) -> Grant {
         version: Digest::from_bytes([1; 32]),
         resource: "https://r.example".to_owned(),
         scope: Scope::parse("read write").expect("a scope"),
+        binding: chancery_model::grant::Binding::Key,
         redirect_uri: "https://app.example/cb".to_owned(),
         created_at: NOW,
         expires_at: NOW.after(Duration::from_secs(86_400)),
