@@ -44,6 +44,7 @@ pub(crate) async fn commit(
         Touched::Agent(agent) => one_agent(authority, agent).await,
         Touched::Token(jti) => one_token(authority, jti).await,
         Touched::Grant(id) => one_grant(authority, id).await,
+        Touched::Nothing => nothing(authority).await,
         Touched::More => everything(authority).await,
     };
     // The change is durable; whoever follows the database sees it soon, even if we could not show it now.
@@ -55,6 +56,8 @@ enum Touched {
     Agent(AgentId),
     Token(TokenId),
     Grant(GrantId),
+    /// Nothing that enforcement sees.
+    Nothing,
     More,
 }
 
@@ -78,7 +81,8 @@ fn touched(event: &Event) -> Touched {
             .token
             .as_ref()
             .map_or(Touched::More, |token| Touched::Token(token.jti)),
-        EventKind::GrantGiven | EventKind::GrantRevoked | EventKind::CodeIssued => event
+        EventKind::GrantRefused | EventKind::CodeIssued => Touched::Nothing,
+        EventKind::GrantGiven | EventKind::GrantRevoked => event
             .facts
             .get(GRANT)
             .and_then(|id| id.parse().ok())
@@ -98,7 +102,6 @@ fn touched(event: &Event) -> Touched {
         | EventKind::PolicyRemoved
         | EventKind::KeyCreated
         | EventKind::KeyRotated
-        | EventKind::GrantRefused
         | EventKind::ClientAuthenticated
         | EventKind::TokenIssued
         | EventKind::TokenRefused
@@ -129,6 +132,25 @@ async fn one_token(authority: &Authority, jti: TokenId) -> Result<(), Error> {
     let mut next = Snapshot::clone(&current);
     next.number = number;
     next.revoked.insert(jti);
+    authority.current.store(Arc::new(next));
+    authority.mark_current(now);
+    Ok(())
+}
+
+/// Counts a change that enforcement need not see; everything when something else changed meanwhile.
+async fn nothing(authority: &Authority) -> Result<(), Error> {
+    let one_at_a_time = authority.refreshing.lock().await;
+    let now = authority.clock.now();
+    let mut tx = authority.store.follow().await?;
+    let number = tx.change_number().await?.unsigned_abs();
+    drop(tx);
+    let current = authority.current.load_full();
+    if number != current.number + 1 {
+        drop(one_at_a_time);
+        return everything(authority).await;
+    }
+    let mut next = Snapshot::clone(&current);
+    next.number = number;
     authority.current.store(Arc::new(next));
     authority.mark_current(now);
     Ok(())
