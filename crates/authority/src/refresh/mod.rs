@@ -46,6 +46,7 @@ pub(crate) async fn commit(
         Touched::Token(jti) => one_token(authority, jti).await,
         Touched::Grant(id) => one_grant(authority, id).await,
         Touched::SignIn => sign_in(authority).await,
+        Touched::Nothing => nothing(authority).await,
         Touched::More => everything(authority).await,
     };
     // The change is durable; whoever follows the database sees it soon, even if we could not show it now.
@@ -58,6 +59,8 @@ enum Touched {
     Token(TokenId),
     Grant(GrantId),
     SignIn,
+    /// Nothing that enforcement sees.
+    Nothing,
     More,
 }
 
@@ -81,7 +84,8 @@ fn touched(event: &Event) -> Touched {
             .token
             .as_ref()
             .map_or(Touched::More, |token| Touched::Token(token.jti)),
-        EventKind::GrantGiven | EventKind::GrantRevoked | EventKind::CodeIssued => event
+        EventKind::GrantRefused | EventKind::CodeIssued => Touched::Nothing,
+        EventKind::GrantGiven | EventKind::GrantRevoked => event
             .facts
             .get(GRANT)
             .and_then(|id| id.parse().ok())
@@ -109,7 +113,6 @@ fn touched(event: &Event) -> Touched {
         | EventKind::PolicyRemoved
         | EventKind::KeyCreated
         | EventKind::KeyRotated
-        | EventKind::GrantRefused
         | EventKind::ClientAuthenticated
         | EventKind::TokenIssued
         | EventKind::TokenRefused
@@ -170,6 +173,25 @@ async fn sign_in(authority: &Authority) -> Result<(), Error> {
     Ok(())
 }
 
+/// Counts a change that enforcement need not see; everything when something else changed meanwhile.
+async fn nothing(authority: &Authority) -> Result<(), Error> {
+    let one_at_a_time = authority.refreshing.lock().await;
+    let now = authority.clock.now();
+    let mut tx = authority.store.follow().await?;
+    let number = tx.change_number().await?.unsigned_abs();
+    drop(tx);
+    let current = authority.current.load_full();
+    if number != current.number + 1 {
+        drop(one_at_a_time);
+        return everything(authority).await;
+    }
+    let mut next = Snapshot::clone(&current);
+    next.number = number;
+    authority.current.store(Arc::new(next));
+    authority.mark_current(now);
+    Ok(())
+}
+
 /// Reads one grant anew; everything when something else changed meanwhile.
 async fn one_grant(authority: &Authority, id: GrantId) -> Result<(), Error> {
     let one_at_a_time = authority.refreshing.lock().await;
@@ -225,6 +247,22 @@ async fn one_agent(authority: &Authority, id: AgentId) -> Result<(), Error> {
 /// Reads everything and swaps it in; whoever enforces sees it from the next call on.
 pub(crate) async fn everything(authority: &Authority) -> Result<(), Error> {
     let _one_at_a_time = authority.refreshing.lock().await;
+    read(authority).await
+}
+
+/// The same unless what is seen is what is committed: of many who ask at once, one reads.
+pub(crate) async fn catch_up(authority: &Authority) -> Result<(), Error> {
+    let _one_at_a_time = authority.refreshing.lock().await;
+    let mut tx = authority.store.follow().await?;
+    let number = tx.change_number().await?.unsigned_abs();
+    drop(tx);
+    if number == authority.current.load().number {
+        return Ok(());
+    }
+    read(authority).await
+}
+
+async fn read(authority: &Authority) -> Result<(), Error> {
     let now = authority.clock.now();
     let mut tx = authority.store.follow().await?;
     let number = tx.change_number().await?.unsigned_abs();

@@ -230,7 +230,7 @@ impl Fetch<'_> {
         let mut snapshot = authority.current.load_full();
         if !snapshot.grants.contains_key(&consented.id) && consented.is_in_force(now) {
             // Another process has just heard of it.
-            refresh::everything(authority).await?;
+            refresh::catch_up(authority).await?;
             snapshot = authority.current.load_full();
         }
         let snapshot: &Snapshot = &snapshot;
