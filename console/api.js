@@ -38,6 +38,19 @@ export function takeFromAddress() {
   return found ? { [found[1]]: found[2] } : {};
 }
 
+/**
+ * Takes the question that a person came from to sign in (`?return=/oauth/authorize?…`) out of the address. Links come from
+ * anybody, so nothing else is gone back to.
+ */
+export function takeQuestionFromAddress() {
+  const wanted = new URLSearchParams(location.search).get('return');
+  if (wanted === null) return undefined;
+  history.replaceState(null, '', `${location.pathname}${location.hash}`);
+  if (!wanted.startsWith('/oauth/authorize?')) return undefined;
+  const url = new URL(wanted, location.origin);
+  return url.origin === location.origin && url.pathname === '/oauth/authorize' ? url.pathname + url.search : undefined;
+}
+
 /** Who would be signed in by `secret`; the login that is kept stays as it is. */
 export const whoIs = (secret) => request('GET', 'whoami', { secret });
 

@@ -3,7 +3,7 @@
 // A page is a function of its parameters that answers with its content once all of it is known; until
 // then the page before stays, so nothing jumps.
 
-import { endSession, get, session, takeFromAddress, whoIs } from './api.js';
+import { endSession, get, session, takeFromAddress, takeQuestionFromAddress, whoIs } from './api.js';
 import { ask, failure, h, shown, tell } from './dom.js';
 import * as agents from './agents.js';
 import * as overview from './overview.js';
@@ -35,6 +35,9 @@ let underway = new AbortController();
 // The address of the page that is shown; undefined until there was one, and while nobody is signed in.
 let shownAt;
 
+// The question of an agent that the person came from to sign in.
+let question = takeQuestionFromAddress();
+
 // Who is signed in, as far as that is known.
 let me;
 
@@ -42,6 +45,7 @@ let me;
 async function show(isArrival) {
   if (!session.isBegun()) return signIn();
   if (me?.signed_in_with === 'recovery_code') return recover();
+  if (question) return goOn();
   underway.abort();
   const { signal } = (underway = new AbortController());
   const [where, query] = location.hash.replace(/^#\/?/, '').split('?');
@@ -151,6 +155,27 @@ async function follow(invitation) {
   main.replaceChildren(await invitationPage({ invitation, me: stays && nameOf(stays), signedIn, leave }));
   document.title = 'Invitation · Chancery';
   main.querySelector('h1')?.focus({ preventScroll: true });
+}
+
+/**
+ * Lets the person go on to the question that they came from. They go by themselves: a link of anybody brought them here, and
+ * must not have a question answered by what was consented to before.
+ */
+function goOn() {
+  const href = question;
+  outside();
+  document.title = 'An agent asks · Chancery';
+  const notNow = (event) => {
+    event.preventDefault();
+    question = undefined;
+    enter();
+  };
+  main.replaceChildren(h('div.sign-in',
+    h('h1', { tabindex: '-1' }, 'An agent asks to act in your name'),
+    h('p.lead', 'You are signed in as ', h('strong', ...shown(me ? nameOf(me) : 'somebody')), '. Read what it asks before you decide.'),
+    h('p', h('a.button.primary.wide', { href }, 'See the question')),
+    h('p', h('a', { href: '#/', onclick: notNow }, 'Not now'))));
+  main.querySelector('a')?.focus();
 }
 
 /** The one page of whoever signed in by a recovery code. */

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
+use chancery_gateway::snapshot::KnownServer;
 use chancery_model::action::Action;
 use chancery_model::document::{Document, ToolPermission};
 use chancery_model::grant;
@@ -131,6 +132,10 @@ async fn question(ctx: &Ctx, asked: &Asked, login: &KnownLogin) -> Result<Respon
         model: asked.agent.recorded.model.as_deref(),
         resource: &request.resource,
         tools: tools(asked, document),
+        takes_later_tools: document.tools.iter().any(|grant| {
+            let is_there = server(asked).is_some_and(|known| known.server.name == grant.server);
+            is_there && grant.tool == "*" && grant.permissions.contains(&ToolPermission::Call)
+        }),
         scope: &request.scope,
         until: ctx.now.after(grant::LIFETIME),
         token_lifetime: ctx.authority.config.access_token_lifetime,
@@ -142,10 +147,15 @@ async fn question(ctx: &Ctx, asked: &Asked, login: &KnownLogin) -> Result<Respon
     Ok(question.page())
 }
 
+/// The MCP server behind the resource, when it is one of ours.
+fn server(asked: &Asked) -> Option<&Arc<KnownServer>> {
+    let mut servers = asked.snapshot.servers.values();
+    servers.find(|known| known.resource == asked.request.resource)
+}
+
 /// The tools that the agent's document lets it call on the MCP server behind a resource, when it is one of ours.
 fn tools(asked: &Asked, document: &Document) -> Option<Vec<String>> {
-    let mut servers = asked.snapshot.servers.values();
-    let server = servers.find(|known| known.resource == asked.request.resource)?;
+    let server = server(asked)?;
     let name = &server.server.name;
     let is_granted = |tool: &&String| {
         document.tools.iter().any(|grant| {

@@ -173,6 +173,8 @@ pub(crate) struct Question<'a> {
     pub resource: &'a str,
     /// The tools that its document lets it call there, when that is known here.
     pub tools: Option<Vec<String>>,
+    /// Whether its document lets it call all tools there, also those that come later.
+    pub takes_later_tools: bool,
     /// What it asks for.
     pub scope: &'a Scope,
     /// Until when it could act.
@@ -222,6 +224,10 @@ impl Question<'_> {
             let tools = match tools.is_empty() {
                 true => "none at present".to_owned(),
                 false => tools.join(", "),
+            };
+            let tools = match self.takes_later_tools {
+                true => format!("{tools}, and all that are added there later"),
+                false => tools,
             };
             tell("Tools that it may call there", tools);
         }

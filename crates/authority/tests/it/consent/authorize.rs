@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::flow::{BOB, CALLBACK, R1, STATE, field, furnished, landed, put, stays_here};
+use crate::accounts::authenticator::{Authenticator, Browser, invite};
 use crate::house::{ADMIN, ISSUER};
 use crate::request::ask;
 
@@ -127,7 +128,7 @@ async fn stranger_is_told_where_to_sign_in_and_nobody_else_decides() {
     stays_here(&page, 401);
     assert!(
         page.text()
-            .contains("href=\"/console/?return=%2Foauth%2Fauthorize%3F"),
+            .contains("href=\"https://id.example/console/?return=%2Foauth%2Fauthorize%3F"),
         "{page:?}"
     );
     stays_here(
@@ -184,13 +185,15 @@ async fn authz_14_consent_of_before_answers_only_for_what_it_covers() {
     let less = silently(&|form| put(form, "scope", "read")).await;
     let token = flow.redeem(&less["code"]).await.ok();
     assert_eq!(token["scope"], "read");
-    // More scope, another resource, another redirect URI: the person is asked anew.
+    // More scope, another resource, another redirect URI: the person is asked anew; and no scope is not the least of
+    // all but whatever policies allow.
     flow.house.resource("https://r2.example").await;
     flow.set_redirects(&[CALLBACK, "https://app.example/cb2"])
         .await
         .ok();
     for (name, value) in [
         ("scope", "read write admin"),
+        ("scope", ""),
         ("resource", "https://r2.example"),
         ("redirect_uri", "https://app.example/cb2"),
     ] {
@@ -225,6 +228,117 @@ async fn authz_14_consent_of_before_answers_only_for_what_it_covers() {
     update(revision, wider).await;
     flow.accept_as_second_person().await;
     assert_eq!(silently(&|_| ()).await["error"], "consent_required");
+}
+
+/// Somebody else who answers for the agent is somebody else to trust.
+#[tokio::test]
+async fn authz_14_agent_that_was_given_to_another_owner_asks_anew() {
+    let flow = furnished().await;
+    let (_, refresh) = flow.tokens().await;
+    flow.house.add_person("carol@example.com").await;
+    let path = "/v1/agents/refund-bot/transfer";
+    let to = json!({"owner": "carol@example.com"});
+    flow.house.admin("POST", path, to).await.ok();
+    let uri = flow.pushed(|form| put(form, "prompt", "none")).await;
+    assert_eq!(landed(&flow.open(&uri).await)["error"], "consent_required");
+    flow.renew(&refresh).await.oauth_error(400, "invalid_grant");
+    assert_eq!(flow.refused_because().await, "version_widened");
+    flow.tokens().await;
+}
+
+/// Who may give logins could have one in every name: only a person's own passkey, or a login that the local administrator
+/// gave out, speaks for them.
+#[tokio::test]
+async fn login_that_another_person_had_made_consents_to_nothing() {
+    let flow = furnished().await;
+    flow.house.add_person("mallory@example.com").await;
+    let mallory = flow
+        .house
+        .login("mallory@example.com", &["administrator"])
+        .await;
+    let login = flow.house.login_by(&mallory, BOB, &["auditor"]).await;
+    let uri = flow.pushed(|_| ()).await;
+    stays_here(&flow.open_as(&login, &flow.agent.id, &uri).await, 403);
+    let page = flow.open(&uri).await;
+    let answer = flow
+        .decide(&login, &uri, &field(&page, "form"), "approve")
+        .await;
+    stays_here(&answer, 403);
+    assert_eq!(
+        flow.house.last_event("request.refused").await["outcome"],
+        "login_of_other_hands"
+    );
+    assert_eq!(flow.grants().await.len(), 0);
+    landed(&flow.approve(&uri).await);
+}
+
+/// A person consents in a browser, by a session that a passkey began and no other.
+#[tokio::test]
+async fn person_who_signed_in_with_a_passkey_consents_and_one_who_recovers_does_not() {
+    let flow = furnished().await;
+    let invitation = invite(&flow.house, ADMIN, BOB, &["auditor"]).await;
+    let mut bob = Browser::default();
+    bob.accept(&flow.house, &invitation, &mut Authenticator::new("phone"))
+        .await
+        .ok();
+    let made = bob
+        .post(&flow.house, "/v1/recovery-codes", Value::Null)
+        .await
+        .ok();
+    let mut lost = Browser::default();
+    let code = json!({"code": made["codes"][0]});
+    lost.post(&flow.house, "/v1/sign-in/recovery", code)
+        .await
+        .ok();
+    let open = async |browser: &Browser, uri: &str| {
+        let path = format!(
+            "/oauth/authorize?client_id={}&request_uri={uri}",
+            flow.agent.id
+        );
+        flow.house
+            .send(browser.ask("GET", &path, &Value::Null))
+            .await
+    };
+    let uri = flow.pushed(|_| ()).await;
+    stays_here(&open(&lost, &uri).await, 403);
+    let page = open(&bob, &uri).await;
+    stays_here(&page, 200);
+    let decide = |browser: &Browser| {
+        let token = field(&page, "form");
+        let form = [
+            ("request_uri", &*uri),
+            ("form", &*token),
+            ("answer", "approve"),
+        ];
+        let ask = browser.ask("POST", "/oauth/authorize/decide", &Value::Null);
+        flow.house
+            .send(ask.header("origin", "https://id.example").form(&form))
+    };
+    stays_here(&decide(&lost).await, 403);
+    let token = flow.redeem(&landed(&decide(&bob).await)["code"]).await.ok();
+    let claims = crate::house::claims(token["access_token"].as_str().expect("a token"));
+    assert!(claims["auth_time"].is_number(), "{claims}");
+}
+
+#[tokio::test]
+async fn person_gives_an_agent_only_so_many_grants_at_a_time() {
+    let flow = furnished().await;
+    for _ in 0..100 {
+        flow.code().await;
+    }
+    let uri = flow.pushed(|_| ()).await;
+    stays_here(&flow.approve(&uri).await, 409);
+    let grant = flow.grants().await[0]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let path = format!("/v1/grants/{grant}/revoke");
+    let because = json!({"reason": "enough"});
+    flow.house
+        .as_login(&flow.login, "POST", &path, because)
+        .await
+        .ok();
+    landed(&flow.approve(&uri).await);
 }
 
 #[tokio::test]

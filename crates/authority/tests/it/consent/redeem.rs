@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::flow::{BOB, CALLBACK, Flow, R1, VERIFIER, challenge, furnished, put};
+use super::flow::{BOB, CALLBACK, Flow, R1, VERIFIER, challenge, furnished, landed, put};
 use crate::house::{ISSUER, Party, claims, new_key};
 use crate::request::ask;
 
@@ -309,6 +309,34 @@ async fn unbound_token_only_by_the_exception_of_its_resource_and_then_without_a_
     let answer = flow.house.send(bare).await.ok();
     assert_eq!(answer["token_type"], "Bearer");
     assert_eq!(answer.get("refresh_token"), None);
+
+    // The person was told of one short token: a key that is shown only afterwards does not make it thirty days.
+    let code = flow.code_with(|form| {
+        put(form, "resource", "https://open.example");
+        put(form, "dpop_jkt", "");
+    });
+    let answer = flow.redeem(&code.await).await.ok();
+    assert_eq!(answer["token_type"], "DPoP");
+    assert_eq!(answer.get("refresh_token"), None);
+    flow.house.advance(Duration::from_secs(420)).await;
+    flow.house.forget_nonce();
+    assert!(
+        flow.grants()
+            .await
+            .iter()
+            .all(|grant| grant["status"] == "ended")
+    );
+
+    // And what was consented to for a key answers for no token without one.
+    let code = flow.code_with(|form| put(form, "resource", "https://open.example"));
+    flow.redeem(&code.await).await.ok();
+    let uri = flow.pushed(|form| {
+        put(form, "resource", "https://open.example");
+        put(form, "dpop_jkt", "");
+        put(form, "prompt", "none");
+    });
+    let told = landed(&flow.open(&uri.await).await);
+    assert_eq!(told["error"], "consent_required");
 }
 
 #[tokio::test]
