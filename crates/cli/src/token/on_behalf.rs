@@ -120,3 +120,147 @@ async fn come_back(mut stream: TcpStream) -> Option<String> {
     let _gone = timeout(SOON, stream.write_all(answer.as_bytes())).await;
     query.map(str::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex, OnceLock};
+
+    use chancery_wire::jwk::{Algorithm, PrivateKey};
+
+    use super::*;
+    use crate::trial::{Ended, kept, run};
+
+    /// A value of a form or a query, as it stands there.
+    fn value<'a>(text: &'a str, name: &str) -> &'a str {
+        let begin = format!("{name}=");
+        let rest = text.split(&*begin).nth(1).unwrap_or_default();
+        rest.split('&').next().unwrap_or_default()
+    }
+
+    /// Comes to the port as a browser does, with each of these queries.
+    fn browse(redirect_uri: &str, queries: Vec<String>) {
+        let port = redirect_uri
+            .split("%3A")
+            .nth(2)
+            .and_then(|rest| rest.split("%2F").next());
+        let port: u16 = port.and_then(|port| port.parse().ok()).expect("a port");
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            runtime.expect("a runtime").block_on(async {
+                for query in queries {
+                    let stream = TcpStream::connect(("127.0.0.1", port)).await;
+                    let mut stream = stream.expect("somebody listens");
+                    let head = format!("GET {query} HTTP/1.1\r\nhost: x\r\n\r\n");
+                    stream.write_all(head.as_bytes()).await.expect("sent");
+                    let mut answer = String::new();
+                    let _ended = stream.read_to_string(&mut answer).await;
+                }
+            });
+        });
+    }
+
+    /// Asks, while the browser comes back with what `answers` makes of our issuer and the state.
+    fn asked(answers: fn(&str, &str) -> Vec<String>) -> (Ended, Vec<String>) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("bot.key.json");
+        let key = PrivateKey::generate(Algorithm::Es256).expect("a key");
+        std::fs::write(&file, key.to_jwk().expose()).expect("written");
+        type Seen = Arc<Mutex<Vec<String>>>;
+        let own = Arc::new(OnceLock::<(String, Seen)>::new());
+        let known = Arc::clone(&own);
+        let (url, requests) = kept(move |asked| {
+            let (issuer, seen) = known.get().expect("an address");
+            let body = match asked {
+                "POST /oauth/par" => {
+                    let seen = seen.lock().expect("a lock");
+                    let form = seen.last().expect("this request");
+                    let queries = answers(issuer, value(form, "state"));
+                    browse(value(form, "redirect_uri"), queries);
+                    let pushed = json!({"request_uri": "urn:example:1", "expires_in": 60});
+                    return ("201 Created", pushed.to_string().into());
+                }
+                "POST /oauth/token" => json!({
+                    "access_token": "a.b.c", "token_type": "DPoP", "refresh_token": "chr_x",
+                }),
+                _ => json!({
+                    "issuer": issuer,
+                    "token_endpoint": format!("{issuer}/oauth/token"),
+                    "authorization_endpoint": format!("{issuer}/oauth/authorize"),
+                    "pushed_authorization_request_endpoint": format!("{issuer}/oauth/par"),
+                }),
+            };
+            ("200 OK", body.to_string().into())
+        });
+        let both = (url.clone(), Arc::clone(&requests));
+        assert!(own.set(both).is_ok(), "once");
+        let file = file.display();
+        let ended = run(&format!(
+            "chancery token mint --agent agt_01hzy0000000000000000000aa --key {file} --resource {url}/mcp/desk \
+             --url {url} --on-behalf --json"
+        ));
+        let seen = requests.lock().expect("a lock").clone();
+        (ended, seen)
+    }
+
+    #[test]
+    fn token_is_fetched_with_the_answer_that_is_ours_and_no_other() {
+        let (ended, seen) = asked(|issuer, state| {
+            let issuer = issuer.replace(':', "%3A").replace('/', "%2F");
+            vec![
+                "/favicon.ico".to_owned(),
+                format!("/callback?code=theirs&state=another&iss={issuer}"),
+                format!("/callback?code=theirs&state={state}&iss=https%3A%2F%2Fother.example"),
+                format!("/callback?code=ours&state={state}&iss={issuer}"),
+            ]
+        });
+        assert_eq!(ended.code, 0, "{}", ended.err);
+        let printed = ended.json();
+        assert_eq!(printed["access_token"], "a.b.c");
+        assert_eq!(printed["refresh_token"], "chr_x");
+        assert!(ended.err.contains("authorization_url"), "{}", ended.err);
+        assert!(
+            ended.err.contains("request_uri=urn%3Aexample%3A1"),
+            "{}",
+            ended.err
+        );
+        let pushed = seen
+            .iter()
+            .find(|text| text.starts_with("POST /oauth/par"))
+            .expect("a request");
+        assert_eq!(value(pushed, "code_challenge_method"), "S256");
+        assert!(!value(pushed, "dpop_jkt").is_empty());
+        let fetched = seen
+            .iter()
+            .find(|text| text.starts_with("POST /oauth/token"))
+            .expect("a request");
+        assert_eq!(value(fetched, "code"), "ours");
+        assert_eq!(
+            value(fetched, "redirect_uri"),
+            value(pushed, "redirect_uri")
+        );
+        assert!(fetched.to_lowercase().contains("\r\ndpop:"));
+        assert_eq!(
+            seen.iter().filter(|text| text.contains("theirs")).count(),
+            0
+        );
+    }
+
+    #[test]
+    fn refusal_is_told_and_no_token_is_asked_for() {
+        let (ended, seen) = asked(|issuer, state| {
+            let issuer = issuer.replace(':', "%3A").replace('/', "%2F");
+            vec![format!(
+                "/callback?error=access_denied&state={state}&iss={issuer}"
+            )]
+        });
+        assert_eq!(ended.code, 1);
+        assert!(ended.err.contains("`access_denied`"), "{}", ended.err);
+        assert!(
+            !seen
+                .iter()
+                .any(|text| text.starts_with("POST /oauth/token"))
+        );
+    }
+}
