@@ -4,30 +4,12 @@
 // CHANCERY_PICTURES it leaves pictures of the pages in that folder, to be looked at.
 
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe } from 'node:test';
 
-const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking'];
+import { AUTHENTICATOR, DESKTOP, launch, look as lookAt, skip, step } from './chromium.mjs';
+
 const LIMIT_MS = 15_000;
-const PICTURES = process.env.CHANCERY_PICTURES;
 const COOKIE = '__Host-chancery';
-const DESKTOP = { width: 1280, height: 900 };
-const PHONE = { width: 390, height: 844 };
-
-const playwright = await import('playwright-core').catch(() => undefined);
-const missing = [!playwright && 'playwright-core', !existsSync(CHROMIUM) && `Chromium at ${CHROMIUM}`].filter(Boolean);
-const skip = missing.length > 0 && `not run: ${missing.join(' and ')} missing`;
-if (skip) console.log(`people: ${skip}`);
-
-/** A step of the story; skipped, and counted as that, where there is no browser. */
-const step = (name, run) => test(name, { skip }, run);
-
-const AUTHENTICATOR = {
-  protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true,
-  automaticPresenceSimulation: true,
-};
 
 describe('people in the console', () => {
   let authority;
@@ -47,17 +29,7 @@ describe('people in the console', () => {
     device = { cdp, id: authenticatorId };
   }
 
-  /** Looks at the page in two widths: nothing may stick out, and a picture is left where they are wanted. */
-  async function look(name) {
-    for (const [kind, size] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
-      await page.setViewportSize(size);
-      const width = await page.evaluate(() => document.documentElement.scrollWidth);
-      assert.ok(width <= size.width, `${name} is ${width} wide on ${size.width}`);
-      if (PICTURES) await page.screenshot({ path: join(PICTURES, `${name}-${kind}.png`), fullPage: true });
-    }
-    await page.setViewportSize(DESKTOP);
-  }
-
+  const look = (name) => lookAt(page, name);
   const cookie = async () => (await context.cookies(authority.console)).find(({ name }) => name === COOKIE);
   const button = (name) => page.getByRole('button', { name });
   const heading = (name) => page.getByRole('heading', { name, exact: true });
@@ -71,7 +43,7 @@ describe('people in the console', () => {
     if (skip) return;
     const { Authority } = await import('./authority.mjs');
     authority = await Authority.start();
-    browser = await playwright.chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+    browser = await launch();
     context = await browser.newContext({ viewport: DESKTOP });
     page = await context.newPage();
     page.setDefaultTimeout(LIMIT_MS);

@@ -28,6 +28,7 @@ impl Node {
             "node/oauth.test.mjs",
             "node/console.test.mjs",
             "node/people.test.mjs",
+            "node/consent.test.mjs",
         ]);
         command
     }

@@ -20,8 +20,8 @@ pub(crate) struct Page {
     title: &'static str,
     /// One paragraph of ours.
     text: &'static str,
-    /// Where to go on, with what the link says.
-    link: Option<(String, &'static str)>,
+    /// Where to go on, with what the links say.
+    links: Vec<(String, &'static str)>,
 }
 
 const fn page(
@@ -35,7 +35,7 @@ const fn page(
         status,
         title,
         text,
-        link: None,
+        links: Vec::new(),
     }
 }
 
@@ -97,14 +97,18 @@ pub(crate) fn sign_in(origin: &str, client: &str, uri: &str) -> Page {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("client_id", client);
     query.append_pair("request_uri", uri);
-    let back = format!("/oauth/authorize?{}", query.finish());
-    let back: String = url::form_urlencoded::byte_serialize(back.as_bytes()).collect();
+    let question = format!("/oauth/authorize?{}", query.finish());
+    let back: String = url::form_urlencoded::byte_serialize(question.as_bytes()).collect();
     Page {
         code: "login_required",
         status: StatusCode::UNAUTHORIZED,
         title: "Sign in first",
         text: "An agent asks to act in your name. Who you are must be known before you decide.",
-        link: Some((format!("{origin}/console/?return={back}"), "Sign in")),
+        // A session does not come along with a link of somebody else, only with one of ours.
+        links: vec![
+            (format!("{origin}/console/?return={back}"), "Sign in"),
+            (format!("{origin}{question}"), "I am signed in already"),
+        ],
     }
 }
 
@@ -139,7 +143,7 @@ pub(crate) fn of(error: Error) -> Response {
 impl IntoResponse for Page {
     fn into_response(self) -> Response {
         let mut body = format!("<p>{}</p>", self.text);
-        if let Some((href, says)) = &self.link {
+        for (href, says) in &self.links {
             let href = escaped(href);
             body.push_str(&format!("<p><a href=\"{href}\">{says}</a></p>"));
         }
@@ -199,7 +203,7 @@ impl Question<'_> {
             shown(self.person)
         );
         let mut tell = |term: &str, text: String| {
-            body.push_str(&format!("<dt>{term}</dt><dd>{text}</dd>"));
+            body.push_str(&format!("<div><dt>{term}</dt><dd>{text}</dd></div>"));
         };
         tell(
             "Agent",
@@ -252,8 +256,8 @@ impl Question<'_> {
             ));
         }
         body.push_str(
-            "<p><button name=\"answer\" value=\"deny\">No</button> \
-             <button name=\"answer\" value=\"approve\">Yes, let it act in my name</button></p></form>",
+            "<p class=\"answers\"><button name=\"answer\" value=\"deny\">No</button> \
+             <button class=\"primary\" name=\"answer\" value=\"approve\">Yes, let it act in my name</button></p></form>",
         );
         let title = "May this agent act in your name?";
         document(StatusCode::OK, title, &body, Some(self.redirect_uri))
@@ -280,7 +284,8 @@ fn document(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{title} · Chancery</title>\
          <link rel=\"stylesheet\" href=\"/console/style.css\"><link rel=\"icon\" href=\"/console/icon.svg\"></head>\
-         <body><main><h1>{title}</h1>{body}</main></body></html>"
+         <body><header class=\"top\"><span class=\"brand\"><img src=\"/console/icon.svg\" alt=\"\" width=\"26\" \
+         height=\"26\">Chancery</span></header><main class=\"question\"><h1>{title}</h1>{body}</main></body></html>"
     );
     let mut response = (status, html).into_response();
     let headers = response.headers_mut();
