@@ -35,6 +35,14 @@ pub struct ReplaceKeys {
     pub jwks: serde_json::Value,
 }
 
+/// Replaces where answers for an agent may be sent: `PUT /v1/agents/{agent}/redirect-uris`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplaceRedirects {
+    /// All of them, each exactly as it will be asked for; none lets the agent act for itself alone.
+    pub redirect_uris: Vec<String>,
+}
+
 /// Stops an agent: `POST /v1/agents/{agent}/suspend` and `…/retire`; also rejects a version.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -100,6 +108,9 @@ pub struct AgentView {
     pub signature: String,
     /// The thumbprints of its keys.
     pub keys: Vec<String>,
+    /// Where answers may be sent when it asks people to act in their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redirect_uris: Vec<String>,
     /// Why it was suspended or retired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::page::Page;
 use crate::routes::{ROUTES, Route};
-use crate::{agents, keys, log, mcp, owners, policies, problem, resources, tokens};
+use crate::{agents, grants, keys, log, mcp, owners, policies, problem, resources, tokens};
 
 /// The document that `/openapi.json` serves.
 pub fn document(version: &str) -> Value {
@@ -71,6 +71,11 @@ fn query_of(route: &Route) -> Vec<Value> {
             ("agent", "string"),
             ("newest", "boolean"),
         ],
+        "GrantPage" => &[
+            ("owner", "string"),
+            ("after", "string"),
+            ("limit", "integer"),
+        ],
         name if name.ends_with("Page") => &[("after", "string"), ("limit", "integer")],
         _ => &[],
     };
@@ -115,6 +120,7 @@ fn schemas() -> Value {
         "RegisterAgent" = agents::RegisterAgent,
         "UpdateAgent" = agents::UpdateAgent,
         "ReplaceKeys" = agents::ReplaceKeys,
+        "ReplaceRedirects" = agents::ReplaceRedirects,
         "Because" = agents::Because,
         "TransferAgent" = agents::TransferAgent,
         "AgentView" = agents::AgentView,
@@ -142,6 +148,7 @@ fn schemas() -> Value {
         "KeyPage" = Page<keys::KeyView>,
         "RotateKey" = keys::RotateKey,
         "RevokeToken" = tokens::RevokeToken,
+        "GrantPage" = Page<grants::GrantView>,
         "LogView" = log::LogView,
         "EventPage" = Page<log::LoggedEvent>,
         "Receipt" = log::Receipt,

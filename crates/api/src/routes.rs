@@ -33,6 +33,7 @@ pub const ROUTES: &[Route] = routes! {
     "GET" "/v1/agents/{agent}" Some(Action::AgentRead), None, "AgentView", "Show an agent";
     "PUT" "/v1/agents/{agent}" Some(Action::AgentUpdate), Some("UpdateAgent"), "AgentView", "Propose a new version";
     "PUT" "/v1/agents/{agent}/keys" Some(Action::AgentUpdate), Some("ReplaceKeys"), "AgentView", "Replace an agent's keys";
+    "PUT" "/v1/agents/{agent}/redirect-uris" Some(Action::AgentUpdate), Some("ReplaceRedirects"), "AgentView", "Replace where answers for an agent may be sent";
     "GET" "/v1/agents/{agent}/versions" Some(Action::AgentRead), None, "VersionPage", "List the versions of an agent";
     "POST" "/v1/agents/{agent}/versions/{number}/accept" Some(Action::AgentAccept), None, "AgentView", "Put a proposed version into force";
     "POST" "/v1/agents/{agent}/versions/{number}/reject" Some(Action::AgentAccept), Some("Because"), "AgentView", "Refuse a proposed version";
@@ -62,6 +63,8 @@ pub const ROUTES: &[Route] = routes! {
     "GET" "/v1/keys" Some(Action::LogRead), None, "KeyPage", "List signing keys";
     "POST" "/v1/keys/rotate" Some(Action::KeyRotate), Some("RotateKey"), "KeyView", "Rotate a signing key";
     "POST" "/v1/tokens/revoke" Some(Action::TokenRevoke), Some("RevokeToken"), "Stopped", "Revoke a token";
+    "GET" "/v1/grants" Some(Action::GrantRead), None, "GrantPage", "List what people let agents do; one's own without more";
+    "POST" "/v1/grants/{grant}/revoke" Some(Action::GrantRevoke), Some("Because"), "Stopped", "Take a grant back; one's own without more";
     "GET" "/v1/log" Some(Action::LogRead), None, "LogView", "The state of the record";
     "GET" "/v1/events" Some(Action::LogRead), None, "EventPage", "Search the record";
     "GET" "/v1/receipts/{event}" Some(Action::LogRead), None, "Receipt", "A receipt for one event";

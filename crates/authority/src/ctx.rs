@@ -52,6 +52,13 @@ impl Caller {
         }
     }
 
+    /// When the caller signed in, where that is known: a secret that somebody had made says nothing about that.
+    pub fn auth_time(&self) -> Option<Timestamp> {
+        match self {
+            Self::LocalAdministrator | Self::Human(_) => None,
+        }
+    }
+
     /// How the record names the caller.
     pub fn actor(&self) -> Actor {
         let kind = match self {

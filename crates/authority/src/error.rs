@@ -183,6 +183,7 @@ impl From<AppendError> for Error {
     fn from(error: AppendError) -> Self {
         match error {
             AppendError::Replayed => Self::Conflict("that was used before".to_owned()),
+            AppendError::Lost => Self::Conflict("that is no longer as it was".to_owned()),
             AppendError::TooLarge => {
                 Self::Invalid("that is more than the record can hold".to_owned())
             }

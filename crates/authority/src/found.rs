@@ -111,6 +111,8 @@ async fn open_here(
         agents: Default::default(),
         servers: Default::default(),
         revoked: Default::default(),
+        people: Default::default(),
+        grants: Default::default(),
         policy: compiled.policy(),
     };
     let mut nonce_secret = Secret::new([0; 32]);

@@ -23,7 +23,9 @@ pub mod accounts;
 pub mod agents;
 pub mod policies;
 pub mod resources;
+pub mod grants;
 pub mod tokens;
+pub mod consent;
 pub mod enforcement;
 
 // roof of the rooms

@@ -17,10 +17,12 @@ use tower::service_fn;
 use crate::accounts;
 use crate::agents;
 use crate::audit::{find, prove, serve};
+use crate::consent;
 use crate::console;
 use crate::ctx::Ctx;
 use crate::enforcement::authzen;
 use crate::error::{Error, RunAgain};
+use crate::grants;
 use crate::keys;
 use crate::policies;
 use crate::resources;
@@ -40,7 +42,8 @@ pub fn router(authority: Arc<Authority>) -> Router {
     let v1 = v1().layer(from_fn_with_state(Arc::clone(&authority), run_again));
     let oauth = Router::new()
         .route("/oauth/revoke", post(tokens::revoke::revoke))
-        .route("/oauth/authorize", get(tokens::metadata::authorize))
+        .route("/oauth/authorize", get(consent::authorize::authorize))
+        .route("/oauth/authorize/decide", post(consent::decide::decide))
         .route("/oauth/jwks", get(keys::publish::access_token_keys))
         .route(
             "/.well-known/oauth-authorization-server",
@@ -88,6 +91,7 @@ fn lanes(authority: Arc<Authority>) -> Router {
     };
     Router::new()
         .route_service("/oauth/token", to(Lane::Token))
+        .route_service("/oauth/par", to(Lane::Push))
         .route_service("/oauth/introspect", to(Lane::Introspection))
         .route_service("/access/v1/evaluation", to(Lane::Evaluation))
         .route_service("/access/v1/evaluations", to(Lane::Evaluations))
@@ -113,6 +117,10 @@ fn v1() -> Router<Arc<Authority>> {
             get(agents::show::show).put(agents::update::update),
         )
         .route("/v1/agents/{agent}/keys", put(agents::keys::replace))
+        .route(
+            "/v1/agents/{agent}/redirect-uris",
+            put(agents::redirects::replace),
+        )
         .route("/v1/agents/{agent}/versions", get(agents::versions::list))
         .route(
             "/v1/agents/{agent}/versions/{number}/accept",
@@ -168,6 +176,8 @@ fn v1() -> Router<Arc<Authority>> {
         .route("/v1/keys", get(keys::list::list))
         .route("/v1/keys/rotate", post(keys::rotate::rotate))
         .route("/v1/tokens/revoke", post(tokens::revoke::administer))
+        .route("/v1/grants", get(grants::list::list))
+        .route("/v1/grants/{grant}/revoke", post(grants::revoke::revoke))
         .route("/v1/log", get(prove::state))
         .route("/v1/events", get(find::find))
         .route("/v1/receipts/{event}", get(prove::show))

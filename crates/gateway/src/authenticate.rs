@@ -12,7 +12,7 @@ use chancery_model::digest::Digest;
 use chancery_model::entropy::Entropy;
 use chancery_model::secret::Secret;
 use chancery_model::time::Timestamp;
-use chancery_wire::access_token::{self, TokenError, VerifiedAccessToken};
+use chancery_wire::access_token::{self, Acting, TokenError, VerifiedAccessToken};
 use chancery_wire::dpop::{self, DpopError, NonceRule, ProofKey};
 use chancery_wire::nonce::{NonceError, NonceKey};
 use chancery_wire::oauth::{Credential, ErrorCode, OAuthError, authorization_header};
@@ -23,6 +23,7 @@ use moka::sync::Cache;
 
 use crate::case::Case;
 use crate::guard;
+use crate::links::Principal;
 use crate::refusal::Refusal;
 use crate::snapshot::{KnownAgent, KnownServer, Snapshot};
 use crate::spent::{BOUNDS, Spent, Unspendable};
@@ -67,6 +68,16 @@ impl Caller {
     /// The token that was presented.
     pub(crate) fn token(&self) -> &VerifiedAccessToken {
         &self.held.token
+    }
+
+    /// Who calls, and on whose behalf.
+    pub(crate) fn principal(&self) -> Principal {
+        let subject = match self.held.token.claims().acting() {
+            Ok(Acting::Delegated { subject, .. }) => Some(subject),
+            // A token that says half of it was not admitted.
+            Ok(Acting::Autonomous) | Err(_) => None,
+        };
+        (self.agent.agent.id, subject)
     }
 
     /// Whether the caller proved to hold the key that the token is bound to.

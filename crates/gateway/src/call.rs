@@ -70,8 +70,8 @@ pub(crate) async fn call(
         let error = RpcError::new(REFUSED, message);
         return Err(Refusal::rpc("tool_definition_changed", error));
     }
-    let agent = accepted.caller.agent.agent.id;
-    let link = gateway.links.of_agent(&server.server, agent);
+    let principal = accepted.caller.principal();
+    let link = gateway.links.of_principal(&server.server, principal);
     let link = link.map_err(|_| unusable(&UpstreamError::Unreachable))?;
 
     case.decided(permit.decision());
@@ -170,10 +170,14 @@ fn decide(
     tool: &str,
     arguments: &Map<String, Value>,
 ) -> Decision {
+    let subject = accepted
+        .snapshot
+        .subject_of(accepted.caller.token().claims());
     let context = CallContext {
         now: accepted.now,
         sender_constrained: accepted.caller.is_sender_constrained(),
         second_person: false,
+        subject: subject.map(Arc::as_ref),
     };
     let question = Question::ToolCall {
         agent: &accepted.caller.agent.facts,

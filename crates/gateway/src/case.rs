@@ -71,7 +71,7 @@ impl Case {
         &self,
         kind: EventKind,
         outcome: &str,
-        facts: BTreeMap<String, String>,
+        mut facts: BTreeMap<String, String>,
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Event {
@@ -88,6 +88,9 @@ impl Case {
         let claims = self.held.as_ref().map(|held| held.token.claims());
         // The agent acts for itself unless the token names another subject.
         let subject = claims.filter(|claims| claims.sub != claims.client_id);
+        if let Some(grant) = claims.and_then(|claims| claims.grant_id) {
+            facts.insert("grant".to_owned(), grant.to_string());
+        }
         Event {
             actor,
             agent: self.agent.as_ref().map(|agent| agent.recorded.clone()),

@@ -40,6 +40,8 @@ pub(crate) fn message(why: Inactive) -> &'static str {
         Inactive::Agent => "the agent is not active",
         Inactive::Stopped => "the access token is older than the last stop of its agent",
         Inactive::Version => "the access token is for another version of its agent",
+        Inactive::Subject => "the person on whose behalf the access token is has left",
+        Inactive::Grant => "the person no longer lets the agent act in their name",
     }
 }
 
@@ -84,6 +86,7 @@ impl Guard {
             now,
             sender_constrained: self.caller.is_sender_constrained(),
             second_person: false,
+            subject: snapshot.subject_of(token.claims()).map(Arc::as_ref),
         };
         let question = Question::ToolCall {
             agent: &agent.facts,

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chancery_model::id::{AgentId, ResourceId};
+use chancery_model::id::{AgentId, OwnerId, ResourceId};
 use chancery_model::mcp::{McpServer, Upstream};
 use moka::sync::Cache;
 
@@ -18,11 +18,14 @@ const UNUSED: Duration = Duration::from_secs(900);
 /// A server in one revision.
 type ServerKey = (ResourceId, i64);
 
+/// An agent, and the person on whose behalf it acts, if it does.
+pub(crate) type Principal = (AgentId, Option<OwnerId>);
+
 /// All connections.
 pub(crate) struct Links {
     reach: Reach,
     /// `None` stands for the gateway itself, which reads the tools of servers without state.
-    links: Cache<(ServerKey, Option<AgentId>), Arc<Link>>,
+    links: Cache<(ServerKey, Option<Principal>), Arc<Link>>,
     eras: Cache<ServerKey, Arc<EraMemory>>,
 }
 
@@ -38,32 +41,32 @@ impl Links {
         }
     }
 
-    /// The connection on which `agent` calls tools.
-    pub(crate) fn of_agent(
+    /// The connection on which `principal` calls tools.
+    pub(crate) fn of_principal(
         &self,
         server: &McpServer,
-        agent: AgentId,
+        principal: Principal,
     ) -> Result<Arc<Link>, InvalidUpstream> {
-        self.link(server, Some(agent))
+        self.link(server, Some(principal))
     }
 
-    /// The connection on which the tools are watched that `agent` calls: a process may have tools of
+    /// The connection on which the tools are watched that `principal` calls: a process may have tools of
     /// its own, a server behind HTTP has the same for all.
     pub(crate) fn watched(
         &self,
         server: &McpServer,
-        agent: AgentId,
+        principal: Principal,
     ) -> Result<Arc<Link>, InvalidUpstream> {
         match &server.upstream {
             Upstream::Http { .. } => self.link(server, None),
-            Upstream::Stdio { .. } => self.link(server, Some(agent)),
+            Upstream::Stdio { .. } => self.link(server, Some(principal)),
         }
     }
 
     fn link(
         &self,
         server: &McpServer,
-        principal: Option<AgentId>,
+        principal: Option<Principal>,
     ) -> Result<Arc<Link>, InvalidUpstream> {
         let key = (server.id, server.revision);
         if let Some(link) = self.links.get(&(key, principal)) {

@@ -53,8 +53,8 @@ pub(crate) async fn list(gateway: &Arc<Gateway>, accepted: Accepted) -> Result<R
 
 /// What the server says of its tools now, read on the right connection.
 pub(crate) async fn watched(gateway: &Gateway, accepted: &Accepted) -> Result<Arc<Seen>, Refusal> {
-    let agent = accepted.caller.agent.agent.id;
-    let link = gateway.links.watched(&accepted.server.server, agent);
+    let principal = accepted.caller.principal();
+    let link = gateway.links.watched(&accepted.server.server, principal);
     let link = link.map_err(|_| unusable(&UpstreamError::Unreachable))?;
     let _waits_for_the_server = accepted.working.pause();
     let seen = watch::current(&link).await;

@@ -12,10 +12,12 @@ use arc_swap::ArcSwap;
 use chancery_model::agent::{Agent, NotLive};
 use chancery_model::bearer;
 use chancery_model::event::AgentFacts as RecordedAgent;
-use chancery_model::id::{AgentId, TokenId};
+use chancery_model::grant::Grant;
+use chancery_model::id::{AgentId, GrantId, OwnerId, TokenId};
 use chancery_model::mcp::McpServer;
 use chancery_model::time::Timestamp;
-use chancery_wire::access_token::{Claims, VerifiedAccessToken};
+use chancery_policy::PersonFacts;
+use chancery_wire::access_token::{Acting, Claims, VerifiedAccessToken};
 use chancery_wire::jwk::{KeySet, PublicKey};
 use chancery_wire::mcp::MirroredArgument;
 
@@ -36,6 +38,11 @@ pub struct Snapshot {
     pub servers: HashMap<String, Arc<KnownServer>>,
     /// Access tokens that were revoked before their end.
     pub revoked: HashSet<TokenId>,
+    /// Every person who has not left.
+    pub people: Arc<HashMap<OwnerId, Arc<PersonFacts>>>,
+    /// What people let agents do in their names, as far as it was in force when this was read. What is not here
+    /// is not in force.
+    pub grants: Arc<HashMap<GrantId, Arc<Grant>>>,
     /// The compiled policies.
     pub policy: Arc<chancery_policy::Snapshot>,
 }
@@ -82,6 +89,12 @@ pub enum Inactive {
     /// Another version of the agent is in force.
     #[error("the token is for a version of the agent that is no longer in force")]
     Version,
+    /// The person on whose behalf it is has left, or it does not say on whose behalf it is.
+    #[error("the person on whose behalf the token is has left")]
+    Subject,
+    /// The person no longer lets the agent act.
+    #[error("what the person consented to is no longer in force")]
+    Grant,
 }
 
 impl Inactive {
@@ -93,6 +106,8 @@ impl Inactive {
             Self::Agent => "principal_inactive",
             Self::Stopped => "stopped",
             Self::Version => "version_superseded",
+            Self::Subject => "subject_inactive",
+            Self::Grant => "grant_not_in_force",
         }
     }
 }
@@ -126,8 +141,48 @@ impl Snapshot {
             .ok()
             .and_then(|id: AgentId| self.agents.get(&id));
         let known = known.ok_or(Inactive::Agent)?;
-        known.uphold(claims, now)?;
+        self.uphold_claims(known, claims, now)?;
         Ok(known)
+    }
+
+    /// Whether everything still stands behind the claims of a token of `known`: the agent, and the person and the
+    /// grant when it acts for one. Minting asks the same of what it has just made.
+    pub fn uphold_claims(
+        &self,
+        known: &KnownAgent,
+        claims: &Claims,
+        now: Timestamp,
+    ) -> Result<(), Inactive> {
+        known.uphold(claims, now)?;
+        match claims.acting().map_err(|_| Inactive::Subject)? {
+            Acting::Autonomous => Ok(()),
+            Acting::Delegated { subject, grant } => {
+                let (_, grant) = self.delegation(subject, grant, now)?;
+                let is_of_grant = grant.agent == known.agent.id && grant.resource == claims.aud;
+                is_of_grant.then_some(()).ok_or(Inactive::Grant)
+            }
+        }
+    }
+
+    /// The person and the grant behind an act on behalf of `subject`, when both are live at `now`.
+    pub fn delegation(
+        &self,
+        subject: OwnerId,
+        grant: GrantId,
+        now: Timestamp,
+    ) -> Result<(&Arc<PersonFacts>, &Arc<Grant>), Inactive> {
+        let person = self.people.get(&subject).ok_or(Inactive::Subject)?;
+        let grant = self.grants.get(&grant);
+        let grant = grant.filter(|grant| grant.subject == subject && grant.is_in_force(now));
+        Ok((person, grant.ok_or(Inactive::Grant)?))
+    }
+
+    /// On whose behalf a token is that was admitted; `None` when for the agent itself.
+    pub fn subject_of(&self, claims: &Claims) -> Option<&Arc<PersonFacts>> {
+        match claims.acting() {
+            Ok(Acting::Delegated { subject, .. }) => self.people.get(&subject),
+            Ok(Acting::Autonomous) | Err(_) => None,
+        }
     }
 }
 
@@ -159,8 +214,8 @@ impl KnownAgent {
         self.not_before.as_micros()
     }
 
-    /// Whether the agent still stands behind a token of its own.
-    pub fn uphold(&self, claims: &Claims, now: Timestamp) -> Result<(), Inactive> {
+    /// Whether the agent still stands behind a token of its own; for whom it acts is asked of the snapshot.
+    fn uphold(&self, claims: &Claims, now: Timestamp) -> Result<(), Inactive> {
         self.live(now).map_err(|_| Inactive::Agent)?;
         let agent = claims.agent.as_ref().ok_or(Inactive::Version)?;
         if agent.epoch != self.epoch() {

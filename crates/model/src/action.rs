@@ -45,10 +45,18 @@ pub enum Action {
     LogRead,
     /// Revoke tokens of others.
     TokenRevoke,
+    /// Let an agent act in one's own name.
+    GrantGive,
+    /// Take back what one let an agent do.
+    GrantWithdraw,
+    /// See what others let agents do.
+    GrantRead,
+    /// Revoke what others let agents do.
+    GrantRevoke,
 }
 
 /// Every act, in the order of the enumeration.
-pub const ALL: [Action; 20] = [
+pub const ALL: [Action; 24] = [
     Action::AgentRegister,
     Action::AgentActivate,
     Action::AgentUpdate,
@@ -69,6 +77,10 @@ pub const ALL: [Action; 20] = [
     Action::KeyRotate,
     Action::LogRead,
     Action::TokenRevoke,
+    Action::GrantGive,
+    Action::GrantWithdraw,
+    Action::GrantRead,
+    Action::GrantRevoke,
 ];
 
 impl Action {
@@ -95,6 +107,10 @@ impl Action {
             Self::KeyRotate => "key_rotate",
             Self::LogRead => "log_read",
             Self::TokenRevoke => "token_revoke",
+            Self::GrantGive => "grant_give",
+            Self::GrantWithdraw => "grant_withdraw",
+            Self::GrantRead => "grant_read",
+            Self::GrantRevoke => "grant_revoke",
         }
     }
 }

@@ -52,6 +52,9 @@ pub enum EventKind {
     /// The keys that an agent authenticates with changed.
     #[serde(rename = "agent.keys_changed")]
     AgentKeysChanged,
+    /// Where answers for an agent may be sent changed.
+    #[serde(rename = "agent.redirects_changed")]
+    AgentRedirectsChanged,
     /// An agent was stopped for now.
     #[serde(rename = "agent.suspended")]
     AgentSuspended,
@@ -115,6 +118,18 @@ pub enum EventKind {
     /// A token was revoked.
     #[serde(rename = "token.revoked")]
     TokenRevoked,
+    /// A person let an agent act in their name.
+    #[serde(rename = "grant.given")]
+    GrantGiven,
+    /// A person did not let an agent act in their name.
+    #[serde(rename = "grant.refused")]
+    GrantRefused,
+    /// What an agent may do in a person's name ended before its time.
+    #[serde(rename = "grant.revoked")]
+    GrantRevoked,
+    /// A client was sent the code that it fetches tokens with.
+    #[serde(rename = "code.issued")]
+    CodeIssued,
     /// A call is about to be forwarded.
     #[serde(rename = "call.permitted")]
     CallPermitted,

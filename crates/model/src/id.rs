@@ -138,6 +138,8 @@ ids! {
     EventId = "evt";
     /// One access token (`jti`).
     TokenId = "tok";
+    /// What one person lets one agent do in their name.
+    GrantId = "grt";
     /// One request to our HTTP surface, for correlation.
     RequestId = "req";
     /// A session of an MCP client at the gateway.

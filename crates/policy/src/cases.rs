@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use crate::agent::{AgentEntity, AgentFacts};
 use crate::compile::{Snapshot, ToolDefinition};
 use crate::question::{
-    AdminFacts, CallContext, EntityRef, ExternalAction, Question, Target, TargetFacts,
+    AdminFacts, CallContext, EntityRef, ExternalAction, PersonFacts, Question, Target, TargetFacts,
 };
 
 /// A file of cases, parsed.
@@ -161,6 +161,7 @@ enum CaseQuestion {
         resource: String,
         #[serde(default)]
         scopes: Vec<String>,
+        on_behalf_of: Option<CasePerson>,
     },
     Administer {
         actor: CaseActor,
@@ -232,6 +233,27 @@ struct CaseContext {
     sender_constrained: bool,
     second_person: bool,
     widens: bool,
+    on_behalf_of: Option<CasePerson>,
+}
+
+/// The person on whose behalf an agent acts.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CasePerson {
+    handle: String,
+    id: Option<String>,
+    #[serde(default)]
+    teams: Vec<String>,
+}
+
+impl CasePerson {
+    fn facts(&self) -> PersonFacts {
+        PersonFacts {
+            id: self.id.as_ref().unwrap_or(&self.handle).clone(),
+            handle: self.handle.clone(),
+            teams: self.teams.clone(),
+        }
+    }
 }
 
 impl Default for CaseContext {
@@ -242,6 +264,7 @@ impl Default for CaseContext {
             sender_constrained: true,
             second_person: false,
             widens: false,
+            on_behalf_of: None,
         }
     }
 }
@@ -308,10 +331,12 @@ impl CaseQuestion {
                 args,
                 context,
             } => {
+                let subject = context.on_behalf_of.as_ref().map(CasePerson::facts);
                 let context = CallContext {
                     now: context.now.0,
                     sender_constrained: context.sender_constrained,
                     second_person: context.second_person,
+                    subject: subject.as_ref(),
                 };
                 let question = Question::ToolCall {
                     agent: &agent.entity(),
@@ -338,12 +363,15 @@ impl CaseQuestion {
                 agent,
                 resource,
                 scopes,
+                on_behalf_of,
             } => {
+                let subject = on_behalf_of.as_ref().map(CasePerson::facts);
                 let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
                 let question = Question::IssueToken {
                     agent: &agent.entity(),
                     resource,
                     scopes: &scopes,
+                    subject: subject.as_ref(),
                 };
                 snapshot.decide(id, &question)
             }

@@ -37,7 +37,7 @@ pub use compile::{PolicySource, Snapshot, ToolDefinition};
 pub use diagnose::{CompileError, Diagnostic};
 pub use explain::{Candidate, Explanation, Outcome};
 pub use question::{
-    AdminFacts, CallContext, EntityRef, ExternalAction, Question, Target, TargetFacts,
+    AdminFacts, CallContext, EntityRef, ExternalAction, PersonFacts, Question, Target, TargetFacts,
 };
 pub use rules::PolicySummary;
 

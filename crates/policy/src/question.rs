@@ -20,7 +20,7 @@ pub enum Question<'a> {
         /// The arguments of the call, as they will be forwarded.
         args: &'a Map<String, Value>,
         /// What enforcement knows about the call.
-        context: &'a CallContext,
+        context: &'a CallContext<'a>,
     },
     /// May the agent see this tool in lists?
     ListTool {
@@ -48,6 +48,8 @@ pub enum Question<'a> {
         resource: &'a str,
         /// The scopes of the token.
         scopes: &'a [&'a str],
+        /// On whose behalf the agent would act with it; `None` when for itself.
+        subject: Option<&'a PersonFacts>,
     },
     /// A question in an organisation's own types (AuthZEN).
     External {
@@ -64,13 +66,26 @@ pub enum Question<'a> {
 
 /// What enforcement knows about a call, beside who makes it and what it says.
 #[derive(Debug, Clone, Copy)]
-pub struct CallContext {
+pub struct CallContext<'a> {
     /// The present moment.
     pub now: Timestamp,
     /// Whether the token is bound to a key that the caller proved to hold.
     pub sender_constrained: bool,
     /// Whether a person other than the one behind the call approved exactly this call.
     pub second_person: bool,
+    /// On whose behalf the agent acts; `None` when for itself.
+    pub subject: Option<&'a PersonFacts>,
+}
+
+/// A person on whose behalf an agent acts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonFacts {
+    /// The identifier of the owner record.
+    pub id: String,
+    /// How documents name this person.
+    pub handle: String,
+    /// The handles of the teams that this person is in.
+    pub teams: Vec<String>,
 }
 
 /// Who acts on the authority.

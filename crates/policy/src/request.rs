@@ -12,7 +12,7 @@ use serde_json::{Map, Value as Json};
 use crate::agent::AgentEntity;
 use crate::compile::Snapshot;
 use crate::index::{Cells, Index};
-use crate::question::{AdminFacts, CallContext, Question, Target, TargetFacts};
+use crate::question::{AdminFacts, CallContext, PersonFacts, Question, Target, TargetFacts};
 use crate::schema;
 use crate::shape::{Fields, has_reserved_key};
 use crate::situation::{Act, Asked, Met, Situation};
@@ -123,6 +123,7 @@ impl Snapshot {
                 agent,
                 resource,
                 scopes,
+                subject,
             } => {
                 let resource = Thing::bare(Uid::new(&schema::RESOURCE, resource));
                 let scopes = ("scopes", texts(scopes));
@@ -132,7 +133,7 @@ impl Snapshot {
                     act: &self.issue_token,
                     cells: Met::Made(index.cells(self.issue_token.place(), resource.place())),
                     resource: Held::Made(resource),
-                    context: record([scopes]),
+                    context: acting(vec![scopes], subject),
                     ready: None,
                 }
             }
@@ -218,7 +219,7 @@ fn pose_call<'a>(
     agent: &'a AgentEntity,
     tool: &'a Tool,
     args: &'a Map<String, Json>,
-    context: &CallContext,
+    context: &CallContext<'a>,
 ) -> Result<Situation<'a>, Refusal> {
     if has_reserved_key(args) {
         return Err(Refusal::invalid("the arguments use a reserved key"));
@@ -228,7 +229,7 @@ fn pose_call<'a>(
         .read(args)
         .map_err(|misfit| Refusal::invalid(misfit.sentence("argument")))?;
     let untyped = untyped.into_iter().map(Value::owned);
-    let context = record([
+    let members = vec![
         ("args", Value::Record(args)),
         ("now", moment(context.now)?),
         ("second_person", Value::Flag(context.second_person)),
@@ -237,7 +238,8 @@ fn pose_call<'a>(
             Value::Flag(context.sender_constrained),
         ),
         ("untyped", Value::Set(Set::new(untyped.collect()))),
-    ]);
+    ];
+    let context = acting(members, context.subject);
     Ok(Situation {
         principal: Held::Kept(agent.thing()),
         act: &tool.call,
@@ -246,6 +248,27 @@ fn pose_call<'a>(
         cells: Met::Kept(&tool.calling),
         ready: Some(&tool.ready),
     })
+}
+
+/// The circumstances of an agent's act, with the person on whose behalf it is, if it is.
+///
+/// The person is a record and no entity, so that a condition reads it where it stands.
+fn acting<'a>(
+    mut members: Vec<(&'static str, Value<'a>)>,
+    subject: Option<&'a PersonFacts>,
+) -> Record<'a> {
+    members.push(("on_behalf", Value::Flag(subject.is_some())));
+    if let Some(PersonFacts { id, handle, teams }) = subject {
+        let teams = teams.iter().map(|team| Value::text(team));
+        let person = record([
+            ("handle", Value::text(handle)),
+            ("id", Value::text(id)),
+            ("teams", Value::Set(Set::new(teams.collect()))),
+        ]);
+        members.push(("subject", Value::Record(person)));
+    }
+    let members = members.into_iter();
+    Record::new(members.map(|(name, value)| (Cow::Borrowed(name), value)).collect())
 }
 
 fn who<'a>(actor: &AdminFacts<'a>) -> Held<'a> {

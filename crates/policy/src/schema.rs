@@ -69,7 +69,11 @@ pub(crate) fn subject_of(action: Action) -> Option<&'static str> {
         | Action::AgentRetire
         | Action::AgentTransfer
         | Action::LogRead
-        | Action::TokenRevoke => Some("Agent"),
+        | Action::TokenRevoke
+        | Action::GrantGive
+        | Action::GrantWithdraw
+        | Action::GrantRevoke => Some("Agent"),
+        Action::GrantRead => Some("Owner"),
         Action::OwnerManage | Action::OwnerRead => Some("Owner"),
         Action::ResourceManage | Action::ResourceRead => Some("Resource"),
         Action::McpManage | Action::McpRead => Some("Server"),
@@ -85,7 +89,8 @@ fn only_reads(action: Action) -> bool {
         | Action::OwnerRead
         | Action::ResourceRead
         | Action::McpRead
-        | Action::PolicyRead => true,
+        | Action::PolicyRead
+        | Action::GrantRead => true,
         Action::AgentRegister
         | Action::AgentActivate
         | Action::AgentUpdate
@@ -100,7 +105,10 @@ fn only_reads(action: Action) -> bool {
         | Action::PolicyManage
         | Action::KeyRotate
         | Action::LogRead
-        | Action::TokenRevoke => false,
+        | Action::TokenRevoke
+        | Action::GrantGive
+        | Action::GrantWithdraw
+        | Action::GrantRevoke => false,
     }
 }
 
@@ -128,7 +136,8 @@ pub(crate) fn generate<'a>(tools: impl Iterator<Item = (&'a str, &'a str, &'a Fi
         );
     }
     let scopes = required(json!({"type": "Set", "element": {"type": "String"}}));
-    let scopes = Map::from_iter([("scopes".to_owned(), scopes)]);
+    let scopes = std::iter::once(("scopes".to_owned(), scopes));
+    let scopes = scopes.chain(behalf_attributes()).collect();
     actions.insert(
         "issue_token".to_owned(),
         json!({"appliesTo": {
@@ -238,6 +247,25 @@ fn call_attributes() -> Map<String, Value> {
         ),
         ("untyped".to_owned(), required(untyped)),
     ])
+    .into_iter()
+    .chain(behalf_attributes())
+    .collect()
+}
+
+/// On whose behalf an agent acts: `on_behalf`, and `subject` only then.
+fn behalf_attributes() -> [(String, Value); 2] {
+    let text = || required(json!({"type": "String"}));
+    let teams = required(json!({"type": "Set", "element": {"type": "String"}}));
+    let mut subject = record(Map::from_iter([
+        ("handle".to_owned(), text()),
+        ("id".to_owned(), text()),
+        ("teams".to_owned(), teams),
+    ]));
+    subject["required"] = false.into();
+    [
+        ("on_behalf".to_owned(), required(json!({"type": "Boolean"}))),
+        ("subject".to_owned(), subject),
+    ]
 }
 
 fn record(attributes: Map<String, Value>) -> Value {

@@ -3,12 +3,14 @@
 //! While one flush is under way, the next batch gathers; so the cost of a flush is shared by all who
 //! asked during the one before. Once several ask at a time, a batch gathers a little longer, so that
 //! flushing takes a small part of the time whatever the disk; who asks alone never waits for others.
-//! An answer comes only after the flush.
+//! An answer comes only after the flush. What an event uses up, or leaves for the next step of its client, is in
+//! the same flush as the event: there is no moment between the two.
 
 use std::time::Duration;
 
+use chancery_model::digest::Digest;
 use chancery_model::event::Event;
-use chancery_model::id::EventId;
+use chancery_model::id::{EventId, GrantId};
 use chancery_model::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
@@ -17,6 +19,10 @@ use crate::connect::Store;
 use crate::error::StoreError;
 use crate::one_time::{OneTime, Used};
 use crate::outbox;
+use crate::pushed_requests::{self, PushedRequest};
+use crate::refresh_tokens::{self, RefreshToken};
+use crate::tx::Tx;
+use crate::{codes, grants};
 
 /// The most events in one batch.
 const BATCH: usize = 4_096;
@@ -38,7 +44,69 @@ struct Waiting {
     at: Timestamp,
     line: String,
     uses: Vec<OneTime>,
+    step: Option<Step>,
     answer: oneshot::Sender<Result<(), AppendError>>,
+}
+
+/// A step of a client that acts on behalf of a person, taken in the flush that records it. These are too many to
+/// be changes: nothing that enforcement sees is other than before.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// Pushes a request, while fewer than `most` of the client wait.
+    Push {
+        /// The request.
+        request: PushedRequest,
+        /// The most that may wait.
+        most: i64,
+    },
+    /// Uses a code up, for tokens of its grant.
+    Redeem {
+        /// The hash of the code.
+        code: Digest,
+        /// What it gives tokens of.
+        grant: GrantId,
+        /// What the next token is fetched with.
+        refresh: Option<RefreshToken>,
+    },
+    /// Uses a refresh token, for another token of its grant.
+    Refresh {
+        /// The hash of the refresh token.
+        token: Digest,
+        /// What it gives tokens of.
+        grant: GrantId,
+        /// When it ends unless it is used again.
+        idle_until: Timestamp,
+    },
+}
+
+impl Step {
+    /// Takes the step at `now`; false when things are not as it expects.
+    async fn take(&self, tx: &mut Tx, now: Timestamp) -> Result<bool, StoreError> {
+        match self {
+            Self::Push { request, most } => pushed_requests::insert(tx, request, *most).await,
+            Self::Redeem {
+                code,
+                grant,
+                refresh,
+            } => {
+                // A code is used up also when its grant was revoked meanwhile.
+                let is_taken =
+                    codes::use_it(tx, *code, now).await? && grants::use_it(tx, *grant, now).await?;
+                if is_taken && let Some(refresh) = refresh {
+                    refresh_tokens::insert(tx, refresh).await?;
+                }
+                Ok(is_taken)
+            }
+            Self::Refresh {
+                token,
+                grant,
+                idle_until,
+            } => {
+                let is_used = refresh_tokens::use_it(tx, *token, *idle_until, now).await?;
+                Ok(is_used && grants::use_it(tx, *grant, now).await?)
+            }
+        }
+    }
 }
 
 /// Why an event did not become durable.
@@ -47,6 +115,9 @@ pub enum AppendError {
     /// What the event uses was used before; the event was not recorded.
     #[error("used before")]
     Replayed,
+    /// The step that the event is about cannot be taken; neither was it, nor was the event recorded.
+    #[error("not as it was expected")]
+    Lost,
     /// More events wait than the journal holds; try later.
     #[error("the journal is full")]
     Full,
@@ -68,15 +139,30 @@ impl Journal {
 
     /// Resolves once `event` is durable.
     pub async fn append(&self, event: Event) -> Result<(), AppendError> {
-        self.enqueue(event, Vec::new()).await
+        self.enqueue(event, Vec::new(), None).await
     }
 
     /// Records `event` and uses all of `uses` in the same flush; refused when one was used before (SI-4).
     pub async fn append_once(&self, event: Event, uses: Vec<OneTime>) -> Result<(), AppendError> {
-        self.enqueue(event, uses).await
+        self.enqueue(event, uses, None).await
     }
 
-    async fn enqueue(&self, event: Event, uses: Vec<OneTime>) -> Result<(), AppendError> {
+    /// The same, and takes `step` in the same flush; refused when it cannot be taken.
+    pub async fn append_step(
+        &self,
+        event: Event,
+        uses: Vec<OneTime>,
+        step: Step,
+    ) -> Result<(), AppendError> {
+        self.enqueue(event, uses, Some(step)).await
+    }
+
+    async fn enqueue(
+        &self,
+        event: Event,
+        uses: Vec<OneTime>,
+        step: Option<Step>,
+    ) -> Result<(), AppendError> {
         let (answer, answered) = oneshot::channel();
         let (id, at) = (event.id, event.at);
         let line = outbox::line(event).map_err(|_| AppendError::TooLarge)?;
@@ -85,6 +171,7 @@ impl Journal {
             at,
             line,
             uses,
+            step,
             answer,
         };
         self.queue
@@ -161,26 +248,31 @@ async fn write(
     let mut fresh = used.consume(&mut tx, &wanted, now).await?;
     let mut lines = String::with_capacity(batch.len() * 640);
     let mut first = None;
-    let answers = batch
-        .iter()
-        .map(|waiting| {
-            // Taking the hash out lets only the first of two equal uses in one batch pass.
-            let mut all_fresh = true;
-            for once in &waiting.uses {
-                all_fresh &= fresh.remove(&once.hash);
-            }
-            if !all_fresh {
-                return Err(AppendError::Replayed);
-            }
-            if first.is_none() {
-                first = Some((waiting.id, waiting.at));
-            } else {
-                lines.push('\n');
-            }
-            lines.push_str(&waiting.line);
-            Ok(())
-        })
-        .collect();
+    let mut answers = Vec::with_capacity(batch.len());
+    for waiting in batch {
+        // Taking the hash out lets only the first of two equal uses in one batch pass.
+        let mut all_fresh = true;
+        for once in &waiting.uses {
+            all_fresh &= fresh.remove(&once.hash);
+        }
+        if !all_fresh {
+            answers.push(Err(AppendError::Replayed));
+            continue;
+        }
+        if let Some(step) = &waiting.step
+            && !step.take(&mut tx, waiting.at).await?
+        {
+            answers.push(Err(AppendError::Lost));
+            continue;
+        }
+        if first.is_none() {
+            first = Some((waiting.id, waiting.at));
+        } else {
+            lines.push('\n');
+        }
+        lines.push_str(&waiting.line);
+        answers.push(Ok(()));
+    }
     if let Some((id, at)) = first {
         outbox::append_lines(&mut tx, id, at, &lines).await?;
     }

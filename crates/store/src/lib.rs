@@ -2,12 +2,15 @@
 //!
 //! The only write door is [`tx::Tx::commit`], which takes the events of the change: a row cannot change
 //! without its record. High-rate events that change nothing else go through [`journal::Journal`], one
-//! durable batch per flush. There is one file per table; functions take `&mut Tx` and give `model`
+//! durable batch per flush; what such an event uses up, or leaves for the next step, is in the same flush
+//! ([`journal::Step`]). There is one file per table; functions take `&mut Tx` and give `model`
 //! types. What differs between the databases lives in `connect`. No rule lives here.
 
 pub mod agents;
+pub mod codes;
 pub mod connect;
 pub mod error;
+pub mod grants;
 pub mod journal;
 pub mod log;
 pub mod logins;
@@ -18,6 +21,9 @@ pub mod one_time;
 pub mod outbox;
 pub mod owners;
 pub mod policy_texts;
+pub mod pushed_requests;
+pub mod redirects;
+pub mod refresh_tokens;
 pub mod resources;
 pub mod revocations;
 pub mod signing_keys;

@@ -23,6 +23,10 @@ const MIGRATIONS: &[Migration] = &[
         number: 3,
         text: include_str!("../migrations/0003_login_makers.sql"),
     },
+    Migration {
+        number: 6,
+        text: include_str!("../migrations/0006_delegation.sql"),
+    },
 ];
 
 /// The schema that this program writes.

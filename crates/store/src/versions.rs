@@ -1,6 +1,7 @@
 //! Versions of agents: only ever added, their documents never changed.
 
 use chancery_model::author::Author;
+use chancery_model::digest::Digest;
 use chancery_model::id::AgentId;
 use chancery_model::time::Timestamp;
 use chancery_model::version::{Version, VersionState};
@@ -92,6 +93,18 @@ pub async fn fetch(
     let rows = tx
         .query("agent_version", &sql, params![agent.to_string(), number])
         .await?;
+    rows.first().map(read).transpose()
+}
+
+/// The version of an agent that this digest names.
+pub async fn fetch_by_digest(
+    tx: &mut Tx,
+    agent: AgentId,
+    digest: Digest,
+) -> Result<Option<Version>, StoreError> {
+    let sql = format!("{VERSION} WHERE agent_id = $1 AND digest = $2 ORDER BY number DESC LIMIT 1");
+    let values = params![agent.to_string(), digest.to_string()];
+    let rows = tx.query("agent_version", &sql, values).await?;
     rows.first().map(read).transpose()
 }
 

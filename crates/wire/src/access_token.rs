@@ -8,10 +8,9 @@
 use std::time::Duration;
 
 use chancery_model::digest::Digest;
-use chancery_model::id::{AgentId, TokenId};
+use chancery_model::id::{AgentId, GrantId, OwnerId, TokenId};
 use chancery_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::claim::{NumericDate, present};
 use crate::json::{self, JsonError};
@@ -51,12 +50,61 @@ pub struct Claims {
     /// The key that its holder must prove; without it, whoever holds it may use it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cnf: Option<Cnf>,
+    /// When the subject signed in, where that is known, in seconds since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<i64>,
     /// Who acts, when that is not the subject (RFC 8693).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub act: Option<Value>,
+    pub act: Option<Act>,
+    /// What the subject let the actor do, of which the token came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant_id: Option<GrantId>,
     /// Which agent, in which version, under whose answerability.
     #[serde(rename = "chancery.agent", skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentClaims>,
+}
+
+/// Who acts on behalf of the subject (RFC 8693 4.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Act {
+    /// The agent.
+    pub sub: String,
+    /// The authority that knows it by that name.
+    pub iss: String,
+}
+
+/// Whose authority an agent acts by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acting {
+    /// The holder acts for itself.
+    Autonomous,
+    /// The agent acts for a person.
+    Delegated {
+        /// The person.
+        subject: OwnerId,
+        /// What that person let it do.
+        grant: GrantId,
+    },
+}
+
+/// The token names a subject, an actor and a grant that do not fit together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the token does not say on whose behalf it is")]
+pub struct Muddled;
+
+impl Claims {
+    /// Whose authority the holder acts by. A token that says half of it is for nobody.
+    pub fn acting(&self) -> Result<Acting, Muddled> {
+        match (&self.act, self.grant_id) {
+            (None, None) if self.sub == self.client_id => Ok(Acting::Autonomous),
+            (Some(act), Some(grant)) if act.sub == self.client_id && act.iss == self.iss => {
+                let subject = self.sub.parse().map_err(|_| Muddled)?;
+                Ok(Acting::Delegated { subject, grant })
+            }
+            (None | Some(_), None | Some(_)) => Err(Muddled),
+        }
+    }
 }
 
 /// The confirmation of RFC 7800, as DPoP uses it.
@@ -124,7 +172,11 @@ struct Raw {
     #[serde(default, deserialize_with = "present")]
     cnf: Option<Cnf>,
     #[serde(default, deserialize_with = "present")]
-    act: Option<Value>,
+    auth_time: Option<NumericDate>,
+    #[serde(default, deserialize_with = "present")]
+    act: Option<Act>,
+    #[serde(default, deserialize_with = "present")]
+    grant_id: Option<GrantId>,
     #[serde(default, rename = "chancery.agent", deserialize_with = "present")]
     agent: Option<AgentClaims>,
 }
@@ -358,7 +410,9 @@ impl Raw {
             jti: self.jti.ok_or(missing("jti"))?,
             scope: self.scope,
             cnf: self.cnf,
+            auth_time: self.auth_time.map(|at| at.0),
             act: self.act,
+            grant_id: self.grant_id,
             agent: self.agent,
         })
     }

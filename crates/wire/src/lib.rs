@@ -22,6 +22,8 @@ pub mod metadata;
 pub mod nonce;
 pub mod oauth;
 pub mod origin;
+pub mod pkce;
+pub mod redirect_uri;
 pub mod seal;
 #[cfg(test)]
 mod vectors;

@@ -4,15 +4,21 @@
 use serde::{Deserialize, Serialize};
 
 use crate::jwk::Algorithm;
-use crate::{client_assertion, dpop};
+use crate::{client_assertion, dpop, pkce};
 
 /// The metadata of the authority (RFC 8414). It names only what exists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthorizationServer {
     /// The issuer: the same text that tokens carry.
     pub issuer: String,
-    /// Required by RFC 8414 where a grant uses it, and by official MCP clients always.
+    /// Where people are asked.
     pub authorization_endpoint: String,
+    /// Where clients push what they ask people for (RFC 9126).
+    #[serde(default)]
+    pub pushed_authorization_request_endpoint: String,
+    /// Requests come by that way alone.
+    #[serde(default)]
+    pub require_pushed_authorization_requests: bool,
     /// Where tokens are issued.
     pub token_endpoint: String,
     /// Where tokens are looked up.
@@ -24,10 +30,22 @@ pub struct AuthorizationServer {
     /// The scopes that exist.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes_supported: Vec<String>,
-    /// Required by RFC 8414; empty, since no grant asks a person yet.
+    /// `code`.
     #[serde(default)]
     pub response_types_supported: Vec<String>,
-    /// `client_credentials`.
+    /// `query`.
+    #[serde(default)]
+    pub response_modes_supported: Vec<String>,
+    /// `S256`.
+    #[serde(default)]
+    pub code_challenge_methods_supported: Vec<String>,
+    /// Every answer names its issuer (RFC 9207).
+    #[serde(default)]
+    pub authorization_response_iss_parameter_supported: bool,
+    /// `none`, `consent` and `login`.
+    #[serde(default)]
+    pub prompt_values_supported: Vec<String>,
+    /// `authorization_code`, `refresh_token` and `client_credentials`.
     #[serde(default)]
     pub grant_types_supported: Vec<String>,
     /// `private_key_jwt`, at every endpoint.
@@ -59,8 +77,10 @@ pub struct AuthorizationServer {
 /// Where the endpoints of the authority are.
 #[derive(Debug, Clone, Copy)]
 pub struct Endpoints<'a> {
-    /// Where people would be asked; official MCP clients refuse metadata without it.
+    /// Where people are asked.
     pub authorization: &'a str,
+    /// Where clients push what they ask people for.
+    pub pushed_authorization_request: &'a str,
     /// Where tokens are issued.
     pub token: &'a str,
     /// Where tokens are looked up.
@@ -72,7 +92,7 @@ pub struct Endpoints<'a> {
 }
 
 impl AuthorizationServer {
-    /// The metadata of an authority that issues by client credentials to clients with keys.
+    /// The metadata of an authority that issues to clients with keys, for themselves or on behalf of people.
     pub fn new(
         issuer: &str,
         endpoints: Endpoints<'_>,
@@ -84,13 +104,21 @@ impl AuthorizationServer {
         Self {
             issuer: issuer.to_owned(),
             authorization_endpoint: endpoints.authorization.to_owned(),
+            pushed_authorization_request_endpoint: endpoints.pushed_authorization_request.to_owned(),
+            require_pushed_authorization_requests: true,
             token_endpoint: endpoints.token.to_owned(),
             introspection_endpoint: endpoints.introspection.to_owned(),
             revocation_endpoint: endpoints.revocation.to_owned(),
             jwks_uri: endpoints.jwks.to_owned(),
             scopes_supported: scopes,
-            response_types_supported: Vec::new(),
-            grant_types_supported: vec!["client_credentials".to_owned()],
+            response_types_supported: vec!["code".to_owned()],
+            response_modes_supported: vec!["query".to_owned()],
+            code_challenge_methods_supported: vec![pkce::METHOD.to_owned()],
+            authorization_response_iss_parameter_supported: true,
+            prompt_values_supported: ["none", "consent", "login"].map(str::to_owned).into(),
+            grant_types_supported: ["authorization_code", "refresh_token", "client_credentials"]
+                .map(str::to_owned)
+                .into(),
             token_endpoint_auth_methods_supported: methods.clone(),
             token_endpoint_auth_signing_alg_values_supported: algorithms.clone(),
             introspection_endpoint_auth_methods_supported: methods.clone(),
@@ -274,6 +302,7 @@ mod tests {
     fn metadata_names_only_what_exists() {
         let endpoints = Endpoints {
             authorization: "https://as.example/oauth/authorize",
+            pushed_authorization_request: "https://as.example/oauth/par",
             token: "https://as.example/oauth/token",
             introspection: "https://as.example/oauth/introspect",
             revocation: "https://as.example/oauth/revoke",
@@ -281,9 +310,13 @@ mod tests {
         };
         let server = AuthorizationServer::new("https://as.example", endpoints, vec![], vec![]);
         let json = serde_json::to_value(&server).expect("JSON");
-        assert_eq!(json["response_types_supported"], serde_json::json!([]));
+        assert_eq!(json["response_types_supported"], serde_json::json!(["code"]));
+        // Only one method of PKCE exists, and requests come by one way (AUTHZ-04).
+        assert_eq!(json["code_challenge_methods_supported"], serde_json::json!(["S256"]));
+        assert_eq!(json["require_pushed_authorization_requests"], true);
+        assert_eq!(json["authorization_response_iss_parameter_supported"], true);
+        assert_eq!(json.get("authorization_details_types_supported"), None);
         assert_eq!(json.get("scopes_supported"), None);
-        // It exists, and says that nobody signs in here yet; official MCP clients refuse metadata without it.
         assert_eq!(
             json["authorization_endpoint"],
             "https://as.example/oauth/authorize"

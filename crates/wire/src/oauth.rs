@@ -29,6 +29,8 @@ pub enum ErrorCode {
     /// RFC 6749.
     UnsupportedGrantType,
     /// RFC 6749.
+    InvalidGrant,
+    /// RFC 6749.
     InvalidScope,
     /// RFC 8707.
     InvalidTarget,
@@ -40,6 +42,16 @@ pub enum ErrorCode {
     UseDpopNonce,
     /// RFC 6750.
     InvalidToken,
+    /// RFC 6749.
+    UnsupportedResponseType,
+    /// RFC 9101.
+    RequestNotSupported,
+    /// OpenID Connect Core.
+    LoginRequired,
+    /// OpenID Connect Core.
+    ConsentRequired,
+    /// RFC 9396.
+    InvalidAuthorizationDetails,
     /// RFC 6749.
     ServerError,
     /// RFC 6749.
@@ -54,12 +66,18 @@ impl ErrorCode {
             Self::InvalidClient => "invalid_client",
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::InvalidGrant => "invalid_grant",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
             Self::AccessDenied => "access_denied",
             Self::InvalidDpopProof => "invalid_dpop_proof",
             Self::UseDpopNonce => "use_dpop_nonce",
             Self::InvalidToken => "invalid_token",
+            Self::UnsupportedResponseType => "unsupported_response_type",
+            Self::RequestNotSupported => "request_not_supported",
+            Self::LoginRequired => "login_required",
+            Self::ConsentRequired => "consent_required",
+            Self::InvalidAuthorizationDetails => "invalid_authorization_details",
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
@@ -74,7 +92,13 @@ impl ErrorCode {
             Self::InvalidRequest
             | Self::UnauthorizedClient
             | Self::UnsupportedGrantType
+            | Self::InvalidGrant
             | Self::InvalidScope
+            | Self::UnsupportedResponseType
+            | Self::RequestNotSupported
+            | Self::LoginRequired
+            | Self::ConsentRequired
+            | Self::InvalidAuthorizationDetails
             | Self::InvalidTarget
             | Self::AccessDenied
             | Self::InvalidDpopProof
@@ -211,6 +235,18 @@ pub struct TokenResponse {
     /// What it is for, when that is not what was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
+    /// What the next token is fetched with, when the first was on behalf of a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+}
+
+/// The answer of the endpoint for pushed authorization requests (RFC 9126 2.2).
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+pub struct PushedResponse {
+    /// What the person's browser is sent to the authorization endpoint with.
+    pub request_uri: String,
+    /// For how many seconds.
+    pub expires_in: u64,
 }
 
 impl fmt::Debug for TokenResponse {

@@ -9,6 +9,7 @@ pub mod activate;
 pub mod keys;
 pub mod list;
 pub(crate) mod load;
+pub mod redirects;
 pub mod register;
 pub mod reject;
 pub mod resume;

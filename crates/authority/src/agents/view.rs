@@ -4,7 +4,7 @@ use chancery_api::agents::{AgentView, VersionView};
 use chancery_model::agent::{AgentState, NotLive};
 use chancery_model::version::{Version, VersionState, widenings};
 use chancery_store::tx::Tx;
-use chancery_store::{owners, versions};
+use chancery_store::{owners, redirects, versions};
 use chancery_wire::json;
 use chancery_wire::jwk::KeySet;
 
@@ -52,6 +52,7 @@ pub(crate) async fn of(ctx: &Ctx, tx: &mut Tx, loaded: &Loaded) -> Result<AgentV
         document: version.document.clone(),
         signature: version.signature.clone(),
         keys: thumbprints(agent.jwks.as_deref())?,
+        redirect_uris: redirects::list(tx, agent.id).await?,
         reason,
         created_at: rfc3339(agent.created_at),
         updated_at: rfc3339(agent.updated_at),

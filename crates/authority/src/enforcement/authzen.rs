@@ -264,6 +264,7 @@ fn judge(
             now,
             sender_constrained: false,
             second_person: false,
+            subject: None,
         };
         let asked = Question::ToolCall {
             agent: &known.facts,

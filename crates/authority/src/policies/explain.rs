@@ -19,6 +19,7 @@ pub async fn explain(ctx: Ctx, Body(body): Body<ExplainCall>) -> Result<Json<Exp
         now: ctx.now,
         sender_constrained: body.sender_constrained,
         second_person: false,
+        subject: None,
     };
     let question = Question::ToolCall {
         agent: &loaded.entity,

@@ -7,6 +7,7 @@ use chancery_model::author::{Author, Hands};
 use chancery_model::id::OwnerId;
 use chancery_model::owner::{Owner, OwnerKind};
 use chancery_model::time::Timestamp;
+use chancery_policy::PersonFacts;
 use chancery_store::tx::Tx;
 use chancery_store::{logins, owners, resources};
 use chancery_wire::json;
@@ -28,6 +29,31 @@ pub(crate) async fn read_owners(tx: &mut Tx) -> Result<HashMap<OwnerId, Owner>, 
         after = last.id.to_string();
         all.extend(page.into_iter().map(|owner| (owner.id, owner)));
     }
+}
+
+/// The people who have not left, each with the teams that are there, as policies see them.
+pub(crate) fn present_people(
+    owners: &HashMap<OwnerId, Owner>,
+) -> HashMap<OwnerId, Arc<PersonFacts>> {
+    let mut teams: HashMap<OwnerId, Vec<String>> = HashMap::new();
+    for owner in owners.values().filter(|owner| owner.disabled_at.is_none()) {
+        if let OwnerKind::Team { members } = &owner.kind {
+            for member in members {
+                let of_member = teams.entry(*member).or_default();
+                of_member.push(owner.handle.as_str().to_owned());
+            }
+        }
+    }
+    let people = owners.values().filter(|owner| owner.is_present());
+    let people = people.map(|person| {
+        let facts = PersonFacts {
+            id: person.id.to_string(),
+            handle: person.handle.as_str().to_owned(),
+            teams: teams.remove(&person.id).unwrap_or_default(),
+        };
+        (person.id, Arc::new(facts))
+    });
+    people.collect()
 }
 
 /// Whether an owner is live, among the owners that were read.

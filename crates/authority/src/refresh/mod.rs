@@ -1,25 +1,31 @@
 //! Making a committed change visible: builds the next snapshot and swaps it in before the change is answered.
 //!
-//! A change of one agent costs the reading of that agent, whatever the number of the others. Everything else
-//! is read anew, and what did not change keeps its verified or compiled form.
+//! A change of one agent or of one grant costs the reading of that one, whatever the number of the others. Everything
+//! else is read anew, and what did not change keeps its verified or compiled form.
 
 mod agents;
 pub(crate) mod directory;
 pub(crate) mod policies;
 mod servers;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use chancery_gateway::snapshot::Snapshot;
 use chancery_model::event::{Event, EventKind};
-use chancery_model::id::{AgentId, TokenId};
+use chancery_model::grant::Grant;
+use chancery_model::id::{AgentId, GrantId, TokenId};
+use chancery_model::time::Timestamp;
 use chancery_store::tx::Tx;
-use chancery_store::{revocations, signing_keys};
+use chancery_store::{grants, revocations, signing_keys};
 use chancery_wire::jwk::PublicKey;
 
 use crate::error::Error;
 use crate::keyring::{KeyRing, Purpose, VerifyingKey};
 use crate::state::Authority;
+
+/// The fact by which events name the grant that they are about.
+pub(crate) const GRANT: &str = "grant";
 
 /// Rows that one page of a full reading takes.
 const PAGE: i64 = 1_000;
@@ -37,6 +43,7 @@ pub(crate) async fn commit(
     let seen = match touched {
         Touched::Agent(agent) => one_agent(authority, agent).await,
         Touched::Token(jti) => one_token(authority, jti).await,
+        Touched::Grant(id) => one_grant(authority, id).await,
         Touched::More => everything(authority).await,
     };
     // The change is durable; whoever follows the database sees it soon, even if we could not show it now.
@@ -47,6 +54,7 @@ pub(crate) async fn commit(
 enum Touched {
     Agent(AgentId),
     Token(TokenId),
+    Grant(GrantId),
     More,
 }
 
@@ -58,6 +66,7 @@ fn touched(event: &Event) -> Touched {
         | EventKind::AgentVersionAccepted
         | EventKind::AgentVersionRejected
         | EventKind::AgentKeysChanged
+        | EventKind::AgentRedirectsChanged
         | EventKind::AgentSuspended
         | EventKind::AgentResumed
         | EventKind::AgentRetired
@@ -69,6 +78,11 @@ fn touched(event: &Event) -> Touched {
             .token
             .as_ref()
             .map_or(Touched::More, |token| Touched::Token(token.jti)),
+        EventKind::GrantGiven | EventKind::GrantRevoked | EventKind::CodeIssued => event
+            .facts
+            .get(GRANT)
+            .and_then(|id| id.parse().ok())
+            .map_or(Touched::More, Touched::Grant),
         EventKind::AuthorityFounded
         | EventKind::AuthorityMoved
         | EventKind::OwnerAdded
@@ -84,6 +98,7 @@ fn touched(event: &Event) -> Touched {
         | EventKind::PolicyRemoved
         | EventKind::KeyCreated
         | EventKind::KeyRotated
+        | EventKind::GrantRefused
         | EventKind::ClientAuthenticated
         | EventKind::TokenIssued
         | EventKind::TokenRefused
@@ -114,6 +129,32 @@ async fn one_token(authority: &Authority, jti: TokenId) -> Result<(), Error> {
     let mut next = Snapshot::clone(&current);
     next.number = number;
     next.revoked.insert(jti);
+    authority.current.store(Arc::new(next));
+    authority.mark_current(now);
+    Ok(())
+}
+
+/// Reads one grant anew; everything when something else changed meanwhile.
+async fn one_grant(authority: &Authority, id: GrantId) -> Result<(), Error> {
+    let one_at_a_time = authority.refreshing.lock().await;
+    let now = authority.clock.now();
+    let mut tx = authority.store.follow().await?;
+    let number = tx.change_number().await?.unsigned_abs();
+    let current = authority.current.load_full();
+    if number != current.number + 1 {
+        drop(tx);
+        drop(one_at_a_time);
+        return everything(authority).await;
+    }
+    let grant = grants::fetch(&mut tx, id).await?;
+    drop(tx);
+    let mut next = Snapshot::clone(&current);
+    next.number = number;
+    let known = Arc::make_mut(&mut next.grants);
+    match grant.filter(|grant| grant.is_in_force(now)) {
+        Some(grant) => known.insert(id, Arc::new(grant)),
+        None => known.remove(&id),
+    };
     authority.current.store(Arc::new(next));
     authority.mark_current(now);
     Ok(())
@@ -167,6 +208,8 @@ pub(crate) async fn everything(authority: &Authority) -> Result<(), Error> {
         agents: agents::read(&mut tx, &people, &document_keys, &current).await?,
         servers,
         revoked: revocations::list(&mut tx, now).await?.into_iter().collect(),
+        people: Arc::new(directory::present_people(&people)),
+        grants: Arc::new(in_force(&mut tx, now).await?),
         policy: policies::compile_anew(authority, texts, number).await?,
     };
     let directory = directory::read(&mut tx, &people, now).await?;
@@ -180,6 +223,11 @@ pub(crate) async fn everything(authority: &Authority) -> Result<(), Error> {
     authority.verified.invalidate_all();
     authority.mark_current(now);
     Ok(())
+}
+
+async fn in_force(tx: &mut Tx, now: Timestamp) -> Result<HashMap<GrantId, Arc<Grant>>, Error> {
+    let grants = grants::list_in_force(tx, now).await?.into_iter();
+    Ok(grants.map(|grant| (grant.id, Arc::new(grant))).collect())
 }
 
 fn keys_for(verifying: &[VerifyingKey], purpose: Purpose) -> Vec<PublicKey> {

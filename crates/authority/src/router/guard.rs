@@ -32,15 +32,18 @@ where
     for (name, value) in FIXED {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    // A page with a form needs its origin to be told to us when the form is sent; no other page of ours does.
+    headers
+        .entry(header::REFERRER_POLICY)
+        .or_insert(HeaderValue::from_static("no-referrer"));
     headers
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
-const FIXED: [(HeaderName, &str); 3] = [
+const FIXED: [(HeaderName, &str); 2] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "no-referrer"),
     (
         HeaderName::from_static("cross-origin-resource-policy"),
         "same-origin",

@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chancery_wire::oauth::{ErrorCode, OAuthError};
 
+use crate::consent::push;
 use crate::enforcement::authzen::{self, Asker};
 use crate::error::Error;
 use crate::extract;
@@ -17,6 +18,8 @@ use crate::tokens::{Endpoints, form, introspect, issue};
 pub(super) enum Lane {
     /// `/oauth/token`.
     Token,
+    /// `/oauth/par`.
+    Push,
     /// `/oauth/introspect`.
     Introspection,
     /// `/access/v1/evaluation`.
@@ -44,7 +47,7 @@ async fn walk(endpoints: &Endpoints, lane: Lane, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let headers = &head.headers;
     let asker = match lane {
-        Lane::Token | Lane::Introspection => None,
+        Lane::Token | Lane::Push | Lane::Introspection => None,
         // What a stranger wants to have decided is not even read.
         Lane::Evaluation | Lane::Evaluations => match Asker::authenticate(endpoints, headers) {
             Ok(asker) => Some(asker),
@@ -67,6 +70,7 @@ async fn walk(endpoints: &Endpoints, lane: Lane, request: Request) -> Response {
     };
     match asker {
         None if lane == Lane::Token => issue::issue(endpoints, headers, &body).await,
+        None if lane == Lane::Push => push::push(endpoints, headers, &body).await,
         None => introspect::introspect(endpoints, headers, &body).await,
         Some(asker) if lane == Lane::Evaluation => {
             authzen::evaluation(endpoints, asker, headers, &body).await
@@ -79,7 +83,7 @@ impl Lane {
     /// What those are told for whom there is no room.
     fn sent_away(self) -> Response {
         match self {
-            Self::Token | Self::Introspection => {
+            Self::Token | Self::Push | Self::Introspection => {
                 let retry = (header::RETRY_AFTER, HeaderValue::from_static("1"));
                 let error = OAuthError::new(
                     ErrorCode::TemporarilyUnavailable,

@@ -1,30 +1,29 @@
 //! Issuing: parse, authenticate the client, prove the key, decide, sign, look again, record, answer.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use chancery_gateway::snapshot::{KnownAgent, Snapshot};
-use chancery_model::bearer;
 use chancery_model::decision::Permit;
 use chancery_model::event::{Actor, ActorKind, DecisionFacts, Event, EventKind, TokenFacts};
 use chancery_model::id::ClientId;
 use chancery_model::time::Timestamp;
-use chancery_policy::Question;
-use chancery_wire::dpop::{self, NonceRule, VerifiedProof};
+use chancery_policy::{PersonFacts, Question};
+use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::metadata;
 use chancery_wire::oauth::{ErrorCode, Form, TokenResponse, TokenType};
 
+use crate::refresh::GRANT;
 use crate::state::Authority;
 use crate::tokens::Endpoints;
+use crate::tokens::binding::{prove, require_binding};
 use crate::tokens::client::{self, Client, FAILED, Who};
 use crate::tokens::form;
 use crate::tokens::mint::{Grant, Holder, Minted, mint};
+use crate::tokens::redeem;
 use crate::tokens::refusal::{self, Refusal};
+use crate::tokens::renew;
 
-/// How old a DPoP nonce may be.
-const NONCE_AGE: std::time::Duration = std::time::Duration::from_secs(60);
 /// The scope of a resource server's token for our own endpoints.
 pub(crate) const INTROSPECT: &str = "introspect";
 
@@ -54,31 +53,67 @@ async fn try_issue(
 ) -> Result<TokenResponse, Refusal> {
     let authority = &*endpoints.authority;
     let form = form::parse(headers, body)?;
-    if form.require("grant_type", "`grant_type` is missing")? != "client_credentials" {
-        return Err(Refusal::new(
-            ErrorCode::UnsupportedGrantType,
-            "the grant type is `client_credentials`",
-            "unsupported_grant_type",
-        ));
-    }
+    let grant_type = form.require("grant_type", "`grant_type` is missing")?;
+    let grant_type = GrantType::parse(grant_type).ok_or(Refusal::new(
+        ErrorCode::UnsupportedGrantType,
+        "the grant type is `authorization_code`, `refresh_token` or `client_credentials`",
+        "unsupported_grant_type",
+    ))?;
     let snapshot = authority.current.load_full();
     let client = client::authenticate(authority, &snapshot, headers, &form, now)?;
-    issue_to(endpoints, headers, &snapshot, &form, &client, now)
-        .await
-        .map_err(|refused| refused.proven(client.who.id(), client.assertion))
+    let request = Request {
+        endpoints,
+        headers,
+        form: &form,
+        client: &client,
+        now,
+    };
+    let issued = match grant_type {
+        GrantType::ClientCredentials => issue_to(&request, &snapshot).await,
+        GrantType::AuthorizationCode => redeem::redeem(&request).await,
+        GrantType::RefreshToken => renew::renew(&request).await,
+    };
+    issued.map_err(|refused| refused.proven(client.who.id(), client.assertion))
+}
+
+/// By what a client asks for a token.
+enum GrantType {
+    AuthorizationCode,
+    RefreshToken,
+    ClientCredentials,
+}
+
+impl GrantType {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "authorization_code" => Some(Self::AuthorizationCode),
+            "refresh_token" => Some(Self::RefreshToken),
+            "client_credentials" => Some(Self::ClientCredentials),
+            _ => None,
+        }
+    }
+}
+
+/// A request for a token by a client that proved who it is.
+pub(crate) struct Request<'a> {
+    pub(crate) endpoints: &'a Endpoints,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) form: &'a Form<'a>,
+    pub(crate) client: &'a Client,
+    pub(crate) now: Timestamp,
 }
 
 /// What follows once it is known who asks.
-async fn issue_to(
-    endpoints: &Endpoints,
-    headers: &HeaderMap,
-    snapshot: &Snapshot,
-    form: &Form<'_>,
-    client: &Client,
-    now: Timestamp,
-) -> Result<TokenResponse, Refusal> {
+async fn issue_to(request: &Request<'_>, snapshot: &Snapshot) -> Result<TokenResponse, Refusal> {
+    let Request {
+        endpoints,
+        headers,
+        form,
+        client,
+        now,
+    } = *request;
     let authority = &*endpoints.authority;
-    let proof = prove(endpoints, headers, now)?;
+    let proof = prove(endpoints, &endpoints.token_url, headers, now)?;
     let resource = form.fetch("resource").ok_or(Refusal::new(
         ErrorCode::InvalidTarget,
         "say with `resource` whom the token is for",
@@ -98,7 +133,7 @@ async fn issue_to(
     let (minted, permit) = match &client.who {
         Who::Agent(known) => {
             require_binding(authority, snapshot, resource, jkt, now)?;
-            let permit = decide(authority, snapshot, known, resource, scope, now)?;
+            let permit = decide(authority, snapshot, known, resource, scope, None, now)?;
             let grant = Grant {
                 holder: Holder::Agent(known),
                 audience: resource,
@@ -149,8 +184,8 @@ async fn issue_to(
     if let Who::Agent(known) = &client.who {
         let present = authority.current.load();
         let known = present.agents.get(&known.agent.id);
-        let is_live = known.is_some_and(|known| known.uphold(&minted.claims, now).is_ok());
-        if !is_live {
+        let upheld = known.map(|known| present.uphold_claims(known, &minted.claims, now));
+        if !matches!(upheld, Some(Ok(()))) {
             return Err(Refusal::new(ErrorCode::InvalidClient, FAILED, "stopped"));
         }
     }
@@ -163,114 +198,18 @@ async fn issue_to(
         },
         expires_in: authority.config.access_token_lifetime.as_secs(),
         scope: minted.claims.scope,
+        refresh_token: None,
     })
 }
 
-/// Checks the DPoP proof, if one came; more than one is an error (RFC 9449 4.3).
-fn prove(
-    endpoints: &Endpoints,
-    headers: &HeaderMap,
-    now: Timestamp,
-) -> Result<Option<VerifiedProof>, Refusal> {
-    let invalid = |code| {
-        Refusal::new(
-            ErrorCode::InvalidDpopProof,
-            "the DPoP proof is not acceptable",
-            code,
-        )
-    };
-    let mut proofs = headers.get_all("DPoP").iter();
-    let Some(proof) = proofs.next() else {
-        return Ok(None);
-    };
-    if proofs.next().is_some() {
-        return Err(invalid("several_proofs"));
-    }
-    let proof = proof.to_str().map_err(|_| invalid("malformed"))?;
-    let nonces = &endpoints.authority.nonces;
-    let check = |nonce: &str| nonces.check(nonce, now, NONCE_AGE);
-    let expect = dpop::Expect {
-        method: "POST",
-        url: &endpoints.token_url,
-        now,
-        window: dpop::WINDOW,
-        access_token: None,
-        bound_jkt: None,
-        nonce: NonceRule::Required(&check),
-    };
-    let proof = endpoints.memory.prove(proof, &expect);
-    proof.map(Some).map_err(|error| {
-        let code = error.error_code();
-        let description = if code == ErrorCode::UseDpopNonce {
-            "the DPoP proof must carry the nonce of this answer"
-        } else {
-            "the DPoP proof is not acceptable"
-        };
-        Refusal {
-            nonce: true,
-            ..Refusal::new(code, description, error.code())
-        }
-    })
-}
-
-/// Without a proof only where an explicit, unexpired exception allows it (SI-3).
-fn require_binding(
+/// Asks policy for exactly this token; on behalf of `subject`, or for the agent itself.
+pub(crate) fn decide(
     authority: &Authority,
     snapshot: &Snapshot,
-    resource: &str,
-    jkt: Option<&str>,
-    now: Timestamp,
-) -> Result<(), Refusal> {
-    let bearer_until = match find_resource(authority, snapshot, resource) {
-        Some(Target::Mcp(until) | Target::Resource(until)) => until,
-        None => {
-            return Err(Refusal::new(
-                ErrorCode::InvalidTarget,
-                "the resource is not registered",
-                "unknown_resource",
-            ));
-        }
-    };
-    if jkt.is_none() && !bearer::is_allowed(bearer_until, now) {
-        return Err(Refusal {
-            nonce: true,
-            ..Refusal::new(
-                ErrorCode::InvalidDpopProof,
-                "tokens for this resource are bound to a key; send a DPoP proof",
-                "proof_missing",
-            )
-        });
-    }
-    Ok(())
-}
-
-/// What a resource identifier names, with the end of its exception from bound tokens.
-enum Target {
-    Mcp(Option<Timestamp>),
-    Resource(Option<Timestamp>),
-}
-
-fn find_resource(authority: &Authority, snapshot: &Snapshot, resource: &str) -> Option<Target> {
-    let behind_gateway = resource.strip_prefix(snapshot.issuer.as_str());
-    if let Some(name) = behind_gateway.and_then(|path| path.strip_prefix("/mcp/")) {
-        return snapshot
-            .servers
-            .get(name)
-            .map(|known| Target::Mcp(known.server.bearer_until));
-    }
-    let directory = authority.directory.load();
-    directory
-        .by_url
-        .get(resource)
-        .map(|known| Target::Resource(known.resource.bearer_until))
-}
-
-fn decide(
-    authority: &Authority,
-    snapshot: &Snapshot,
-    known: &Arc<KnownAgent>,
+    known: &KnownAgent,
     resource: &str,
     scope: Option<&str>,
+    subject: Option<&PersonFacts>,
     now: Timestamp,
 ) -> Result<Permit, Refusal> {
     let scopes: Vec<&str> = scope
@@ -282,6 +221,7 @@ fn decide(
         agent: &known.facts,
         resource,
         scopes: &scopes,
+        subject,
     };
     let decision = snapshot
         .policy
@@ -307,7 +247,8 @@ fn decide(
     })
 }
 
-fn issued(
+/// The event of a token that was issued; its subject is the person when it is on behalf of one.
+pub(crate) fn issued(
     authority: &Authority,
     who: &Who,
     minted: &Minted,
@@ -320,14 +261,16 @@ fn issued(
     };
     let claims = &minted.claims;
     let id: ClientId = who.id();
+    let scope = claims.scope.clone().map(|scope| ("scope", scope));
+    let grant = claims.grant_id.map(|grant| (GRANT, grant.to_string()));
+    let facts = scope.into_iter().chain(grant);
     Event {
         agent,
         decision: permit.map(|permit| DecisionFacts::from(permit.decision())),
-        facts: claims
-            .scope
-            .iter()
-            .map(|scope| ("scope".to_owned(), scope.clone()))
+        facts: facts
+            .map(|(name, value)| (name.to_owned(), value))
             .collect(),
+        subject: claims.grant_id.map(|_| claims.sub.clone()),
         token: Some(TokenFacts {
             audience: claims.aud.clone(),
             expires_at: claims.exp,

@@ -1,13 +1,12 @@
-//! Authorization server metadata (RFC 8414), and an honest answer at the endpoint that people will use.
+//! Authorization server metadata (RFC 8414).
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use chancery_wire::metadata::{AuthorizationServer, Endpoints};
-use chancery_wire::oauth::{ErrorCode, OAuthError};
 
 use crate::state::Authority;
 
@@ -24,6 +23,7 @@ pub async fn authorization_server(State(authority): State<Arc<Authority>>) -> Re
     resources.sort();
     let endpoints = Endpoints {
         authorization: &at("/oauth/authorize"),
+        pushed_authorization_request: &at("/oauth/par"),
         token: &at("/oauth/token"),
         introspection: &at("/oauth/introspect"),
         revocation: &at("/oauth/revoke"),
@@ -34,13 +34,4 @@ pub async fn authorization_server(State(authority): State<Arc<Authority>>) -> Re
     let cache = HeaderValue::from_static("public, max-age=300");
     response.headers_mut().insert(header::CACHE_CONTROL, cache);
     response
-}
-
-/// `GET /oauth/authorize`: nobody can sign in yet, and no redirect goes anywhere because of it.
-pub async fn authorize() -> Response {
-    let error = OAuthError::new(
-        ErrorCode::InvalidRequest,
-        "this authority issues tokens to agents by client credentials; it has no sign-in",
-    );
-    (StatusCode::BAD_REQUEST, Json(error)).into_response()
 }

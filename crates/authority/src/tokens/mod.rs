@@ -1,6 +1,8 @@
-//! The authorization server: `client_credentials` with `private_key_jwt` and DPoP, introspection, revocation.
+//! The authorization server: `client_credentials`, `authorization_code` and `refresh_token` with `private_key_jwt`
+//! and DPoP, introspection, revocation.
 //!
-//! [`issue`] is the first straight line of the design. Who a client is, is found out in [`client`] alone;
+//! [`issue`] is the first straight line of the design; [`redeem`] and [`renew`] issue on behalf of people, to whom
+//! the room `consent` speaks. Who a client is, is found out in [`client`] alone;
 //! whether a token may exist at all, in [`mint`] alone, whatever asks for it.
 
 use std::sync::Arc;
@@ -8,6 +10,7 @@ use std::sync::Arc;
 use crate::state::Authority;
 use crate::tokens::memory::Memory;
 
+pub(crate) mod binding;
 pub(crate) mod client;
 pub(crate) mod form;
 pub mod introspect;
@@ -15,7 +18,9 @@ pub mod issue;
 pub(crate) mod memory;
 pub mod metadata;
 pub(crate) mod mint;
+pub(crate) mod redeem;
 pub(crate) mod refusal;
+pub(crate) mod renew;
 pub mod revoke;
 
 /// The authority at the endpoints that take tokens and proofs, with what these remember.
@@ -26,6 +31,8 @@ pub struct Endpoints {
     pub(crate) memory: Memory,
     /// The URL of the token endpoint, as proofs name it.
     pub(crate) token_url: String,
+    /// The URL of the endpoint for pushed requests, as proofs name it.
+    pub(crate) push_url: String,
 }
 
 impl Endpoints {
@@ -33,6 +40,7 @@ impl Endpoints {
     pub fn new(authority: Arc<Authority>) -> Self {
         Self {
             memory: Memory::new(),
+            push_url: format!("{}/oauth/par", authority.config.issuer),
             token_url: format!("{}/oauth/token", authority.config.issuer),
             authority,
         }

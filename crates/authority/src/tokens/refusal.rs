@@ -6,12 +6,15 @@ use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chancery_model::event::{Actor, ActorKind, Event, EventKind};
-use chancery_model::id::ClientId;
+use chancery_model::id::{ClientId, GrantId};
 use chancery_model::time::Timestamp;
+use chancery_store::error::StoreError;
 use chancery_store::journal::AppendError;
 use chancery_store::one_time::OneTime;
 use chancery_wire::oauth::{ErrorCode, OAuthError};
 
+use crate::error::Error;
+use crate::refresh::GRANT;
 use crate::state::Authority;
 
 /// A refusal: what the client is told, and what the record says.
@@ -25,6 +28,8 @@ pub(crate) struct Refusal {
     pub claimed: Option<ClientId>,
     /// Who it was, once that is proven, and the assertion that proved it.
     pub proven: Option<Box<(ClientId, OneTime)>>,
+    /// The grant that it is about, for the record.
+    pub grant: Option<GrantId>,
     /// Whether a fresh DPoP nonce goes with the answer.
     pub nonce: bool,
 }
@@ -37,6 +42,7 @@ impl Refusal {
             code,
             claimed: None,
             proven: None,
+            grant: None,
             nonce: false,
         }
     }
@@ -53,6 +59,14 @@ impl Refusal {
     pub(crate) fn proven(self, client: ClientId, assertion: OneTime) -> Self {
         Self {
             proven: Some(Box::new((client, assertion))),
+            ..self
+        }
+    }
+
+    /// The same, about a grant.
+    pub(crate) fn about(self, grant: GrantId) -> Self {
+        Self {
+            grant: Some(grant),
             ..self
         }
     }
@@ -74,6 +88,7 @@ impl From<OAuthError> for Refusal {
             code: error.code.name(),
             claimed: None,
             proven: None,
+            grant: None,
             nonce: false,
         }
     }
@@ -87,10 +102,25 @@ impl From<AppendError> for Refusal {
                 "the client assertion was used before",
                 "replayed",
             ),
-            AppendError::Full | AppendError::TooLarge | AppendError::Unavailable => {
-                Self::unavailable()
-            }
+            // Whoever takes a step says what it means that it was lost.
+            AppendError::Lost
+            | AppendError::Full
+            | AppendError::TooLarge
+            | AppendError::Unavailable => Self::unavailable(),
         }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::from(Error::from(error))
+    }
+}
+
+impl From<Error> for Refusal {
+    /// What is wrong with the database is nothing that a client can act on.
+    fn from(_: Error) -> Self {
+        Self::unavailable()
     }
 }
 
@@ -150,6 +180,9 @@ async fn record(
         ("endpoint".to_owned(), endpoint.to_owned()),
         ("error".to_owned(), refusal.error.code.name().to_owned()),
     ]);
+    if let Some(grant) = refusal.grant {
+        facts.insert(GRANT.to_owned(), grant.to_string());
+    }
     let Some(proven) = &refusal.proven else {
         let Some(suppressed) = authority.refusals.admit(now) else {
             return Ok(());

@@ -13,11 +13,11 @@ use chancery_api::agents::{StillRunning, Stopped};
 use chancery_api::tokens::RevokeToken;
 use chancery_model::action::Action;
 use chancery_model::event::{Actor, ActorKind, Event, EventKind, TokenFacts};
-use chancery_model::id::{EventId, TokenId};
+use chancery_model::id::{ClientId, EventId, TokenId};
 use chancery_model::reason::Reason;
 use chancery_model::time::Timestamp;
 use chancery_policy::Target;
-use chancery_store::revocations;
+use chancery_store::{grants, refresh_tokens, revocations};
 use chancery_wire::access_token::{self, Claims, Expect};
 use chancery_wire::oauth::OAuthError;
 
@@ -25,11 +25,13 @@ use crate::audit::prove;
 use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::extract::Body;
+use crate::grants::end;
 use crate::refresh;
 use crate::state::Authority;
 use crate::text::rfc3339;
 use crate::tokens::client::{self, Who};
 use crate::tokens::form;
+use crate::tokens::redeem::{REFRESH, refresh_hash};
 use crate::tokens::refusal::{self, Refusal};
 
 /// `POST /oauth/revoke`: the answer is the same for a token that is not the client's, or is none (REV-04).
@@ -85,6 +87,9 @@ async fn try_revoke(
         .await
         .map_err(Refusal::from)?;
 
+    if token.starts_with(REFRESH) {
+        return end_grant(authority, id, token, event).await;
+    }
     let expect = Expect {
         issuer: &snapshot.issuer,
         audience: None,
@@ -110,6 +115,26 @@ async fn try_revoke(
             .map(drop)
     };
     write.await.map_err(|_: Error| Refusal::unavailable())
+}
+
+/// Ends the grant behind a refresh token: all that came of it is void, also what a refresh makes at this moment
+/// (RFC 7009 2.1, REV-05).
+async fn end_grant(
+    authority: &Authority,
+    client: ClientId,
+    token: &str,
+    event: Event,
+) -> Result<(), Refusal> {
+    let mut tx = authority.store.read().await?;
+    let Some(token) = refresh_tokens::fetch(&mut tx, refresh_hash(token)).await? else {
+        return Ok(());
+    };
+    let grant = grants::fetch(&mut tx, token.grant).await?;
+    drop(tx);
+    let Some(grant) = grant.filter(|grant| ClientId::from(grant.agent) == client) else {
+        return Ok(());
+    };
+    Ok(end::end(authority, grant.id, &event).await?)
 }
 
 /// Revocations are kept a little longer than the token could pass anywhere.

@@ -100,6 +100,7 @@ impl Deciding {
             now: MachineClock.now(),
             sender_constrained: true,
             second_person: false,
+            subject: None,
         };
         let mut took: Vec<Duration> = Vec::new();
         let mut used = Duration::ZERO;

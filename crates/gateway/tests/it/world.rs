@@ -253,6 +253,8 @@ pub(crate) fn world_of(servers: Vec<McpServer>, in_flight: usize) -> World {
         ]),
         servers: servers.collect(),
         revoked: Default::default(),
+        people: Default::default(),
+        grants: Default::default(),
         policy: Arc::new(policy),
     };
     let current: Current = Arc::new(ArcSwap::from_pointee(snapshot));
@@ -365,7 +367,9 @@ impl World {
             cnf: Some(Cnf {
                 jkt: bot.key.public().thumbprint().to_owned(),
             }),
+            auth_time: None,
             act: None,
+            grant_id: None,
             agent: Some(AgentClaims {
                 id: None,
                 instance: None,

@@ -420,6 +420,7 @@ proptest! {
                     now: Timestamp::from_secs(*now),
                     sender_constrained: *flag,
                     second_person: !*flag,
+                    subject: None,
                 };
                 let question = Question::ToolCall {
                     agent, server: "desk", tool: "refund", args, context: &context,
@@ -467,6 +468,7 @@ fn check(condition: &str, expected: Option<Result<bool, Unsure>>, code: ReasonCo
 #[test]
 fn every_plain_form_is_evaluated_without_the_engine() {
     for holds in [
+        "!context.on_behalf && !(context has subject)",
         "true && !false",
         "false || true",
         "if context.args.f then true else false",

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{CONTEXT, grant, id, map};
 use crate::agent::{AgentEntity, AgentFacts};
 use crate::compile::{PolicySource, Snapshot, ToolDefinition};
-use crate::question::{AdminFacts, CallContext, Question, Target, TargetFacts};
+use crate::question::{AdminFacts, CallContext, PersonFacts, Question, Target, TargetFacts};
 
 const AGENTS: [&str; 3] = ["agt_a", "agt_b", "agt_c"];
 const TOOLS: [(&str, &str); 4] = [
@@ -159,6 +159,11 @@ fn agree(snapshot: &Snapshot, question: &Question<'_>) -> Result<(), TestCaseErr
 
 fn ask_everything(snapshot: &Snapshot, number: i64) -> Result<(), TestCaseError> {
     let args: [Map<String, Value>; 2] = [Map::new(), map(json!({"n": number}))];
+    let person = PersonFacts {
+        id: "own_a".to_owned(),
+        handle: "alice@example.com".to_owned(),
+        teams: vec!["team:support".to_owned()],
+    };
     for agent in &agents() {
         for (server, tool) in TOOLS {
             for args in &args {
@@ -167,6 +172,7 @@ fn ask_everything(snapshot: &Snapshot, number: i64) -> Result<(), TestCaseError>
                         now: CONTEXT.now,
                         sender_constrained: flags.0,
                         second_person: flags.1,
+                        subject: flags.1.then_some(&person),
                     };
                     agree(
                         snapshot,
@@ -189,14 +195,17 @@ fn ask_everything(snapshot: &Snapshot, number: i64) -> Result<(), TestCaseError>
                 },
             )?;
         }
-        agree(
-            snapshot,
-            &Question::IssueToken {
-                agent,
-                resource: "rsc_a",
-                scopes: &["a", "b"],
-            },
-        )?;
+        for subject in [None, Some(&person)] {
+            agree(
+                snapshot,
+                &Question::IssueToken {
+                    agent,
+                    resource: "rsc_a",
+                    scopes: &["a", "b"],
+                    subject,
+                },
+            )?;
+        }
         let actors = [
             AdminFacts::LocalAdministrator,
             AdminFacts::Agent(agent),

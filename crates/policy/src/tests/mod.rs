@@ -78,10 +78,11 @@ pub(crate) fn agent() -> AgentEntity {
     agent_named("refund-bot", "active")
 }
 
-pub(crate) const CONTEXT: CallContext = CallContext {
+pub(crate) const CONTEXT: CallContext<'static> = CallContext {
     now: Timestamp::from_secs(1_798_761_600),
     sender_constrained: true,
     second_person: false,
+    subject: None,
 };
 
 pub(crate) fn map(value: Value) -> Map<String, Value> {

@@ -9,7 +9,7 @@ const DEFAULT_CASES: &str = include_str!("../../../../policies/default.tests.jso
 const EXAMPLE_CASES: &str = include_str!("../../../../policies/examples/examples.tests.json");
 
 /// The examples, each to be added to the default policies.
-const EXAMPLES: [PolicySource<'static>; 4] = [
+const EXAMPLES: [PolicySource<'static>; 5] = [
     PolicySource {
         name: "refund-limit",
         text: include_str!("../../../../policies/examples/refund-limit.cedar"),
@@ -25,6 +25,10 @@ const EXAMPLES: [PolicySource<'static>; 4] = [
     PolicySource {
         name: "bearer-never",
         text: include_str!("../../../../policies/examples/bearer-never.cedar"),
+    },
+    PolicySource {
+        name: "on-behalf",
+        text: include_str!("../../../../policies/examples/on-behalf.cedar"),
     },
 ];
 
@@ -51,7 +55,7 @@ fn the_default_policies_decide_as_their_cases_say() {
 fn the_examples_decide_as_their_cases_say() {
     let mut policies = vec![crate::DEFAULT];
     policies.extend(EXAMPLES);
-    check(&policies, EXAMPLE_CASES, 14);
+    check(&policies, EXAMPLE_CASES, 20);
 }
 
 #[test]

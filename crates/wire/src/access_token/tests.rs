@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::jwk::Algorithm;
@@ -26,7 +26,9 @@ fn claims() -> Claims {
         cnf: Some(Cnf {
             jkt: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I".to_owned(),
         }),
+        auth_time: None,
         act: None,
+        grant_id: None,
         agent: Some(AgentClaims {
             epoch: 0,
             id: None,
@@ -419,5 +421,47 @@ proptest! {
         let key = key();
         let token = forge(&header(&key), &payload, &key);
         prop_assert!(outcome(&token, &key).is_err());
+    }
+}
+
+#[test]
+fn token_that_says_half_of_on_whose_behalf_it_is_is_for_nobody() {
+    let own = claims();
+    assert_eq!(own.acting(), Ok(Acting::Autonomous));
+    let (subject, grant) = (
+        "own_01hzy0000000000000000000aa",
+        "grt_01hzy0000000000000000000aa".parse().expect("an id"),
+    );
+    let act = Act {
+        sub: own.client_id.clone(),
+        iss: own.iss.clone(),
+    };
+    let delegated = Claims {
+        sub: subject.to_owned(),
+        act: Some(act.clone()),
+        grant_id: Some(grant),
+        ..own.clone()
+    };
+    let says = Acting::Delegated {
+        subject: subject.parse().expect("an id"),
+        grant,
+    };
+    assert_eq!(delegated.acting(), Ok(says));
+    let other = |sub: &str, iss: &str| {
+        Some(Act {
+            sub: sub.to_owned(),
+            iss: iss.to_owned(),
+        })
+    };
+    for half in [
+        Claims { act: None, ..delegated.clone() },
+        Claims { grant_id: None, ..delegated.clone() },
+        Claims { act: None, grant_id: None, ..delegated.clone() },
+        Claims { sub: own.client_id.clone(), ..delegated.clone() },
+        Claims { act: other("agt_01hzy0000000000000000000ab", &own.iss), ..delegated.clone() },
+        Claims { act: other(&own.client_id, "https://other.example"), ..delegated.clone() },
+        Claims { act: Some(act), ..own },
+    ] {
+        assert_eq!(half.acting(), Err(Muddled), "{half:?}");
     }
 }

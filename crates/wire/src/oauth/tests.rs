@@ -78,6 +78,7 @@ fn a_token_response_shows_its_token_to_the_client_only() {
         token_type: TokenType::DPoP,
         expires_in: 300,
         scope: None,
+        refresh_token: None,
     };
     assert_eq!(
         serde_json::to_value(&response).expect("JSON"),
@@ -100,7 +101,9 @@ fn introspection_says_nothing_of_what_is_inactive() {
         jti: "tok_01hzy0000000000000000000aa".parse().expect("an id"),
         scope: None,
         cnf: None,
+        auth_time: None,
         act: None,
+        grant_id: None,
         agent: None,
     };
     let bearer = text(&Introspection::Active(&claims));

@@ -1,0 +1,262 @@
+//! What a person is asked, once it is proven who asks and where the answer goes, and the answers.
+//!
+//! [`Asked`] is the evidence: only with it can anything be sent to a redirect URI (AUTHZ-03).
+
+use std::sync::Arc;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use chancery_gateway::snapshot::{KnownAgent, Snapshot};
+use chancery_model::decision::Permit;
+use chancery_model::event::{Event, EventKind};
+use chancery_model::grant::Grant;
+use chancery_model::id::AgentId;
+use chancery_model::time::Timestamp;
+use chancery_store::codes::{self, Code};
+use chancery_store::pushed_requests::{self, PushedRequest};
+use chancery_store::redirects;
+use chancery_store::tx::Tx;
+use chancery_wire::oauth::ErrorCode;
+use chancery_wire::redirect_uri::RedirectUri;
+
+use crate::consent::page::{self, Page};
+use crate::consent::secrets::{self, URI};
+use crate::ctx::{Caller, Ctx};
+use crate::directory::KnownLogin;
+use crate::error::Error;
+use crate::grants::end;
+use crate::state::Authority;
+use crate::tokens::issue;
+use crate::tokens::redeem::{CODE_LIFETIME, code_hash};
+
+/// A request whose client and redirect URI are proven.
+pub(crate) struct Asked {
+    /// The name of the request.
+    pub uri: String,
+    /// The request.
+    pub request: PushedRequest,
+    /// Who asks, as it is now.
+    pub agent: Arc<KnownAgent>,
+    /// Where the answer goes.
+    pub redirect_uri: RedirectUri,
+    /// What was so when it was proven.
+    pub snapshot: Arc<Snapshot>,
+}
+
+/// Why nobody is asked, or not yet.
+pub(crate) enum Halt {
+    /// Told here, and sent nowhere.
+    Here(Page),
+    /// Told to the client.
+    There(ErrorCode),
+    /// Our own failure.
+    Failed(Error),
+}
+
+impl<E: Into<Error>> From<E> for Halt {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl Halt {
+    /// The answer to the browser; what is told to the client goes where `asked` was proven to lead.
+    pub(crate) fn answer(self, asked: Option<&Asked>) -> Response {
+        match (self, asked) {
+            (Self::Here(page), _) => page.into_response(),
+            (Self::There(error), Some(asked)) => asked.refuse(error),
+            (Self::There(_), None) => page::UNKNOWN.into_response(),
+            (Self::Failed(error), _) => page::of(error),
+        }
+    }
+}
+
+impl Asked {
+    /// Finds what `uri` names, and holds it against the client, the registry and what is registered now.
+    pub(crate) async fn find(
+        authority: &Authority,
+        uri: &str,
+        client: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Self, Halt> {
+        let unknown = || Halt::Here(page::UNKNOWN);
+        if !uri.starts_with(URI) {
+            return Err(unknown());
+        }
+        let mut tx = authority.store.read().await?;
+        let request = pushed_requests::fetch(&mut tx, secrets::uri_hash(uri)).await?;
+        let request = request.ok_or_else(unknown)?;
+        // The name is bound to the client that pushed it (AUTHZ-11).
+        let is_of_client = |text: &str| text.parse::<AgentId>() == Ok(request.agent);
+        if client.is_some_and(|text| !is_of_client(text)) {
+            return Err(unknown());
+        }
+        let registered = redirects::list(&mut tx, request.agent).await?;
+        drop(tx);
+        let snapshot = authority.current.load_full();
+        if snapshot.freshness.is_stale(now) {
+            return Err(Halt::Failed(Error::Unavailable));
+        }
+        let agent = snapshot.agents.get(&request.agent);
+        let agent = agent.filter(|agent| agent.live(now).is_ok());
+        let agent = Arc::clone(agent.ok_or_else(unknown)?);
+        if !registered.contains(&request.registered_uri) {
+            return Err(unknown());
+        }
+        let redirect_uri = RedirectUri::parse(&request.redirect_uri).map_err(|_| unknown())?;
+        Ok(Self {
+            uri: uri.to_owned(),
+            request,
+            agent,
+            redirect_uri,
+            snapshot,
+        })
+    }
+
+    /// Requires that the request waits for its answer.
+    pub(crate) fn require_open(&self, now: Timestamp) -> Result<(), Halt> {
+        if self.request.answered.is_some() {
+            return Err(Halt::Here(page::ANSWERED));
+        }
+        if self.request.expires_at <= now {
+            return Err(Halt::Here(page::UNKNOWN));
+        }
+        Ok(())
+    }
+
+    /// Requires that the person signed in recently enough for this client.
+    pub(crate) fn require_sign_in(&self, ctx: &Ctx) -> Result<(), Halt> {
+        use chancery_store::pushed_requests::Prompt;
+        let request = &self.request;
+        let by_age = request.max_age.map(|age| ctx.now.before(age));
+        let by_prompt = match request.prompt {
+            Prompt::Login => Some(request.created_at),
+            Prompt::Ask | Prompt::None => None,
+        };
+        let Some(since) = by_age.max(by_prompt) else {
+            return Ok(());
+        };
+        // A sign-in of which nothing is known is none.
+        if ctx.caller.auth_time().is_some_and(|at| at >= since) {
+            Ok(())
+        } else {
+            Err(self.sign_in())
+        }
+    }
+
+    /// What is done about somebody who has to sign in first.
+    pub(crate) fn sign_in(&self) -> Halt {
+        use chancery_store::pushed_requests::Prompt;
+        match self.request.prompt {
+            Prompt::None => Halt::There(ErrorCode::LoginRequired),
+            Prompt::Ask | Prompt::Login => {
+                Halt::Here(page::sign_in(&self.request.agent.to_string(), &self.uri))
+            }
+        }
+    }
+
+    /// Requires that policy would let the agent have the token on behalf of this person: nobody is asked to consent
+    /// to what is refused afterwards.
+    pub(crate) fn require_policy(&self, ctx: &Ctx, login: &KnownLogin) -> Result<(), Halt> {
+        let person = self.snapshot.people.get(&login.owner_id);
+        let person = person.ok_or(Halt::There(ErrorCode::AccessDenied))?;
+        let scope = self.request.scope.to_string();
+        let scope = Some(&*scope).filter(|scope| !scope.is_empty());
+        let resource = &self.request.resource;
+        let decided = issue::decide(
+            &ctx.authority,
+            &self.snapshot,
+            &self.agent,
+            resource,
+            scope,
+            Some(person),
+            ctx.now,
+        );
+        match decided {
+            Ok(_) => Ok(()),
+            Err(refused) => Err(Halt::There(refused.error.code)),
+        }
+    }
+
+    /// Tells the client that there is no code, and why.
+    pub(crate) fn refuse(&self, error: ErrorCode) -> Response {
+        self.send(&[("error", error.name())])
+    }
+
+    /// Sends the browser to the client with an answer; every answer says which request it is about and who answers
+    /// (RFC 9207).
+    fn send(&self, answer: &[(&str, &str)]) -> Response {
+        let issuer = &*self.snapshot.issuer;
+        let mut parameters = answer.to_vec();
+        parameters.extend([("state", &*self.request.state), ("iss", issuer)]);
+        let location = self.redirect_uri.with(&parameters);
+        let Ok(location) = HeaderValue::from_str(&location) else {
+            return page::UNKNOWN.into_response();
+        };
+        let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response();
+        let no_store = HeaderValue::from_static("no-store");
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, no_store);
+        response
+    }
+
+    /// Sends a code.
+    pub(crate) fn send_code(&self, code: &str) -> Response {
+        self.send(&[("code", code)])
+    }
+
+    /// Answers the request with a code for `grant`, all in one transaction; the code leaves only after it.
+    pub(crate) async fn answer(
+        &self,
+        ctx: &Ctx,
+        login: &KnownLogin,
+        permit: Permit,
+        mut tx: Tx,
+        grant: &Grant,
+        given: Option<Event>,
+    ) -> Result<Response, Halt> {
+        let request = &self.request;
+        let by = login.owner_id;
+        if !pushed_requests::answer(&mut tx, request.uri_hash, by, ctx.now).await? {
+            return Err(Halt::Here(page::ANSWERED));
+        }
+        let text = secrets::code(ctx, &self.uri, login);
+        let code = Code {
+            code_hash: code_hash(&text),
+            grant: grant.id,
+            redirect_uri: request.redirect_uri.clone(),
+            challenge: request.challenge.clone(),
+            scope: request.scope.clone(),
+            jkt: request.jkt.clone(),
+            auth_time: ctx.caller.auth_time(),
+            expires_at: ctx.now.after(CODE_LIFETIME),
+            used_at: None,
+        };
+        codes::insert(&mut tx, &code).await?;
+        let mut issued = self.event(ctx, EventKind::CodeIssued);
+        end::describe(&mut issued, grant);
+        let mut events = given.into_iter().chain(std::iter::once(issued));
+        if let Some(first) = events.next() {
+            ctx.commit(permit, tx, first, events.collect()).await?;
+        }
+        Ok(self.send_code(&text))
+    }
+
+    /// An event about this request, by the person who is asked.
+    pub(crate) fn event(&self, ctx: &Ctx, kind: EventKind) -> Event {
+        let mut event = ctx.event(kind);
+        event.agent = Some(self.agent.recorded.clone());
+        let uri = self.request.redirect_uri.clone();
+        event.facts.insert("redirect_uri".to_owned(), uri);
+        event
+    }
+}
+
+/// The person who asks; nobody else can consent.
+pub(crate) fn person(ctx: &Ctx) -> Result<Arc<KnownLogin>, Halt> {
+    match &ctx.caller {
+        Caller::Human(login) => Ok(Arc::clone(login)),
+        Caller::LocalAdministrator => Err(Halt::Here(page::NOBODY)),
+    }
+}

@@ -1,0 +1,142 @@
+//! The authorization endpoint: asks the person who signed in, or says why nobody is asked.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use chancery_model::action::Action;
+use chancery_model::document::{Document, ToolPermission};
+use chancery_model::grant;
+use chancery_policy::Target;
+use chancery_store::pushed_requests::{self, Prompt};
+use chancery_store::{grants, owners};
+use chancery_wire::oauth::{ErrorCode, Form};
+
+use crate::agents::load;
+use crate::consent::answer::{self, Asked, Halt};
+use crate::consent::page::{self, Question};
+use crate::consent::secrets;
+use crate::ctx::Ctx;
+use crate::directory::KnownLogin;
+use crate::error::Error;
+use crate::grants::fit;
+use crate::state::Authority;
+
+/// `GET /oauth/authorize?client_id=…&request_uri=…`.
+pub async fn authorize(
+    State(authority): State<Arc<Authority>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let asked = match find(&authority, query.as_deref().unwrap_or("")).await {
+        Ok(asked) => asked,
+        Err(halt) => return halt.answer(None),
+    };
+    ask(authority, &headers, &asked)
+        .await
+        .unwrap_or_else(|halt| halt.answer(Some(&asked)))
+}
+
+/// What is asked; a request that was not pushed, or says something twice, is nobody's (AUTHZ-10).
+async fn find(authority: &Authority, query: &str) -> Result<Asked, Halt> {
+    let now = authority.clock.now();
+    let form = Form::parse(query.as_bytes()).map_err(|_| Halt::Here(page::UNKNOWN))?;
+    let (Some(client), Some(uri)) = (form.fetch("client_id"), form.fetch("request_uri")) else {
+        return Err(Halt::Here(page::UNKNOWN));
+    };
+    let asked = Asked::find(authority, uri, Some(client), now).await?;
+    asked.require_open(now)?;
+    Ok(asked)
+}
+
+async fn ask(
+    authority: Arc<Authority>,
+    headers: &HeaderMap,
+    asked: &Asked,
+) -> Result<Response, Halt> {
+    // Whoever opened it has time to sign in and to read; whoever never did has not.
+    let opened = authority.clock.now();
+    pushed_requests::open(&authority.store, asked.request.uri_hash, opened).await?;
+    let ctx = match Ctx::authenticate(authority, headers) {
+        Ok(ctx) => ctx,
+        Err(Error::Unauthenticated) => return Err(asked.sign_in()),
+        Err(error) => return Err(Halt::Failed(error)),
+    };
+    let login = answer::person(&ctx)?;
+    asked.require_sign_in(&ctx)?;
+    asked.require_policy(&ctx, &login)?;
+    match asked.request.prompt {
+        Prompt::None => by_grant(&ctx, asked, &login).await,
+        Prompt::Ask | Prompt::Login => question(&ctx, asked, &login).await,
+    }
+}
+
+/// Answers without asking, by what the person consented to before, if that is all of it (AUTHZ-14).
+async fn by_grant(ctx: &Ctx, asked: &Asked, login: &KnownLogin) -> Result<Response, Halt> {
+    let wanted = grant::Asked {
+        subject: login.owner_id,
+        agent: asked.request.agent,
+        resource: &asked.request.resource,
+        scope: &asked.request.scope,
+        redirect_uri: &asked.request.registered_uri,
+    };
+    let permit = ctx.authorize(Action::GrantGive, Target::Agent(&asked.agent.facts))?;
+    let mut tx = ctx.begin().await?;
+    let known = grants::list_between(&mut tx, wanted.subject, wanted.agent, ctx.now).await?;
+    for grant in known.iter().filter(|grant| grant.covers(&wanted)) {
+        if fit::fit(&mut tx, &asked.agent, grant).await?.is_some() {
+            return asked.answer(ctx, login, permit, tx, grant, None).await;
+        }
+    }
+    Err(Halt::There(ErrorCode::ConsentRequired))
+}
+
+/// Shows the question.
+async fn question(ctx: &Ctx, asked: &Asked, login: &KnownLogin) -> Result<Response, Halt> {
+    let request = &asked.request;
+    let mut tx = ctx.read().await?;
+    let loaded = load::require(ctx, &mut tx, &request.agent.to_string()).await?;
+    let owner = owners::fetch(&mut tx, loaded.agent.owner_id).await?;
+    let owner = owner.ok_or(Error::Broken)?;
+    drop(tx);
+    let Some((_, version)) = asked.agent.agent.version else {
+        return Err(Halt::Here(page::UNKNOWN));
+    };
+    let document = &loaded.version.document;
+    let question = Question {
+        person: &login.hands.author.to_string(),
+        agent: loaded.agent.name.as_str(),
+        agent_id: &request.agent.to_string(),
+        description: &document.description,
+        owner: owner.handle.as_str(),
+        version: &format!("{}, {version}", loaded.version.number),
+        model: asked.agent.recorded.model.as_deref(),
+        resource: &request.resource,
+        tools: tools(asked, document),
+        scope: &request.scope,
+        until: ctx.now.after(grant::LIFETIME),
+        token_lifetime: ctx.authority.config.access_token_lifetime,
+        redirect_uri: &asked.redirect_uri,
+        is_bound: request.jkt.is_some(),
+        uri: &asked.uri,
+        form: &secrets::form_token(ctx, &asked.uri, login, version),
+    };
+    Ok(question.page())
+}
+
+/// The tools that the agent's document lets it call on the MCP server behind a resource, when it is one of ours.
+fn tools(asked: &Asked, document: &Document) -> Option<Vec<String>> {
+    let mut servers = asked.snapshot.servers.values();
+    let server = servers.find(|known| known.resource == asked.request.resource)?;
+    let name = &server.server.name;
+    let is_granted = |tool: &&String| {
+        document.tools.iter().any(|grant| {
+            let is_named = grant.tool == "*" || grant.tool == **tool;
+            grant.server == *name && is_named && grant.permissions.contains(&ToolPermission::Call)
+        })
+    };
+    let mut tools: Vec<String> = server.tools.keys().filter(is_granted).cloned().collect();
+    tools.sort_unstable();
+    Some(tools)
+}

@@ -1,0 +1,12 @@
+//! Where a person decides whether an agent may act in their name: the authorization endpoint.
+//!
+//! A client pushes what it asks for ([`push`]), the person's browser brings the name of that to [`authorize`], and
+//! what the person answers comes to [`decide`]. Nothing is sent to a redirect URI before the client and the URI are
+//! proven, and nobody decides but a person who signed in; how people sign in is no matter of this room.
+
+pub(crate) mod answer;
+pub mod authorize;
+pub mod decide;
+pub(crate) mod page;
+pub mod push;
+pub(crate) mod secrets;

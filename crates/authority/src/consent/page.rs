@@ -1,0 +1,336 @@
+//! The pages that a person sees: plain HTML without a script, in which texts of others stay texts.
+
+use std::time::Duration;
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use chancery_model::scope::Scope;
+use chancery_model::time::Timestamp;
+use chancery_wire::redirect_uri::RedirectUri;
+
+use crate::error::{Error, ToRecord};
+use crate::text::rfc3339;
+
+/// A page that says one thing.
+#[derive(Debug, Clone)]
+pub(crate) struct Page {
+    status: StatusCode,
+    title: &'static str,
+    /// One paragraph of ours.
+    text: &'static str,
+    /// Where to go on, with what the link says.
+    link: Option<(String, &'static str)>,
+}
+
+const fn page(status: StatusCode, title: &'static str, text: &'static str) -> Page {
+    Page {
+        status,
+        title,
+        text,
+        link: None,
+    }
+}
+
+/// One answer for a client that is unknown, a request that never was, has ended or is another client's, and a
+/// redirect URI that is not registered: whoever sent the browser here is told nothing (AUTHZ-03).
+pub(crate) const UNKNOWN: Page = page(
+    StatusCode::BAD_REQUEST,
+    "There is nothing to decide here",
+    "The request is not known, has ended, or is not one that its client may make. Nothing was sent anywhere. Go back \
+     to where you came from and begin again.",
+);
+/// The request has its answer.
+pub(crate) const ANSWERED: Page = page(
+    StatusCode::CONFLICT,
+    "This was answered already",
+    "A request is answered once. If that was not you, look at what acts in your name, and take it back.",
+);
+/// The caller is nobody.
+pub(crate) const NOBODY: Page = page(
+    StatusCode::FORBIDDEN,
+    "Only a person can decide this",
+    "The local administrator is not a person in whose name an agent could act. Sign in as yourself.",
+);
+/// The form is not from the page that this person was shown.
+pub(crate) const STRANGE_FORM: Page = page(
+    StatusCode::FORBIDDEN,
+    "This answer does not belong to the question",
+    "The page is from another sign-in, or the agent changed since it was shown. Nothing was decided. Open the page \
+     again and read it once more.",
+);
+/// The sign-in ended between the question and the answer.
+pub(crate) const SIGNED_OUT: Page = page(
+    StatusCode::UNAUTHORIZED,
+    "You are no longer signed in",
+    "Nothing was decided. Sign in, and begin again where you came from.",
+);
+
+/// Where a person signs in first.
+pub(crate) fn sign_in(client: &str, uri: &str) -> Page {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("client_id", client);
+    query.append_pair("request_uri", uri);
+    let back = format!("/oauth/authorize?{}", query.finish());
+    let back: String = url::form_urlencoded::byte_serialize(back.as_bytes()).collect();
+    Page {
+        status: StatusCode::UNAUTHORIZED,
+        title: "Sign in first",
+        text: "An agent asks to act in your name. Who you are must be known before you decide.",
+        link: Some((format!("/console/?return={back}"), "Sign in")),
+    }
+}
+
+/// What a failure of ours is told as; a refusal by policy is recorded like any other.
+pub(crate) fn of(error: Error) -> Response {
+    match error {
+        Error::Denied { reason, event } => {
+            let text = "Policy does not let you decide this:";
+            let body = format!("<p>{text} {}.</p>", shown(&reason));
+            let title = "You may not decide this";
+            let mut response = document(StatusCode::FORBIDDEN, title, &body, None);
+            if let Some(event) = event {
+                response.extensions_mut().insert(ToRecord(event));
+            }
+            response
+        }
+        error => {
+            let status = error.into_response().status();
+            let body = "<p>Nothing was decided. Try again in a moment.</p>";
+            document(status, "That did not work", body, None)
+        }
+    }
+}
+
+impl IntoResponse for Page {
+    fn into_response(self) -> Response {
+        let mut body = format!("<p>{}</p>", self.text);
+        if let Some((href, says)) = &self.link {
+            let href = escaped(href);
+            body.push_str(&format!("<p><a href=\"{href}\">{says}</a></p>"));
+        }
+        let mut response = document(self.status, self.title, &body, None);
+        if self.status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer");
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+/// What a person is asked.
+pub(crate) struct Question<'a> {
+    /// Who is asked.
+    pub person: &'a str,
+    /// The name of the agent.
+    pub agent: &'a str,
+    pub agent_id: &'a str,
+    /// What its document says of it.
+    pub description: &'a str,
+    /// Who answers for it.
+    pub owner: &'a str,
+    /// Its version in force.
+    pub version: &'a str,
+    /// The model that it declares.
+    pub model: Option<&'a str>,
+    /// What it would reach.
+    pub resource: &'a str,
+    /// The tools that its document lets it call there, when that is known here.
+    pub tools: Option<Vec<String>>,
+    /// What it asks for.
+    pub scope: &'a Scope,
+    /// Until when it could act.
+    pub until: Timestamp,
+    /// How long one token lives.
+    pub token_lifetime: Duration,
+    /// Where the answer goes.
+    pub redirect_uri: &'a RedirectUri,
+    /// Whether what it gets is bound to its key.
+    pub is_bound: bool,
+    /// The name of the request, and the proof that the answer is to this page.
+    pub uri: &'a str,
+    pub form: &'a str,
+}
+
+impl Question<'_> {
+    /// The page with the question and its two answers.
+    pub(crate) fn page(&self) -> Response {
+        let mut body = format!(
+            "<p>You are <strong>{}</strong>. If you agree, the record will say that this agent acts on your behalf, and \
+             what it does is done in your name.</p><dl>",
+            shown(self.person)
+        );
+        let mut tell = |term: &str, text: String| {
+            body.push_str(&format!("<dt>{term}</dt><dd>{text}</dd>"));
+        };
+        tell("Agent", format!("{} ({})", shown(self.agent), shown(self.agent_id)));
+        if !self.description.is_empty() {
+            tell("It says of itself", shown(self.description));
+        }
+        tell("Who answers for it", shown(self.owner));
+        tell("Version", shown(self.version));
+        let model = self.model.map_or("not declared".to_owned(), shown);
+        tell("Model", model);
+        tell("What it would reach", shown(self.resource));
+        let scope: Vec<String> = self.scope.names().map(shown).collect();
+        let scope = match scope.is_empty() {
+            true => "everything that policies let this agent do there".to_owned(),
+            false => scope.join(", "),
+        };
+        tell("What for", scope);
+        if let Some(tools) = &self.tools {
+            let tools: Vec<String> = tools.iter().map(|tool| shown(tool)).collect();
+            let tools = match tools.is_empty() {
+                true => "none at present".to_owned(),
+                false => tools.join(", "),
+            };
+            tell("Tools that it may call there", tools);
+        }
+        let minutes = self.token_lifetime.as_secs().div_ceil(60);
+        let renewed = match self.is_bound {
+            true => format!(
+                "until {}, in tokens of {minutes} minutes that only its own key can use; you can take it back at any \
+                 time",
+                rfc3339(self.until)
+            ),
+            false => format!(
+                "{minutes} minutes, with a token that whoever holds it can use; you can take it back at any time"
+            ),
+        };
+        tell("For how long", renewed);
+        tell("Where the answer goes", shown(self.redirect_uri.as_str()));
+        body.push_str("</dl><form method=\"post\" action=\"/oauth/authorize/decide\">");
+        for (name, value) in [("request_uri", self.uri), ("form", self.form)] {
+            let value = escaped(value);
+            body.push_str(&format!(
+                "<input type=\"hidden\" name=\"{name}\" value=\"{value}\">"
+            ));
+        }
+        body.push_str(
+            "<p><button name=\"answer\" value=\"deny\">No</button> \
+             <button name=\"answer\" value=\"approve\">Yes, let it act in my name</button></p></form>",
+        );
+        let title = "May this agent act in your name?";
+        document(StatusCode::OK, title, &body, Some(self.redirect_uri))
+    }
+}
+
+/// A whole page. Where it has a form, browsers hold the redirect that follows to `form-action` too, so the origin of
+/// the answer is named there; and the form's own origin must be told to us, which `no-referrer` would suppress.
+fn document(
+    status: StatusCode,
+    title: &str,
+    body: &str,
+    redirect_uri: Option<&RedirectUri>,
+) -> Response {
+    let targets = match redirect_uri {
+        Some(uri) => format!("'self' {}", uri.source()),
+        None => "'none'".to_owned(),
+    };
+    let policy = format!(
+        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action {targets}; \
+         frame-ancestors 'none'"
+    );
+    let html = format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{title} · Chancery</title>\
+         <link rel=\"stylesheet\" href=\"/console/style.css\"><link rel=\"icon\" href=\"/console/icon.svg\"></head>\
+         <body><main><h1>{title}</h1>{body}</main></body></html>"
+    );
+    let mut response = (status, html).into_response();
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    match HeaderValue::from_str(&policy) {
+        Ok(policy) => {
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+            response
+        }
+        // A page without its policy is not shown.
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// A text of somebody else: escaped, whatever cannot be seen written out, and kept from turning what is beside it.
+fn shown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    out.push_str("<bdi>");
+    for letter in text.chars() {
+        if is_visible(letter) {
+            out.push_str(&escaped(letter.encode_utf8(&mut [0; 4])));
+        } else {
+            let code = u32::from(letter);
+            out.push_str(&format!(
+                "<span class=\"invisible\" title=\"an invisible character\">U+{code:04X}</span>"
+            ));
+        }
+    }
+    out.push_str("</bdi>");
+    out
+}
+
+/// Letters that are drawn as nothing.
+const BLANK_LETTERS: [char; 6] = [
+    '\u{115f}', '\u{1160}', '\u{17b4}', '\u{17b5}', '\u{3164}', '\u{ffa0}',
+];
+
+/// Whether a character is certainly seen. Signs that are none of ASCII are written out too, seen or not.
+fn is_visible(letter: char) -> bool {
+    letter == ' '
+        || letter.is_ascii_graphic()
+        || letter.is_alphanumeric() && !BLANK_LETTERS.contains(&letter)
+}
+
+/// The one escaping of these pages: the text can neither end an attribute nor begin a tag.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn texts_of_others_stay_texts_and_hide_nothing() {
+        assert_eq!(
+            shown("<script>\"a\"&'b'"),
+            "<bdi>&lt;script&gt;&quot;a&quot;&amp;&#39;b&#39;</bdi>"
+        );
+        let hidden = shown("a\u{202e}b\u{200b}c\u{3164}d\ne");
+        for code in ["U+202E", "U+200B", "U+3164", "U+000A"] {
+            assert!(hidden.contains(code), "{hidden}");
+        }
+        assert!(shown("Zoë 北京").contains("Zoë 北京"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_ends_an_attribute_or_begins_a_tag(text in any::<String>()) {
+            prop_assert!(!escaped(&text).contains(['<', '>', '"', '\'']));
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Pushed authorization requests (RFC 9126): the only way to ask a person. The client proves who it is, everything it
+//! asks for is checked, and its browser then carries nothing but a name.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use chancery_gateway::snapshot::KnownAgent;
+use chancery_model::event::{Actor, ActorKind, Event, EventKind};
+use chancery_model::scope::Scope;
+use chancery_model::time::Timestamp;
+use chancery_store::journal::{AppendError, Step};
+use chancery_store::pushed_requests::{Prompt, PushedRequest};
+use chancery_store::redirects;
+use chancery_wire::dpop::VerifiedProof;
+use chancery_wire::oauth::{ErrorCode, Form, PushedResponse};
+use chancery_wire::pkce::{self, Challenge};
+use chancery_wire::redirect_uri::RedirectUri;
+use chancery_wire::{base64url, metadata};
+
+use crate::consent::secrets;
+use crate::state::Authority;
+use crate::tokens::Endpoints;
+use crate::tokens::binding::{prove, require_binding};
+use crate::tokens::client::{self, Client, FAILED};
+use crate::tokens::form;
+use crate::tokens::redeem::require_agent;
+use crate::tokens::refusal::{self, Refusal};
+
+/// How long a pushed request waits to be opened in a browser (AUTHZ-11).
+const LIFETIME: Duration = Duration::from_secs(60);
+/// The most requests of one client that wait at a time.
+const MOST_WAITING: i64 = 100;
+/// The longest `state`, in bytes.
+const LONGEST_STATE: usize = 512;
+
+/// `POST /oauth/par`.
+pub(crate) async fn push(endpoints: &Endpoints, headers: &HeaderMap, body: &[u8]) -> Response {
+    let authority = &*endpoints.authority;
+    let now = authority.clock.now();
+    match try_push(endpoints, headers, body, now).await {
+        Ok(pushed) => {
+            let mut response = (StatusCode::CREATED, Json(pushed)).into_response();
+            refusal::no_store(response.headers_mut());
+            if let Ok(nonce) = HeaderValue::from_str(&authority.nonces.issue(now)) {
+                response.headers_mut().insert("DPoP-Nonce", nonce);
+            }
+            response
+        }
+        Err(refused) => refusal::answer(authority, now, "par", refused).await,
+    }
+}
+
+async fn try_push(
+    endpoints: &Endpoints,
+    headers: &HeaderMap,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<PushedResponse, Refusal> {
+    let authority = &*endpoints.authority;
+    let form = form::parse(headers, body)?;
+    let snapshot = authority.current.load_full();
+    let client = client::authenticate(authority, &snapshot, headers, &form, now)?;
+    push_for(endpoints, headers, &form, &client, now)
+        .await
+        .map_err(|refused| refused.proven(client.who.id(), client.assertion))
+}
+
+async fn push_for(
+    endpoints: &Endpoints,
+    headers: &HeaderMap,
+    form: &Form<'_>,
+    client: &Client,
+    now: Timestamp,
+) -> Result<PushedResponse, Refusal> {
+    let authority = &*endpoints.authority;
+    let agent = require_agent(&client.who)?;
+    if agent.live(now).is_err() {
+        let code = "principal_inactive";
+        return Err(Refusal::new(ErrorCode::InvalidClient, FAILED, code));
+    }
+    let proof = prove(endpoints, &endpoints.push_url, headers, now)?;
+    let uri = secrets::new_uri(authority);
+    let request = read(authority, form, agent, proof.as_ref(), &uri, now).await?;
+    let event = pushed(authority, agent, &request, now);
+    let proof = proof.map(|proof| client::once(proof.jti_hash(), proof.expires_at()));
+    let uses = std::iter::once(client.assertion).chain(proof).collect();
+    let step = Step::Push {
+        request,
+        most: MOST_WAITING,
+    };
+    match authority.journal.append_step(event, uses, step).await {
+        Ok(()) => Ok(PushedResponse {
+            request_uri: uri,
+            expires_in: LIFETIME.as_secs(),
+        }),
+        Err(AppendError::Lost) => Err(Refusal::new(
+            ErrorCode::TemporarilyUnavailable,
+            "too many requests of this client wait for an answer",
+            "too_many_requests",
+        )),
+        Err(error) => Err(Refusal::from(error)),
+    }
+}
+
+/// Reads all that a client asks for; what is not understood and would change the meaning is refused.
+async fn read(
+    authority: &Authority,
+    form: &Form<'_>,
+    agent: &KnownAgent,
+    proof: Option<&VerifiedProof>,
+    uri: &str,
+    now: Timestamp,
+) -> Result<PushedRequest, Refusal> {
+    let invalid = |description, code| Refusal::new(ErrorCode::InvalidRequest, description, code);
+    refuse_foreign(form)?;
+    let redirect_uri = form.require("redirect_uri", "`redirect_uri` is missing")?;
+    let (redirect_uri, registered_uri) = find_redirect(authority, agent, redirect_uri).await?;
+    if form.require("response_type", "`response_type` is missing")? != "code" {
+        return Err(Refusal::new(
+            ErrorCode::UnsupportedResponseType,
+            "the response type is `code`",
+            "unsupported_response_type",
+        ));
+    }
+    let state = form.require("state", "`state` is missing")?;
+    if state.len() > LONGEST_STATE {
+        return Err(invalid("`state` is too long", "bad_state"));
+    }
+    // Said outright: a method that is left out means `plain` (RFC 7636 4.3).
+    if form.fetch("code_challenge_method") != Some(pkce::METHOD) {
+        return Err(invalid("`code_challenge_method` must be `S256`", "bad_pkce"));
+    }
+    let challenge = form.require("code_challenge", "`code_challenge` is missing")?;
+    let challenge = Challenge::parse(challenge)
+        .map_err(|_| invalid("`code_challenge` is not a challenge by `S256`", "bad_pkce"))?;
+    let scope = Scope::parse(form.fetch("scope").unwrap_or("")).map_err(|_| {
+        let description = "`scope` is names with one space between two";
+        Refusal::new(ErrorCode::InvalidScope, description, "bad_scope")
+    })?;
+    let target = |code| {
+        let description = "`resource` must name one registered resource";
+        Refusal::new(ErrorCode::InvalidTarget, description, code)
+    };
+    let resource = form.fetch("resource").ok_or(target("no_resource"))?;
+    let resource = metadata::resource_uri(resource).map_err(|_| target("bad_resource"))?;
+    let jkt = bound_key(form, proof)?;
+    let snapshot = authority.current.load_full();
+    require_binding(authority, &snapshot, resource, jkt, now)?;
+    let max_age = form.fetch("max_age").map(str::parse).transpose();
+    let max_age = max_age.map_err(|_| invalid("`max_age` is a number of seconds", "bad_max_age"))?;
+    Ok(PushedRequest {
+        uri_hash: secrets::uri_hash(uri),
+        agent: agent.agent.id,
+        resource: resource.to_owned(),
+        scope,
+        redirect_uri,
+        registered_uri,
+        state: state.to_owned(),
+        challenge: challenge.as_str().to_owned(),
+        jkt: jkt.map(str::to_owned),
+        prompt: prompt(form.fetch("prompt"))?,
+        max_age: max_age.map(|seconds: u32| Duration::from_secs(seconds.into())),
+        created_at: now,
+        expires_at: now.after(LIFETIME),
+        answered: None,
+    })
+}
+
+/// Refuses what would have to be obeyed and is not offered here.
+fn refuse_foreign(form: &Form<'_>) -> Result<(), Refusal> {
+    let invalid = |description, code| Refusal::new(ErrorCode::InvalidRequest, description, code);
+    // RFC 9126 2.1.
+    if form.fetch("request_uri").is_some() {
+        let description = "a pushed request has no `request_uri`";
+        return Err(invalid(description, "request_uri_pushed"));
+    }
+    if form.fetch("request").is_some() {
+        return Err(Refusal::new(
+            ErrorCode::RequestNotSupported,
+            "requests come as parameters, not as a token",
+            "request_not_supported",
+        ));
+    }
+    if form.fetch("authorization_details").is_some() {
+        return Err(Refusal::new(
+            ErrorCode::InvalidAuthorizationDetails,
+            "no type of authorization details exists here",
+            "invalid_authorization_details",
+        ));
+    }
+    if form.fetch("response_mode").is_some_and(|mode| mode != "query") {
+        return Err(invalid("the response mode is `query`", "bad_response_mode"));
+    }
+    Ok(())
+}
+
+/// The redirect URI, and the registered one that admits it (AUTHZ-01).
+async fn find_redirect(
+    authority: &Authority,
+    agent: &KnownAgent,
+    asked: &str,
+) -> Result<(String, String), Refusal> {
+    let unregistered = Refusal::new(
+        ErrorCode::InvalidRequest,
+        "the redirect URI is not one of those that are registered",
+        "unregistered_redirect_uri",
+    );
+    let Ok(asked) = RedirectUri::parse(asked) else {
+        return Err(unregistered);
+    };
+    let mut tx = authority.store.read().await?;
+    let registered = redirects::list(&mut tx, agent.agent.id).await?;
+    let admits = |text: &String| RedirectUri::parse(text).is_ok_and(|own| own.admits(&asked));
+    let registered = registered.into_iter().find(admits);
+    let registered = registered.ok_or(unregistered)?;
+    Ok((asked.as_str().to_owned(), registered))
+}
+
+/// The key that the code will be bound to; when it is said twice, both must be the same (RFC 9449 10.1).
+fn bound_key<'a>(
+    form: &'a Form<'_>,
+    proof: Option<&'a VerifiedProof>,
+) -> Result<Option<&'a str>, Refusal> {
+    let refuse = |description| Refusal::new(ErrorCode::InvalidRequest, description, "bad_dpop_jkt");
+    let named = form.fetch("dpop_jkt");
+    if let Some(named) = named
+        && base64url::decode(named).map(|hash| hash.len()) != Ok(32)
+    {
+        return Err(refuse("`dpop_jkt` is not the thumbprint of a key"));
+    }
+    match (named, proof.map(VerifiedProof::jkt)) {
+        (Some(named), Some(proved)) if named != proved => {
+            Err(refuse("`dpop_jkt` and the DPoP proof are of two keys"))
+        }
+        (named, proved) => Ok(named.or(proved)),
+    }
+}
+
+fn prompt(text: Option<&str>) -> Result<Prompt, Refusal> {
+    let mut prompt = Prompt::Ask;
+    let names: Vec<&str> = text.unwrap_or("").split(' ').collect();
+    for name in &names {
+        match *name {
+            // A person is asked anyway.
+            "" | "consent" => {}
+            "login" => prompt = Prompt::Login,
+            // It goes with no other.
+            "none" if names.len() == 1 => prompt = Prompt::None,
+            _ => {
+                let description = "`prompt` is `none`, `consent` or `login`";
+                return Err(Refusal::new(ErrorCode::InvalidRequest, description, "bad_prompt"));
+            }
+        }
+    }
+    Ok(prompt)
+}
+
+fn pushed(
+    authority: &Authority,
+    agent: &KnownAgent,
+    request: &PushedRequest,
+    now: Timestamp,
+) -> Event {
+    let facts = [
+        ("endpoint", "par".to_owned()),
+        ("resource", request.resource.clone()),
+        ("redirect_uri", request.redirect_uri.clone()),
+        ("scope", request.scope.to_string()),
+    ];
+    let facts = facts.into_iter().filter(|(_, value)| !value.is_empty());
+    let actor = Actor {
+        id: agent.agent.id.to_string(),
+        kind: ActorKind::Agent,
+    };
+    Event {
+        agent: Some(agent.recorded.clone()),
+        facts: facts
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+        ..Event::new(
+            EventKind::ClientAuthenticated,
+            actor,
+            now,
+            &*authority.entropy,
+        )
+    }
+}

@@ -1,0 +1,50 @@
+//! The secrets of one request, derived from the name that it has: nothing of them is kept.
+//!
+//! The name is random, and the key is one that every process of the authority has.
+
+use chancery_model::digest::Digest;
+use chancery_wire::{base64url, hash};
+
+use crate::ctx::Ctx;
+use crate::directory::KnownLogin;
+use crate::state::Authority;
+use crate::tokens::redeem::CODE;
+
+/// What every `request_uri` of ours begins with (RFC 9126 2.2).
+pub(crate) const URI: &str = "urn:ietf:params:oauth:request_uri:";
+
+/// A new name for a request.
+pub(crate) fn new_uri(authority: &Authority) -> String {
+    let mut random = [0; 32];
+    authority.entropy.fill(&mut random);
+    format!("{URI}{}", base64url::encode(&random))
+}
+
+/// The hash by which a request is kept.
+pub(crate) fn uri_hash(uri: &str) -> Digest {
+    hash::sha256_for("request uri", &[uri])
+}
+
+/// What proves that a decision comes from the page that this login was shown about this request and this version of
+/// the agent: no other page, no other person and no other request has it.
+pub(crate) fn form_token(ctx: &Ctx, uri: &str, login: &KnownLogin, version: Digest) -> String {
+    let person = login.owner_id.to_string();
+    let end = login.expires_at.as_micros().to_string();
+    let texts = [uri, &person, &end, &version.to_string()];
+    derive(&ctx.authority, "consent form", &texts)
+}
+
+/// The code of a request that this person lets through. The same each time, so that a form that is sent twice is
+/// answered with one code.
+pub(crate) fn code(ctx: &Ctx, uri: &str, login: &KnownLogin) -> String {
+    let person = login.owner_id.to_string();
+    let secret = derive(&ctx.authority, "authorization code", &[uri, &person]);
+    format!("{CODE}{secret}")
+}
+
+fn derive(authority: &Authority, purpose: &str, texts: &[&str]) -> String {
+    let label = hash::sha256_for("consent", &[purpose]);
+    let key = hash::hmac_sha256(authority.master.expose(), label.as_bytes());
+    let about = hash::sha256_for(purpose, texts);
+    base64url::encode(&hash::hmac_sha256(&key, about.as_bytes()))
+}

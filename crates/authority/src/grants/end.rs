@@ -1,0 +1,61 @@
+//! Ends a grant: its codes, refresh tokens and access tokens are void with it, at once and everywhere.
+
+use chancery_model::event::{Event, EventKind};
+use chancery_model::grant::Grant;
+use chancery_model::id::{EventId, GrantId};
+use chancery_store::grants;
+use chancery_store::tx::Tx;
+
+use crate::error::Error;
+use crate::refresh::{self, GRANT};
+use crate::state::Authority;
+
+/// How often ending a grant is tried while others change the same rows.
+const ATTEMPTS: usize = 8;
+
+/// Ends a grant because of what its client did, and records why with `event`; one that has ended already stays as
+/// it is. When it returns, nothing of the grant passes here any more.
+pub(crate) async fn end(authority: &Authority, id: GrantId, event: &Event) -> Result<(), Error> {
+    let mut attempt = 1;
+    loop {
+        match try_to_end(authority, id, event.clone()).await {
+            Err(Error::Busy) if attempt < ATTEMPTS => attempt += 1,
+            ended => return ended,
+        }
+    }
+}
+
+async fn try_to_end(authority: &Authority, id: GrantId, mut event: Event) -> Result<(), Error> {
+    let mut tx = authority.store.begin().await?;
+    let grant = grants::fetch(&mut tx, id).await?.ok_or(Error::Broken)?;
+    if !grants::revoke(&mut tx, id, event.at).await? {
+        return Ok(());
+    }
+    event.id = EventId::generate(event.at, &*authority.entropy);
+    event.kind = EventKind::GrantRevoked;
+    describe(&mut event, &grant);
+    refresh::commit(authority, tx, event, Vec::new()).await
+}
+
+/// Ends a grant that is in force, in a transaction that its caller commits with an event.
+pub(crate) async fn end_in(tx: &mut Tx, grant: &Grant, event: &mut Event) -> Result<(), Error> {
+    if !grants::revoke(tx, grant.id, event.at).await? {
+        return Err(Error::Conflict("that grant was revoked already".to_owned()));
+    }
+    describe(event, grant);
+    Ok(())
+}
+
+/// Says which grant an event is about.
+pub(crate) fn describe(event: &mut Event, grant: &Grant) {
+    event.subject = Some(grant.subject.to_string());
+    let facts = [
+        (GRANT, grant.id.to_string()),
+        ("agent", grant.agent.to_string()),
+        ("resource", grant.resource.clone()),
+        ("scope", grant.scope.to_string()),
+    ];
+    let facts = facts.into_iter().filter(|(_, value)| !value.is_empty());
+    let facts = facts.map(|(name, value)| (name.to_owned(), value));
+    event.facts.extend(facts);
+}

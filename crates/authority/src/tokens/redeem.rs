@@ -1,0 +1,350 @@
+//! A code for tokens: what a person consented to, fetched by the client that the code was sent to, with the key and the
+//! secret that it is bound to, once.
+//!
+//! Every bond is held whether or not the client asks for it, so leaving one out is no way around it (AUTHZ-05). A
+//! code that its finder cannot use is used up all the same.
+
+use std::time::Duration;
+
+use chancery_gateway::snapshot::{KnownAgent, Snapshot};
+use chancery_model::decision::Permit;
+use chancery_model::digest::Digest;
+use chancery_model::event::{Actor, ActorKind, Event, EventKind};
+use chancery_model::grant::Grant as Consented;
+use chancery_model::scope::Scope;
+use chancery_model::time::Timestamp;
+use chancery_store::codes::{self, Code};
+use chancery_store::grants;
+use chancery_store::journal::{AppendError, Step};
+use chancery_store::one_time::OneTime;
+use chancery_store::refresh_tokens::RefreshToken;
+use chancery_wire::dpop::VerifiedProof;
+use chancery_wire::oauth::{ErrorCode, TokenResponse, TokenType};
+use chancery_wire::pkce::{Challenge, Verifier};
+use chancery_wire::{base64url, hash};
+
+use crate::grants::end;
+use crate::grants::fit::{self, Fit};
+use crate::refresh;
+use crate::state::Authority;
+use crate::tokens::binding::{prove, require_binding};
+use crate::tokens::client::{self, FAILED, Who};
+use crate::tokens::issue::{self, Request};
+use crate::tokens::mint::{Delegate, Grant, Holder, Minted, mint};
+use crate::tokens::refusal::Refusal;
+
+/// How long a code is of use.
+pub(crate) const CODE_LIFETIME: Duration = Duration::from_secs(60);
+/// How long a refresh token lives without being used.
+pub(crate) const IDLE: Duration = Duration::from_secs(8 * 3_600);
+
+/// The form of codes and of refresh tokens: each has a prefix of its own, and so has its hash (TOK-03).
+pub(crate) const CODE: &str = "chc_";
+pub(crate) const REFRESH: &str = "chr_";
+
+/// The hash by which a code is kept.
+pub(crate) fn code_hash(code: &str) -> Digest {
+    hash::sha256_for("authorization code", &[code])
+}
+
+/// The hash by which a refresh token is kept.
+pub(crate) fn refresh_hash(token: &str) -> Digest {
+    hash::sha256_for("refresh token", &[token])
+}
+
+/// `grant_type=authorization_code`.
+pub(crate) async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
+    let Request {
+        endpoints,
+        headers,
+        form,
+        client,
+        now,
+    } = *request;
+    let authority = &*endpoints.authority;
+    let agent = require_agent(&client.who)?;
+    let proof = prove(endpoints, &endpoints.token_url, headers, now)?;
+    let text = form.require("code", "`code` is missing")?;
+    let unknown = refuse("unknown_code");
+    if !text.starts_with(CODE) {
+        return Err(unknown);
+    }
+    let mut tx = authority.store.read().await?;
+    let code = codes::fetch(&mut tx, code_hash(text)).await?;
+    let code = code.ok_or(unknown)?;
+    let consented = grants::fetch(&mut tx, code.grant).await?;
+    let consented = consented.ok_or(Refusal::unavailable())?;
+    drop(tx);
+    if let Err(refused) = check(request, &code, &consented, agent, proof.as_ref()) {
+        // Whoever holds a code that is not theirs, or half of what it is bound to, is not asked twice (TOK-02).
+        codes::burn(&authority.store, code.code_hash, now).await?;
+        return Err(refused.about(consented.id));
+    }
+    if code.used_at.is_some() {
+        return Err(replayed(authority, agent, &consented, now).await);
+    }
+    if code.expires_at <= now {
+        return Err(refuse("code_expired").about(consented.id));
+    }
+    require_resource(request, &consented)?;
+    let jkt = proof.as_ref().map(VerifiedProof::jkt);
+    let step = |refresh| Step::Redeem {
+        code: code.code_hash,
+        grant: consented.id,
+        refresh,
+    };
+    let fetch = Fetch {
+        consented: &consented,
+        scope: &code.scope,
+        jkt,
+        auth_time: code.auth_time,
+    };
+    let (minted, permit) = fetch.mint(authority, agent, now).await?;
+    // Without a key there is nothing that would keep a token of such a life from whoever finds it.
+    let refresh = jkt.map(|jkt| new_refresh(authority, &code, &consented, jkt, now));
+    let (refresh_token, kept) = refresh.unzip();
+    let uses = uses(request, proof.as_ref());
+    let event = issue::issued(authority, &client.who, &minted, Some(&permit), now);
+    match authority.journal.append_step(event, uses, step(kept)).await {
+        Ok(()) => {}
+        // Of several who came with the same code one was faster, or the grant ended meanwhile.
+        Err(AppendError::Lost) => {
+            return Err(replayed(authority, agent, &consented, now).await);
+        }
+        Err(error) => return Err(Refusal::from(error)),
+    }
+    look_again(authority, agent, &minted, now)?;
+    Ok(answer(minted, refresh_token))
+}
+
+/// Holds a code against what came with it; each bond is a refusal of its own for the record, and the same for the
+/// client.
+fn check(
+    request: &Request<'_>,
+    code: &Code,
+    consented: &Consented,
+    agent: &KnownAgent,
+    proof: Option<&VerifiedProof>,
+) -> Result<(), Refusal> {
+    let form = request.form;
+    if consented.agent != agent.agent.id {
+        return Err(refuse("code_of_another_client"));
+    }
+    // OAuth 2.1 lets it be left out; what is there must be the same.
+    if form
+        .fetch("redirect_uri")
+        .is_some_and(|uri| uri != code.redirect_uri)
+    {
+        return Err(refuse("redirect_uri_mismatch"));
+    }
+    let verifier = form.fetch("code_verifier").unwrap_or("");
+    let verifier = Verifier::parse(verifier).map_err(|_| refuse("bad_code_verifier"))?;
+    let challenge = Challenge::parse(&code.challenge).map_err(|_| refuse("bad_code_challenge"))?;
+    if !challenge.is_of(&verifier) {
+        return Err(refuse("code_verifier_mismatch"));
+    }
+    match (&code.jkt, proof) {
+        (Some(bound), Some(proof)) if bound == proof.jkt() => Ok(()),
+        (Some(_), Some(_)) => Err(refuse("jkt_mismatch")),
+        (Some(_), None) => Err(refuse("proof_missing")),
+        // A code that was asked for under an exception of its resource.
+        (None, Some(_) | None) => Ok(()),
+    }
+}
+
+/// A code came twice: everything that came of it ends (RFC 6749 4.1.2, TOK-01).
+async fn replayed(
+    authority: &Authority,
+    agent: &KnownAgent,
+    consented: &Consented,
+    now: Timestamp,
+) -> Refusal {
+    let actor = Actor {
+        id: agent.agent.id.to_string(),
+        kind: ActorKind::Agent,
+    };
+    let entropy = &*authority.entropy;
+    let event = Event {
+        agent: Some(agent.recorded.clone()),
+        outcome: "code_replayed".to_owned(),
+        ..Event::new(EventKind::GrantRevoked, actor, now, entropy)
+    };
+    match end::end(authority, consented.id, &event).await {
+        Ok(()) => refuse("code_replayed").about(consented.id),
+        Err(error) => {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                grant.id = %consented.id,
+                "a code came twice, and its grant could not be ended"
+            );
+            Refusal::unavailable()
+        }
+    }
+}
+
+fn new_refresh(
+    authority: &Authority,
+    code: &Code,
+    consented: &Consented,
+    jkt: &str,
+    now: Timestamp,
+) -> (String, RefreshToken) {
+    let mut random = [0; 32];
+    authority.entropy.fill(&mut random);
+    let text = format!("{REFRESH}{}", base64url::encode(&random));
+    let token = RefreshToken {
+        token_hash: refresh_hash(&text),
+        grant: consented.id,
+        scope: code.scope.clone(),
+        jkt: jkt.to_owned(),
+        auth_time: code.auth_time,
+        idle_until: now.after(IDLE),
+        expires_at: consented.expires_at,
+    };
+    (text, token)
+}
+
+/// What is to be fetched on behalf of a person.
+pub(crate) struct Fetch<'a> {
+    pub(crate) consented: &'a Consented,
+    pub(crate) scope: &'a Scope,
+    pub(crate) jkt: Option<&'a str>,
+    pub(crate) auth_time: Option<Timestamp>,
+}
+
+impl Fetch<'_> {
+    /// Makes the token, if the resource takes one so bound, the agent is still what the person consented to, policy
+    /// permits it, and everything is live.
+    pub(crate) async fn mint(
+        &self,
+        authority: &Authority,
+        agent: &KnownAgent,
+        now: Timestamp,
+    ) -> Result<(Minted, Permit), Refusal> {
+        let consented = self.consented;
+        let about = |refused: Refusal| refused.about(consented.id);
+        let mut snapshot = authority.current.load_full();
+        if !snapshot.grants.contains_key(&consented.id) && consented.is_in_force(now) {
+            // Another process has just heard of it.
+            refresh::everything(authority).await?;
+            snapshot = authority.current.load_full();
+        }
+        let snapshot: &Snapshot = &snapshot;
+        let known = snapshot.agents.get(&agent.agent.id);
+        let known = known.ok_or(Refusal::new(ErrorCode::InvalidClient, FAILED, "stopped"))?;
+        let resource = &*consented.resource;
+        require_binding(authority, snapshot, resource, self.jkt, now)?;
+        let fit = self.fit(authority, known).await.map_err(about)?;
+        let live = snapshot.delegation(consented.subject, consented.id, now);
+        let (person, _) = live.map_err(|why| about(refuse(why.code())))?;
+        let scope = Some(self.scope.to_string()).filter(|scope| !scope.is_empty());
+        let scope = scope.as_deref();
+        let permit = issue::decide(
+            authority,
+            snapshot,
+            known,
+            resource,
+            scope,
+            Some(person),
+            now,
+        );
+        let permit = permit.map_err(about)?;
+        let end = now.after(authority.config.access_token_lifetime);
+        let grant = Grant {
+            holder: Holder::Delegate(Delegate {
+                agent: known,
+                consented,
+                fit,
+                auth_time: self.auth_time,
+            }),
+            audience: resource,
+            scope,
+            jkt: self.jkt,
+            expires_at: end.min(consented.expires_at),
+        };
+        let key = &authority.keys.load().access_token;
+        let minted = mint(snapshot, key, &grant, &*authority.entropy, now)?;
+        Ok((minted, permit))
+    }
+
+    async fn fit(&self, authority: &Authority, known: &KnownAgent) -> Result<Fit, Refusal> {
+        let mut tx = authority.store.read().await?;
+        let fit = fit::fit(&mut tx, known, self.consented).await?;
+        fit.ok_or_else(|| refuse("version_widened"))
+    }
+}
+
+/// What a client is told whose code or refresh token is of no use; the record has the reason.
+pub(crate) fn refuse(code: &'static str) -> Refusal {
+    let description = "the code or refresh token is of no use to this client";
+    Refusal::new(ErrorCode::InvalidGrant, description, code)
+}
+
+/// Only agents act on behalf of people.
+pub(crate) fn require_agent(who: &Who) -> Result<&KnownAgent, Refusal> {
+    match who {
+        Who::Agent(known) => Ok(known),
+        Who::Resource(_) => Err(Refusal::new(
+            ErrorCode::UnauthorizedClient,
+            "only an agent acts on behalf of a person",
+            "not_an_agent",
+        )),
+    }
+}
+
+/// A resource that is named must be that of the grant (RFC 8707 2.2, TOK-12).
+pub(crate) fn require_resource(
+    request: &Request<'_>,
+    consented: &Consented,
+) -> Result<(), Refusal> {
+    let named = request.form.fetch("resource");
+    if named.is_none_or(|resource| resource == consented.resource) {
+        return Ok(());
+    }
+    let refused = Refusal::new(
+        ErrorCode::InvalidTarget,
+        "the person consented to another resource",
+        "resource_mismatch",
+    );
+    Err(refused.about(consented.id))
+}
+
+/// What a request used up that led to a token.
+pub(crate) fn uses(request: &Request<'_>, proof: Option<&VerifiedProof>) -> Vec<OneTime> {
+    let proof = proof.map(|proof| client::once(proof.jti_hash(), proof.expires_at()));
+    std::iter::once(request.client.assertion)
+        .chain(proof)
+        .collect()
+}
+
+/// A stop that was committed while we wrote wins: what was made is void and does not leave (SI-12).
+pub(crate) fn look_again(
+    authority: &Authority,
+    agent: &KnownAgent,
+    minted: &Minted,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let present = authority.current.load();
+    let known = present.agents.get(&agent.agent.id);
+    let upheld = known.map(|known| present.uphold_claims(known, &minted.claims, now));
+    match upheld {
+        Some(Ok(())) => Ok(()),
+        Some(Err(why)) => Err(refuse(why.code())),
+        None => Err(refuse("stopped")),
+    }
+}
+
+/// The answer with a token that may leave.
+pub(crate) fn answer(minted: Minted, refresh_token: Option<String>) -> TokenResponse {
+    let Minted { token, claims } = minted;
+    TokenResponse {
+        access_token: token,
+        token_type: match claims.cnf {
+            Some(_) => TokenType::DPoP,
+            None => TokenType::Bearer,
+        },
+        expires_in: u64::try_from(claims.exp - claims.iat).unwrap_or(0),
+        scope: claims.scope,
+        refresh_token,
+    }
+}
