@@ -1,10 +1,12 @@
-// The one door to the authority: requests to the public API, its refusals, and the login secret.
+// The one door to the authority: requests to the public API, its refusals, and what the caller signed in with.
 //
-// The secret lives in the session storage of this tab alone and travels only as a bearer token to the
-// origin that served this page.
+// A person who signed in with a passkey is in a session of the browser: a cookie that no script can read, so all that is
+// kept here is that there is one. A login secret lives in the session storage of this tab alone and travels only as a
+// bearer token to the origin that served this page; while there is one, no cookie goes with it.
 
 const BASE = new URL('../v1/', import.meta.url);
 const KEY = 'chancery.login';
+const COOKIE = 'chancery.session';
 
 /** A refusal: the members of an RFC 9457 problem document, or a failure to reach the authority. */
 export class Refusal extends Error {
@@ -16,19 +18,24 @@ export class Refusal extends Error {
 
 export const session = {
   secret: () => sessionStorage.getItem(KEY),
+  isBegun: () => Boolean(session.secret() ?? localStorage.getItem(COOKIE)),
   begin: (secret) => sessionStorage.setItem(KEY, secret),
-  end: () => sessionStorage.removeItem(KEY),
+  beginCookie: () => localStorage.setItem(COOKIE, 'begun'),
+  end: () => {
+    if (session.secret()) sessionStorage.removeItem(KEY);
+    else localStorage.removeItem(COOKIE);
+  },
 };
 
 /**
- * Takes a login from the fragment (`#login=chl_…`) and removes it from the address and the history,
- * so that it is neither bookmarked nor seen over a shoulder; answers it when there was one. Links come
- * from anybody, so what becomes of it is for the person to say who is signed in.
+ * Takes a login or an invitation from the fragment (`#login=chl_…`, `#invite=chi_…`) and removes it from the address and
+ * the history, so that it is neither bookmarked nor seen over a shoulder; answers `{ login, invite }`. Links come from
+ * anybody, so what becomes of it is for the person to say who is there.
  */
-export function takeLoginFromAddress() {
-  const found = /^#login=([\w-]+)$/.exec(location.hash);
+export function takeFromAddress() {
+  const found = /^#(login|invite)=([\w-]+)$/.exec(location.hash);
   if (found) history.replaceState(null, '', `${location.pathname}${location.search}#/`);
-  return found?.[1];
+  return found ? { [found[1]]: found[2] } : {};
 }
 
 /** Who would be signed in by `secret`; the login that is kept stays as it is. */
@@ -78,7 +85,7 @@ async function request(method, where, { query = {}, body, headers = {}, signal, 
     },
     body: body === undefined ? undefined : JSON.stringify(body),
     cache: 'no-store',
-    credentials: 'omit',
+    credentials: secret ? 'omit' : 'same-origin',
     redirect: 'error',
   }).catch((error) => {
     if (error.name === 'AbortError') throw error;
@@ -90,9 +97,11 @@ async function request(method, where, { query = {}, body, headers = {}, signal, 
   });
   const parsed = await answer.json().catch(() => undefined);
   if (answer.ok) return parsed;
-  if (answer.status === 401 && session.secret() === secret) {
+  // A passkey or a code that did not hold is the affair of whoever tried it, and ends nothing.
+  if (answer.status === 401 && parsed?.code === 'unauthenticated' && session.secret() === secret) {
+    const wasBegun = session.isBegun();
     session.end();
-    dispatchEvent(new CustomEvent('signed-out', { detail: Boolean(secret) }));
+    dispatchEvent(new CustomEvent('signed-out', { detail: wasBegun }));
   }
   throw new Refusal({ title: `The authority answered ${answer.status}.`, ...parsed, status: answer.status });
 }

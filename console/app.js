@@ -3,14 +3,16 @@
 // A page is a function of its parameters that answers with its content once all of it is known; until
 // then the page before stays, so nothing jumps.
 
-import { get, session, takeLoginFromAddress, whoIs } from './api.js';
-import { ask, failure, field, h, notice, prose, shown, tell } from './dom.js';
+import { get, post, session, takeFromAddress, whoIs } from './api.js';
+import { ask, failure, h, shown, tell } from './dom.js';
 import * as agents from './agents.js';
 import * as overview from './overview.js';
 import * as owners from './owners.js';
 import * as policies from './policies.js';
 import * as record from './record.js';
 import * as servers from './servers.js';
+import { invitationPage, signInPage } from './sign-in.js';
+import * as you from './you.js';
 
 const PAGES = [
   { name: 'Overview', at: '', show: overview.overview },
@@ -18,8 +20,9 @@ const PAGES = [
   { name: 'Tool servers', at: 'servers', show: servers.list, detail: servers.detail },
   { name: 'Policies', at: 'policies', show: policies.list, detail: policies.detail },
   { name: 'Record', at: 'record', show: record.list, detail: record.detail },
-  { name: 'Owners', at: 'owners', show: owners.owners },
+  { name: 'Owners', at: 'owners', show: owners.owners, detail: owners.detail },
   { name: 'Keys', at: 'keys', show: owners.keys },
+  { name: 'Your sign-in', at: 'you', show: you.you, isAside: true },
 ];
 
 const main = document.getElementById('main');
@@ -37,7 +40,8 @@ let me;
 
 /** Shows the page that the address names; `isArrival` when the person went there just now. */
 async function show(isArrival) {
-  if (!session.secret()) return signIn();
+  if (!session.isBegun()) return signIn();
+  if (me?.signed_in_with === 'recovery_code') return recover();
   underway.abort();
   const { signal } = (underway = new AbortController());
   const [where, query] = location.hash.replace(/^#\/?/, '').split('?');
@@ -95,7 +99,7 @@ function decodeURIComponentSafely(part) {
 }
 
 function mark(page) {
-  for (const link of document.querySelectorAll('#nav a')) {
+  for (const link of document.querySelectorAll('#side a')) {
     if (link.dataset.at === page?.at) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }
@@ -103,7 +107,8 @@ function mark(page) {
 
 /** Begins with the login that is kept, or else with the one in the address. */
 async function arrive() {
-  const secret = takeLoginFromAddress();
+  const { login: secret, invite } = takeFromAddress();
+  if (invite) return follow(invite);
   const kept = session.secret();
   if (secret && !kept) session.begin(secret);
   await enter();
@@ -116,7 +121,7 @@ async function arrive() {
  */
 async function enter() {
   me = undefined;
-  if (!session.secret()) return signIn();
+  if (!session.isBegun()) return signIn();
   if (shownAt === undefined) main.replaceChildren(h('p.loading', 'Loading…'));
   showFrame();
   try {
@@ -128,10 +133,44 @@ async function enter() {
   await show(true);
 }
 
+/** Shows the invitation of a link; whoever is signed in already is told, and may stay. */
+async function follow(invitation) {
+  if (session.isBegun() && !me) me = await get('whoami').catch(() => undefined);
+  const stays = session.isBegun() ? me : undefined;
+  outside();
+  main.replaceChildren(h('p.loading', 'Loading…'));
+  const leave = (event) => {
+    event.preventDefault();
+    enter();
+  };
+  const signedIn = (who) => {
+    begun(who);
+    location.hash = '#/you';
+    tell('Your passkey is enrolled, and you are signed in.');
+  };
+  main.replaceChildren(await invitationPage({ invitation, me: stays && nameOf(stays), signedIn, leave }));
+  document.title = 'Invitation · Chancery';
+  main.querySelector('h1')?.focus({ preventScroll: true });
+}
+
+/** The one page of whoever signed in by a recovery code. */
+function recover() {
+  const who = me;
+  outside();
+  document.title = 'A new passkey · Chancery';
+  const enrolled = async () => {
+    await enter();
+    location.hash = '#/you';
+    tell('Your new passkey is enrolled.');
+  };
+  main.replaceChildren(you.recover({ me: who, enrolled, leave: () => leave() }));
+  main.querySelector('input')?.focus();
+}
+
 /** Signs in by the login of a link; whoever is signed in already is asked when it is somebody else's. */
 async function offer(secret) {
   // The login that was kept is over.
-  if (!session.secret()) return begin(secret);
+  if (!session.isBegun()) return begin(secret);
   const next = await whoIs(secret).catch((error) => error);
   if (next instanceof Error) return tell(next.status === 401 ? 'The login of that link is not valid. You stay signed in.' : next.message);
   if (me && nameOf(me) === nameOf(next)) return begin(secret);
@@ -152,12 +191,13 @@ async function begin(secret) {
 function showFrame() {
   side.hidden = menu.hidden = false;
   document.body.classList.add('signed-in');
-  const links = PAGES.map(({ name, at }) => h('li', h('a', { href: `#/${at}`, 'data-at': at }, name)));
+  const links = PAGES.filter((page) => !page.isAside).map(({ name, at }) => h('li', h('a', { href: `#/${at}`, 'data-at': at }, name)));
   document.getElementById('nav').replaceChildren(h('ul', links));
   const who = document.getElementById('who');
   const out = h('button.quiet', { type: 'button', onclick: () => leave() }, 'Sign out');
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  who.replaceChildren(h('p.name', '\u00a0'), out, h('p.small', `Times are in ${zone}.`));
+  const own = h('a', { href: '#/you', 'data-at': 'you' }, 'Your sign-in');
+  who.replaceChildren(h('p.name', '\u00a0'), own, out, h('p.small', `Times are in ${zone}.`));
 }
 
 const nameOf = ({ kind, id }) => (kind === 'local_administrator' ? 'Local administrator' : id);
@@ -169,53 +209,43 @@ function showWho(who) {
   document.querySelector('#who .name').replaceChildren(name, ...(roles.length ? [h('br'), h('span.small', roles.join(', '))] : []));
 }
 
-function leave() {
+async function leave() {
+  // A cookie is taken from the browser by the authority, and the session ends there too. Whatever it answers, here it is over.
+  if (!session.secret()) await post('sessions/current/end').catch(() => undefined);
   session.end();
   signIn();
   tell('Signed out.');
 }
 
-/** The form that takes a login secret; `why` is shown above it. */
-function signIn(why) {
+/** Takes away what is around a page for whoever is signed in. */
+function outside() {
   underway.abort();
   shownAt = undefined;
   side.hidden = menu.hidden = progress.hidden = true;
   main.removeAttribute('aria-busy');
   document.body.classList.remove('signed-in');
-  document.title = 'Sign in · Chancery';
   for (const dialog of document.querySelectorAll('dialog')) dialog.close();
-  const secret = h('input', {
-    type: 'password', id: 'secret', autocomplete: 'current-password', spellcheck: 'false',
-    placeholder: 'chl_…', required: true, pattern: '\\s*chl_[\\w\\-]+\\s*', title: 'a login begins with chl_',
-  });
-  const problem = h('div');
-  const enter = h('button.primary', { type: 'submit' }, 'Sign in');
-  const submit = async (event) => {
-    event.preventDefault();
-    session.begin(secret.value.trim());
-    enter.disabled = true;
-    try {
-      const who = await get('whoami');
-      shownAt = '';
-      showFrame();
-      showWho(who);
-      show(true);
-    } catch (error) {
-      session.end();
-      enter.disabled = false;
-      // A login that nobody knows brings this form again, with the reason.
-      if (error.status !== 401) problem.replaceChildren(failure(error));
-    }
-  };
-  main.replaceChildren(h('div.sign-in',
-    h('h1', { tabindex: '-1' }, 'Sign in'),
-    why && notice('warn', h('p', { role: 'alert' }, why)),
-    h('form', { onsubmit: submit }, field('Login secret', secret, 'It stays in this tab and is forgotten when the tab is closed.'), problem, enter),
-    h('h2', 'Where to get one'),
-    h('ul',
-      h('li', prose('On the machine of the authority, `chancery up` prints a link that signs you in.')),
-      h('li', prose('An administrator makes one for a person with `chancery owner login alice@example.com --role operator`.')))));
-  secret.focus();
+}
+
+/** Somebody has just signed in. */
+function begun(who) {
+  shownAt = '';
+  if (who.signed_in_with === 'recovery_code') {
+    me = who;
+    return recover();
+  }
+  showFrame();
+  showWho(who);
+  return show(true);
+}
+
+/** The page that signs in; `why` is shown above it. */
+function signIn(why) {
+  me = undefined;
+  outside();
+  document.title = 'Sign in · Chancery';
+  main.replaceChildren(signInPage({ why, signedIn: begun }));
+  main.querySelector('button')?.focus();
 }
 
 menu.addEventListener('click', () => openMenu(menu.getAttribute('aria-expanded') !== 'true'));
@@ -235,11 +265,11 @@ document.querySelector('.skip').addEventListener('click', (event) => {
   main.focus();
 });
 addEventListener('signed-out', (event) => {
-  signIn(event.detail ? 'That login is not valid, or no longer. Get a new one.' : undefined);
+  signIn(event.detail ? 'You are signed out: the login is not valid, or no longer.' : undefined);
 });
 addEventListener('hashchange', () => {
   openMenu(false);
-  if (location.hash.startsWith('#login=')) arrive();
+  if (/^#(login|invite)=/.test(location.hash)) arrive();
   else show(true);
 });
 

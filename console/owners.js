@@ -1,10 +1,11 @@
-// Owners and their logins, and the keys that the authority signs with.
+// Owners and how they sign in, and the keys that the authority signs with.
 
 import { get, path, post } from './api.js';
 import {
   ask, askReason, badge, copied, empty, field, group, h, heading, moment, notice, pager, section, select, shown,
   table, tell,
 } from './dom.js';
+import { ofOwner } from './you.js';
 
 const ROLES = [
   ['administrator', 'every administrative act'],
@@ -17,12 +18,13 @@ export async function owners({ params, signal, reload }) {
   const after = params.get('after') ?? undefined;
   const page = await get('owners', { after, limit: 50 }, signal);
   const rows = page.items.map((owner) => [
-    shown(owner.handle),
+    owner.kind === 'person' ? h('a', { href: `#/owners/${encodeURIComponent(owner.handle)}` }, ...shown(owner.handle)) : shown(owner.handle),
     owner.kind,
     badge(owner.status),
     owner.members?.length ? shown(owner.members.join(', ')) : owner.kind === 'team' ? h('span.small', 'nobody') : h('span.small.none', '—'),
     moment(owner.created_at),
     owner.status === 'active' && h('span.actions',
+      owner.kind === 'person' && h('button.small', { type: 'button', onclick: () => invite(owner), 'aria-label': `Invite ${owner.handle}` }, 'Invite'),
       owner.kind === 'person' && h('button.small', { type: 'button', onclick: () => login(owner), 'aria-label': `Give ${owner.handle} a login` }, 'Login'),
       h('button.small', { type: 'button', onclick: () => disable(owner, reload), 'aria-label': `Record that ${owner.handle} left` }, 'Has left')),
   ]);
@@ -56,19 +58,65 @@ async function disable(owner, reload) {
   tell(`${owner.handle} is disabled.`);
 }
 
-async function login(owner) {
+/** How one person signs in. */
+export async function detail(handle, { signal, reload }) {
+  const [passkeys, sessions] = await Promise.all([
+    get(path('owners', handle, 'passkeys'), {}, signal), get(path('owners', handle, 'sessions'), {}, signal),
+  ]);
+  const revoke = async (one) => {
+    const act = (reason) => post(path('owners', handle, 'passkeys', one.id, 'revoke'), { reason });
+    const body = h('p', 'It signs nobody in any more, its sessions end, and so do the recovery codes that were made with it.');
+    if (!(await askReason({ title: h('span', 'Revoke ', ...shown(one.name), '?'), confirm: 'Revoke', danger: true, body, act }))) return;
+    await reload();
+    tell('The passkey was revoked.');
+  };
+  const end = async (one) => {
+    const act = (reason) => post(path('owners', handle, 'sessions', one.id, 'end'), { reason });
+    if (!(await askReason({ title: 'End the session?', confirm: 'End it', act }))) return;
+    await reload();
+    tell('The session was ended.');
+  };
+  const actions = [h('button.primary', { type: 'button', onclick: () => invite({ handle }) }, 'Invite')];
+  return group(heading(h('span', ...shown(handle)), { back: { href: '#/owners', text: 'Owners' }, actions }), ofOwner(passkeys.items, sessions.items, { revoke, end }));
+}
+
+/** Boxes for the roles, and what was chosen. */
+function roleBoxes() {
   const boxes = ROLES.map(([role, words]) => {
     const box = h('input', { type: 'checkbox', id: `role-${role}`, name: role });
     return [box, h('p.check', box, ' ', h('label', { for: `role-${role}` }, role, ' ', h('span.small', words)))];
   });
+  const chosen = () => boxes.filter(([box]) => box.checked).map(([box]) => box.name);
+  return [h('fieldset', h('legend', 'Roles'), boxes.map(([, line]) => line)), chosen];
+}
+
+async function invite(owner) {
+  const [boxes, chosen] = roleBoxes();
+  const body = [
+    h('p', 'A link by which they make a passkey, once. A later invitation takes the place of one that nobody followed.'), boxes,
+  ];
+  const act = () => post(path('owners', owner.handle, 'invitations'), { roles: chosen() });
+  const made = await ask({ title: h('span', 'Invite ', ...shown(owner.handle)), confirm: 'Make the link', body, act });
+  if (!made) return;
+  await ask({
+    title: 'The link, shown once',
+    confirm: 'I have it',
+    body: [
+      notice('warn', h('p', 'Hand it over on a channel that only they read: whoever opens it first makes a passkey in their name.')),
+      h('p', copied(made.link)),
+      h('p', ...shown(`${made.owner}: ${made.roles.join(', ')}; ends `), moment(made.expires_at)),
+    ],
+  });
+}
+
+async function login(owner) {
+  const [boxes, chosen] = roleBoxes();
   const days = h('input', { type: 'number', min: 1, max: 90, value: '30', required: true });
   const body = [
-    h('p', 'Whoever has it acts under this name. The record says that you had it made.'),
-    h('fieldset', h('legend', 'Roles'), boxes.map(([, line]) => line)), field('Days', days, '90 at most.'),
+    h('p', 'For programs and the command line. Whoever has it acts under this name; the record says that you had it made.'),
+    boxes, field('Days', days, '90 at most.'),
   ];
-  const act = () => post(path('owners', owner.handle, 'logins'), {
-    roles: boxes.filter(([box]) => box.checked).map(([box]) => box.name), lifetime: Number(days.value) * 86_400,
-  });
+  const act = () => post(path('owners', owner.handle, 'logins'), { roles: chosen(), lifetime: Number(days.value) * 86_400 });
   const made = await ask({ title: `Give ${owner.handle} a login`, confirm: 'Make the login', body, act });
   if (!made) return;
   await ask({

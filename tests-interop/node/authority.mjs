@@ -36,7 +36,9 @@ export class Authority {
     });
     const authority = new Authority(folder, data, child);
     try {
-      authority.url = (await authority.#firstLine()).url;
+      const { url, console } = await authority.#firstLine();
+      // People open the console under the name that passkeys are bound to, programs use the address.
+      Object.assign(authority, { url, console });
       await authority.command('owner', 'add', OWNER);
     } catch (error) {
       await authority.stop();

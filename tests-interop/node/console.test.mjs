@@ -46,6 +46,7 @@ describe('the console', () => {
 
   step('asks for a login without one', async () => {
     await page.goto(`${authority.url}/console/`);
+    await page.getByText('Other ways to sign in').click();
     await page.getByLabel('Login secret').waitFor();
   });
 

@@ -27,6 +27,7 @@ impl Node {
             "node/clients.test.mjs",
             "node/oauth.test.mjs",
             "node/console.test.mjs",
+            "node/people.test.mjs",
         ]);
         command
     }

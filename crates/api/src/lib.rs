@@ -12,6 +12,7 @@ pub mod mcp;
 pub mod openapi;
 pub mod owners;
 pub mod page;
+pub mod people;
 pub mod policies;
 pub mod problem;
 pub mod resources;

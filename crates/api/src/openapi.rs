@@ -4,15 +4,21 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
 use crate::page::Page;
-use crate::routes::{ROUTES, Route};
-use crate::{agents, grants, keys, log, mcp, owners, policies, problem, resources, tokens};
+use crate::routes::{OPEN, OWN, ROUTES, Route};
+use crate::{agents, grants, keys, log, mcp, owners, people, policies, problem, resources, tokens};
 
 /// The document that `/openapi.json` serves.
 pub fn document(version: &str) -> Value {
     let mut paths = serde_json::Map::new();
-    for route in ROUTES {
-        let path = paths.entry(route.path).or_insert_with(|| json!({}));
-        path[route.method.to_lowercase()] = operation(route);
+    let by_login = json!([{"token": []}, {"session": []}]);
+    let by_session = json!([{"session": []}]);
+    for (routes, security) in [(ROUTES, by_login), (OWN, by_session), (OPEN, json!([]))] {
+        for route in routes {
+            let path = paths.entry(route.path).or_insert_with(|| json!({}));
+            let mut operation = operation(route);
+            operation["security"].clone_from(&security);
+            path[route.method.to_lowercase()] = operation;
+        }
     }
     json!({
         "openapi": "3.1.0",
@@ -22,11 +28,13 @@ pub fn document(version: &str) -> Value {
             "description": "The identity authority for AI agents.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}
         },
-        "security": [{"token": []}],
         "paths": paths,
         "components": {
             "schemas": schemas(),
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "session": {"type": "apiKey", "in": "cookie", "name": people::SESSION_COOKIE}
+            }
         }
     })
 }
@@ -76,6 +84,8 @@ fn query_of(route: &Route) -> Vec<Value> {
             ("after", "string"),
             ("limit", "integer"),
         ],
+        // Nobody has more of them than one page holds.
+        "PasskeyPage" | "SessionPage" => &[],
         name if name.ends_with("Page") => &[("after", "string"), ("limit", "integer")],
         _ => &[],
     };
@@ -133,6 +143,22 @@ fn schemas() -> Value {
         "OwnerView" = owners::OwnerView,
         "OwnerPage" = Page<owners::OwnerView>,
         "WhoAmI" = owners::WhoAmI,
+        "InvitePerson" = people::InvitePerson,
+        "Invitation" = people::Invitation,
+        "OpenInvitation" = people::OpenInvitation,
+        "EnrolmentOptions" = people::EnrolmentOptions,
+        "AcceptInvitation" = people::AcceptInvitation,
+        "EnrolPasskey" = people::EnrolPasskey,
+        "RenamePasskey" = people::RenamePasskey,
+        "PasskeyView" = people::PasskeyView,
+        "PasskeyPage" = Page<people::PasskeyView>,
+        "SignInOptions" = people::SignInOptions,
+        "SignIn" = people::SignIn,
+        "SignInByCode" = people::SignInByCode,
+        "RecoveryCodes" = people::RecoveryCodes,
+        "RecoveryCodesLeft" = people::RecoveryCodesLeft,
+        "SessionView" = people::SessionView,
+        "SessionPage" = Page<people::SessionView>,
         "RegisterResource" = resources::RegisterResource,
         "ResourceView" = resources::ResourceView,
         "ResourcePage" = Page<resources::ResourceView>,

@@ -1,6 +1,6 @@
 //! Owners: people and teams, and the logins of people.
 
-use chancery_model::id::OwnerId;
+use chancery_model::id::{OwnerId, SessionId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -74,4 +74,11 @@ pub struct WhoAmI {
     /// The roles of a person.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
+    /// How the caller signed in: `credential` of the data folder, `login`, `passkey` or `recovery_code`. Whoever signed in
+    /// by a recovery code may only enrol a passkey. Authorities from before passkeys do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_in_with: Option<String>,
+    /// The session, for a person in a browser.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
 }

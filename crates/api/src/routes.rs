@@ -25,7 +25,7 @@ macro_rules! routes {
     };
 }
 
-/// Every endpoint under `/v1`.
+/// Every endpoint under `/v1` that a login of any kind may ask.
 pub const ROUTES: &[Route] = routes! {
     "GET" "/v1/whoami" None, None, "WhoAmI", "Say who the caller is";
     "POST" "/v1/agents" Some(Action::AgentRegister), Some("RegisterAgent"), "AgentView", "Register an agent";
@@ -47,6 +47,11 @@ pub const ROUTES: &[Route] = routes! {
     "POST" "/v1/owners/{owner}/disable" Some(Action::OwnerManage), Some("Because"), "OwnerView", "Record that an owner left";
     "POST" "/v1/owners/{owner}/logins" Some(Action::OwnerManage), Some("IssueLogin"), "Login", "Give a person a login";
     "POST" "/v1/owners/{owner}/logout" Some(Action::OwnerManage), Some("Because"), "OwnerView", "End every login of a person";
+    "POST" "/v1/owners/{owner}/invitations" Some(Action::OwnerManage), Some("InvitePerson"), "Invitation", "Invite a person to enrol a passkey";
+    "GET" "/v1/owners/{owner}/passkeys" Some(Action::OwnerRead), None, "PasskeyPage", "List the passkeys of a person";
+    "POST" "/v1/owners/{owner}/passkeys/{passkey}/revoke" Some(Action::OwnerManage), Some("Because"), "PasskeyView", "End a passkey of a person, and what it began";
+    "GET" "/v1/owners/{owner}/sessions" Some(Action::OwnerRead), None, "SessionPage", "List the sessions of a person";
+    "POST" "/v1/owners/{owner}/sessions/{session}/end" Some(Action::OwnerManage), Some("Because"), "SessionView", "End a session of a person";
     "POST" "/v1/resources" Some(Action::ResourceManage), Some("RegisterResource"), "ResourceView", "Register a resource server";
     "GET" "/v1/resources" Some(Action::ResourceRead), None, "ResourcePage", "List resource servers";
     "POST" "/v1/mcp" Some(Action::McpManage), Some("AddMcpServer"), "McpServerView", "Put an MCP server behind the gateway";
@@ -68,4 +73,26 @@ pub const ROUTES: &[Route] = routes! {
     "GET" "/v1/log" Some(Action::LogRead), None, "LogView", "The state of the record";
     "GET" "/v1/events" Some(Action::LogRead), None, "EventPage", "Search the record";
     "GET" "/v1/receipts/{event}" Some(Action::LogRead), None, "Receipt", "A receipt for one event";
+};
+
+/// What a person does to their own ways of signing in, in a browser, by the cookie of a session.
+pub const OWN: &[Route] = routes! {
+    "GET" "/v1/passkeys" None, None, "PasskeyPage", "List one's passkeys";
+    "POST" "/v1/passkeys/options" None, None, "EnrolmentOptions", "Begin to enrol a passkey";
+    "POST" "/v1/passkeys" None, Some("EnrolPasskey"), "PasskeyView", "Enrol a passkey";
+    "POST" "/v1/passkeys/{passkey}/rename" None, Some("RenamePasskey"), "PasskeyView", "Give a passkey another name";
+    "POST" "/v1/passkeys/{passkey}/revoke" None, None, "PasskeyView", "End a passkey, and what it began";
+    "GET" "/v1/recovery-codes" None, None, "RecoveryCodesLeft", "Count one's recovery codes";
+    "POST" "/v1/recovery-codes" None, None, "RecoveryCodes", "Make ten recovery codes; those from before are void";
+    "GET" "/v1/sessions" None, None, "SessionPage", "List one's sessions";
+    "POST" "/v1/sessions/{session}/end" None, None, "SessionView", "End a session of one's own; `current` is the one that asks";
+};
+
+/// How a person signs in: what pages of our own may ask for anybody.
+pub const OPEN: &[Route] = routes! {
+    "POST" "/v1/enrolment/options" None, Some("OpenInvitation"), "EnrolmentOptions", "Begin to enrol a passkey by an invitation";
+    "POST" "/v1/enrolment" None, Some("AcceptInvitation"), "WhoAmI", "Enrol a passkey by an invitation, and be signed in";
+    "POST" "/v1/sign-in/options" None, None, "SignInOptions", "Begin to sign in by a passkey";
+    "POST" "/v1/sign-in" None, Some("SignIn"), "WhoAmI", "Sign in by a passkey";
+    "POST" "/v1/sign-in/recovery" None, Some("SignInByCode"), "WhoAmI", "Sign in by a recovery code, to enrol a passkey";
 };

@@ -27,9 +27,12 @@ const FILES: &[(&str, &str, &[u8])] = files! {
     "dom.js": "text/javascript; charset=utf-8",
     "overview.js": "text/javascript; charset=utf-8",
     "owners.js": "text/javascript; charset=utf-8",
+    "passkey.js": "text/javascript; charset=utf-8",
     "policies.js": "text/javascript; charset=utf-8",
     "record.js": "text/javascript; charset=utf-8",
     "servers.js": "text/javascript; charset=utf-8",
+    "sign-in.js": "text/javascript; charset=utf-8",
+    "you.js": "text/javascript; charset=utf-8",
 };
 
 /// `GET /console`.
@@ -64,6 +67,39 @@ fn serve(name: &str) -> Result<Response, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn web_01_console_makes_no_markup_of_data_and_runs_nothing_that_is_not_a_file() {
+        assert!(POLICY.starts_with("default-src 'none'; script-src 'self';"));
+        for word in ["unsafe-", "data:", "blob:", "*"] {
+            assert!(!POLICY.contains(word), "{word}");
+        }
+        let markup = [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "setHTML",
+            "DOMParser",
+            "createContextualFragment",
+            "srcdoc",
+            "eval(",
+            "new Function",
+            "javascript:",
+        ];
+        let mut looked_at = 0;
+        for (name, _, content) in FILES {
+            let text = String::from_utf8_lossy(content);
+            for word in markup {
+                assert!(!text.contains(word), "{name}: {word}");
+            }
+            if *name == "index.html" {
+                assert!(!text.contains(" style=") && !text.contains(" on"), "{name}");
+            }
+            looked_at += 1;
+        }
+        assert!(looked_at > 10);
+    }
 
     #[test]
     fn every_file_of_the_console_is_served() {

@@ -9,13 +9,17 @@ use axum::http::{HeaderMap, header};
 use chancery_model::action::Action;
 use chancery_model::author::{Author, Hands};
 use chancery_model::decision::Permit;
+use chancery_model::digest::Digest;
 use chancery_model::event::{Actor, ActorKind, DecisionFacts, Event, EventKind};
 use chancery_model::time::Timestamp;
 use chancery_policy::{AdminFacts, Question, Target, TargetFacts};
+use chancery_store::sessions::{self, Means};
 use chancery_store::tx::Tx;
 use chancery_wire::hash;
+use chancery_wire::webauthn::RelyingParty;
 
-use crate::directory::KnownLogin;
+use crate::cookie;
+use crate::directory::{FRESH, KnownLogin, Session};
 use crate::error::Error;
 use crate::refresh;
 use crate::state::Authority;
@@ -32,11 +36,11 @@ pub struct Ctx {
 }
 
 /// Who asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Caller {
     /// Whoever holds the credential of the data folder.
     LocalAdministrator,
-    /// A person with a login.
+    /// A person with a login, or in a session that they began.
     Human(Arc<KnownLogin>),
 }
 
@@ -54,8 +58,14 @@ impl Caller {
 
     /// When the caller signed in, where that is known: a secret that somebody had made says nothing about that.
     pub fn auth_time(&self) -> Option<Timestamp> {
+        self.session().map(|session| session.began_at)
+    }
+
+    /// The session, when the caller is a person in a browser.
+    pub fn session(&self) -> Option<&Session> {
         match self {
-            Self::LocalAdministrator | Self::Human(_) => None,
+            Self::LocalAdministrator => None,
+            Self::Human(login) => login.session.as_ref(),
         }
     }
 
@@ -93,8 +103,27 @@ impl<'a> From<Target<'a>> for About<'a> {
     }
 }
 
+/// A person at their own ways of signing in, in a session. Only [`Ctx::own`] and its sisters make one.
+#[derive(Debug, Clone, Copy)]
+pub struct Own<'a> {
+    login: &'a KnownLogin,
+    session: &'a Session,
+}
+
+impl<'a> Own<'a> {
+    /// The person, and what they may do.
+    pub fn login(self) -> &'a KnownLogin {
+        self.login
+    }
+
+    /// The session.
+    pub fn session(self) -> &'a Session {
+        self.session
+    }
+}
+
 impl Ctx {
-    /// Finds out who asks; the two kinds of credentials of `/v1` are opaque secrets.
+    /// Finds out who asks: all credentials of `/v1` are opaque secrets, in a header or in the cookie of a session.
     pub fn authenticate(authority: Arc<Authority>, headers: &HeaderMap) -> Result<Self, Error> {
         let now = authority.clock.now();
         let caller = authenticate(&authority, headers, now)?;
@@ -118,6 +147,9 @@ impl Ctx {
         action: Action,
         about: impl Into<About<'a>>,
     ) -> Result<Permit, Error> {
+        if self.is_recovering() {
+            return Err(self.only_recovers(action.name()));
+        }
         self.decide(action, &about.into())
             .into_permit()
             .map_err(|denied| {
@@ -136,7 +168,62 @@ impl Ctx {
 
     /// Whether the caller may, without refusing: for acts that have a gentler second way.
     pub fn permit<'a>(&self, action: Action, about: impl Into<About<'a>>) -> Option<Permit> {
+        if self.is_recovering() {
+            return None;
+        }
         self.decide(action, &about.into()).into_permit().ok()
+    }
+
+    /// Whether the caller signed in by a recovery code, which is for enrolling a passkey and nothing else (WAN-07).
+    fn is_recovering(&self) -> bool {
+        let session = self.caller.session();
+        session.is_some_and(|session| session.means == Means::RecoveryCode)
+    }
+
+    fn only_recovers(&self, act: &str) -> Error {
+        let mut event = self.event(EventKind::RequestRefused);
+        event.outcome = "recovery_only".to_owned();
+        event.facts.insert("action".to_owned(), act.to_owned());
+        Error::Denied {
+            reason: "whoever signed in by a recovery code may only enrol a passkey".to_owned(),
+            event: Some(Box::new(event)),
+        }
+    }
+
+    /// The caller at their own ways of signing in, which nobody has to permit: a person in a session that a passkey
+    /// began. A login that somebody else had made is not enough (WEB-07).
+    pub fn own(&self) -> Result<Own<'_>, Error> {
+        let own = self.own_or_recovering()?;
+        if self.is_recovering() {
+            return Err(self.only_recovers("own_sign_in"));
+        }
+        Ok(own)
+    }
+
+    /// The same for what a stolen session must not do: the person signed in just now.
+    pub fn own_fresh(&self) -> Result<Own<'_>, Error> {
+        let own = self.own()?;
+        if own.session.began_at.after(FRESH) < self.now {
+            let mut event = self.event(EventKind::RequestRefused);
+            event.outcome = "sign_in_again".to_owned();
+            return Err(Error::SignInAgain(Box::new(event)));
+        }
+        Ok(own)
+    }
+
+    /// The same for enrolling a passkey and for signing out, which a recovery code is for too.
+    pub fn own_or_recovering(&self) -> Result<Own<'_>, Error> {
+        if let Caller::Human(login) = &self.caller
+            && let Some(session) = &login.session
+        {
+            return Ok(Own { login, session });
+        }
+        let mut event = self.event(EventKind::RequestRefused);
+        event.outcome = "no_session".to_owned();
+        Err(Error::Denied {
+            reason: "this is for a person who signed in with a passkey, in a browser".to_owned(),
+            event: Some(Box::new(event)),
+        })
     }
 
     fn decide(&self, action: Action, about: &About<'_>) -> chancery_model::decision::Decision {
@@ -190,6 +277,16 @@ impl Ctx {
         Ok(self.authority.store.begin().await?)
     }
 
+    /// The same for what a person does to their own ways of signing in. What ended since the request began, ended it:
+    /// who is being shut out does not get in again by being quick.
+    pub async fn begin_own(&self, own: Own<'_>) -> Result<Tx, Error> {
+        let mut tx = self.begin().await?;
+        if sessions::is_live(&mut tx, own.session.id, self.now).await? {
+            return Ok(tx);
+        }
+        Err(Error::Unauthenticated)
+    }
+
     /// Begins a transaction that only reads.
     pub async fn read(&self) -> Result<Tx, Error> {
         Ok(self.authority.store.read().await?)
@@ -206,6 +303,54 @@ impl Ctx {
         first.decision = Some(DecisionFacts::from(permit.decision()));
         refresh::commit(&self.authority, tx, first, more).await
     }
+
+    /// The same for what a person does to their own ways of signing in.
+    pub async fn commit_own(
+        &self,
+        _own: Own<'_>,
+        tx: Tx,
+        first: Event,
+        more: Vec<Event>,
+    ) -> Result<(), Error> {
+        refresh::commit(&self.authority, tx, first, more).await
+    }
+}
+
+/// The secret that came with a request: a login in a header, or a session in a cookie, and neither in place of the other.
+#[derive(Clone, Copy)]
+enum Presented<'a> {
+    Login(&'a str),
+    Session(&'a str),
+}
+
+impl<'a> Presented<'a> {
+    fn of(headers: &'a HeaderMap, party: &RelyingParty) -> Option<Self> {
+        let mut values = headers.get_all(header::AUTHORIZATION).iter();
+        match (values.next(), values.next()) {
+            (Some(value), None) => {
+                let text = value.to_str().ok()?;
+                text.strip_prefix("Bearer ").map(Self::Login)
+            }
+            (None, _) => cookie::session_secret(headers, party).map(Self::Session),
+            (Some(_), Some(_)) => None,
+        }
+    }
+
+    fn secret(self) -> &'a str {
+        match self {
+            Self::Login(secret) | Self::Session(secret) => secret,
+        }
+    }
+
+    /// Whether a login that was found by the secret is of this kind and goes on.
+    fn admits(self, login: &KnownLogin, now: Timestamp) -> bool {
+        let is_of_its_kind = match (self, &login.session) {
+            (Self::Login(_), None) => true,
+            (Self::Session(_), Some(session)) => !session.is_idle(now),
+            (Self::Login(_), Some(_)) | (Self::Session(_), None) => false,
+        };
+        is_of_its_kind && login.expires_at > now
+    }
 }
 
 fn authenticate(
@@ -213,46 +358,54 @@ fn authenticate(
     headers: &HeaderMap,
     now: Timestamp,
 ) -> Result<Caller, Error> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else {
-        return Err(Error::Unauthenticated);
-    };
-    let secret = value
-        .to_str()
-        .ok()
-        .and_then(|text| text.strip_prefix("Bearer "));
-    let secret = secret
-        .filter(|text| (16..=256).contains(&text.len()))
-        .ok_or(Error::Unauthenticated)?;
+    let presented =
+        Presented::of(headers, &authority.relying_party).ok_or(Error::Unauthenticated)?;
+    let secret = Some(presented.secret()).filter(|text| (16..=256).contains(&text.len()));
+    let secret = secret.ok_or(Error::Unauthenticated)?;
     // The secret is random and long, so looking its hash up leaks nothing that helps to guess it.
     let hash = hash::sha256(secret.as_bytes());
-    if hash::equal(
-        hash.as_bytes(),
-        authority.config.local_administrator.as_bytes(),
-    ) {
-        return Ok(Caller::LocalAdministrator);
-    }
-    if authority
-        .config
-        .console_login
-        .is_some_and(|known| hash::equal(hash.as_bytes(), known.as_bytes()))
-    {
+    if matches!(presented, Presented::Login(_)) && is_local_administrator(authority, &hash) {
         return Ok(Caller::LocalAdministrator);
     }
     let directory = authority.directory.load();
     match directory.logins.get(&hash) {
-        Some(login) if login.expires_at > now => Ok(Caller::Human(Arc::clone(login))),
+        Some(login) if presented.admits(login, now) => Ok(Caller::Human(Arc::clone(login))),
         Some(_) | None => Err(Error::Unauthenticated),
     }
 }
 
+fn is_local_administrator(authority: &Authority, hash: &Digest) -> bool {
+    let config = &authority.config;
+    let mut known = std::iter::once(config.local_administrator).chain(config.console_login);
+    known.any(|known| hash::equal(hash.as_bytes(), known.as_bytes()))
+}
+
 impl FromRequestParts<Arc<Authority>> for Ctx {
+    type Rejection = Error;
+
+    /// Whoever signed in by a recovery code is turned away before a handler looks at anything.
+    async fn from_request_parts(
+        parts: &mut Parts,
+        authority: &Arc<Authority>,
+    ) -> Result<Self, Error> {
+        let ctx = Self::authenticate(Arc::clone(authority), &parts.headers)?;
+        if ctx.is_recovering() {
+            return Err(ctx.only_recovers("request"));
+        }
+        Ok(ctx)
+    }
+}
+
+/// The context of the few requests that a recovery code is for: enrolling a passkey and signing out.
+pub struct EvenRecovering(pub Ctx);
+
+impl FromRequestParts<Arc<Authority>> for EvenRecovering {
     type Rejection = Error;
 
     async fn from_request_parts(
         parts: &mut Parts,
         authority: &Arc<Authority>,
     ) -> Result<Self, Error> {
-        Self::authenticate(Arc::clone(authority), &parts.headers)
+        Ctx::authenticate(Arc::clone(authority), &parts.headers).map(Self)
     }
 }

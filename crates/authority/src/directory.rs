@@ -2,18 +2,21 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use chancery_model::author::Hands;
 use chancery_model::digest::Digest;
-use chancery_model::id::{OwnerId, ResourceId};
+use chancery_model::id::{OwnerId, PasskeyId, ResourceId, SessionId};
 use chancery_model::time::Timestamp;
 use chancery_store::resources::Resource;
+use chancery_store::sessions::Means;
 use chancery_wire::jwk::KeySet;
 
 /// The logins and resource servers of one moment; swapped as a whole after a change.
 #[derive(Default)]
 pub struct Directory {
-    /// Live logins by the hash of their secret.
+    /// Live logins, and the sessions of people in browsers, by the hash of their secret.
     pub logins: HashMap<Digest, Arc<KnownLogin>>,
     /// Resource servers by id.
     pub resources: HashMap<ResourceId, Arc<KnownResource>>,
@@ -21,8 +24,8 @@ pub struct Directory {
     pub by_url: HashMap<String, Arc<KnownResource>>,
 }
 
-/// A login of a person who has not left.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A login of a person who has not left: a secret that was made for them, or a session that they began.
+#[derive(Debug, Clone)]
 pub struct KnownLogin {
     /// The id of the person.
     pub owner_id: OwnerId,
@@ -32,6 +35,67 @@ pub struct KnownLogin {
     pub roles: Vec<String>,
     /// When it ends.
     pub expires_at: Timestamp,
+    /// What makes it a session; none for a secret.
+    pub session: Option<Session>,
+}
+
+/// How long a session may be unused before it ends.
+pub const IDLE: Duration = Duration::from_secs(8 * 3_600);
+/// How often the use of a session is noted.
+const NOTED: Duration = Duration::from_secs(5 * 60);
+/// How long ago a person may have signed in for changing how they sign in.
+pub const FRESH: Duration = Duration::from_secs(5 * 60);
+
+/// A session of a person in a browser.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// Names it.
+    pub id: SessionId,
+    /// By what it was begun.
+    pub means: Means,
+    /// The passkey that began it, or that the recovery code was made with.
+    pub passkey_id: PasskeyId,
+    /// When it began.
+    pub began_at: Timestamp,
+    /// When it was used last, to [`NOTED`]; the same for every directory that knows the session.
+    pub used_at: Arc<LastUse>,
+}
+
+/// When a session was used last.
+#[derive(Debug)]
+pub struct LastUse(AtomicI64);
+
+impl LastUse {
+    /// Last used at `at`.
+    pub fn new(at: Timestamp) -> Self {
+        Self(AtomicI64::new(at.as_micros()))
+    }
+
+    /// When that was.
+    pub fn at(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Another process saw it used at `at`.
+    pub(crate) fn raise(&self, at: Timestamp) {
+        self.0.fetch_max(at.as_micros(), Ordering::Relaxed);
+    }
+
+    /// It is used at `now`; whether that is to be noted where other processes and the next start see it.
+    pub(crate) fn is_to_be_noted(&self, now: Timestamp) -> bool {
+        let is_due = self.at().after(NOTED) <= now;
+        if is_due {
+            self.raise(now);
+        }
+        is_due
+    }
+}
+
+impl Session {
+    /// Whether it was not used for too long.
+    pub fn is_idle(&self, now: Timestamp) -> bool {
+        self.used_at.at().after(IDLE) <= now
+    }
 }
 
 /// A resource server with its keys parsed.

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use chancery_api::problem::Problem;
 use chancery_model::agent::IllegalTransition;
 use chancery_model::event::Event;
+use chancery_model::id::PasskeyId;
 use chancery_model::reason::InvalidReason;
 use chancery_store::error::StoreError;
 use chancery_store::journal::AppendError;
@@ -18,6 +19,12 @@ pub enum Error {
     /// No credential, or one that nobody knows.
     #[error("this needs a login")]
     Unauthenticated,
+    /// Nobody was signed in; everyone is told the same, and the record says why.
+    #[error("that did not sign anybody in")]
+    SignInRefused(NotSignedIn),
+    /// The person signed in too long ago for this.
+    #[error("this needs a sign-in of the last five minutes")]
+    SignInAgain(Box<Event>),
     /// The decision point refused the act; the event goes to the record before the answer leaves.
     #[error("{reason}")]
     Denied {
@@ -72,6 +79,15 @@ pub enum Error {
 #[derive(Debug, Clone)]
 pub(crate) struct ToRecord(pub(crate) Box<Event>);
 
+/// Why nobody was signed in, for the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotSignedIn {
+    /// A stable code.
+    pub code: &'static str,
+    /// The passkey that was claimed, when it is known.
+    pub passkey: Option<PasskeyId>,
+}
+
 /// Marks an answer whose unit of work may be run again as a whole.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RunAgain;
@@ -80,8 +96,8 @@ impl Error {
     fn status(&self) -> StatusCode {
         match self {
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
-            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::Denied { .. } => StatusCode::FORBIDDEN,
+            Self::Unauthenticated | Self::SignInRefused(_) => StatusCode::UNAUTHORIZED,
+            Self::SignInAgain(_) | Self::Denied { .. } => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLate => StatusCode::REQUEST_TIMEOUT,
@@ -99,6 +115,8 @@ impl Error {
         match self {
             Self::Invalid(_) => "invalid_request",
             Self::Unauthenticated => "unauthenticated",
+            Self::SignInRefused(_) => "sign_in_refused",
+            Self::SignInAgain(_) => "sign_in_again",
             Self::Denied { .. } => "access_denied",
             Self::NotFound(_) => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -120,6 +138,12 @@ impl Error {
                 "use `--data DIR` on the authority's machine, or set CHANCERY_TOKEN to a login"
                     .to_owned(),
             ),
+            Self::SignInRefused(_) => {
+                Some("try again, or ask an administrator for `chancery owner invite`".to_owned())
+            }
+            Self::SignInAgain(_) => {
+                Some("sign in again with your passkey, then repeat it".to_owned())
+            }
             Self::PreconditionFailed => {
                 Some("read the agent again and repeat the change".to_owned())
             }
@@ -209,6 +233,13 @@ impl IntoResponse for Error {
         );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         match self {
+            Self::SignInRefused(why) => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                response.extensions_mut().insert(why);
+            }
+            Self::SignInAgain(event) => {
+                response.extensions_mut().insert(ToRecord(event));
+            }
             Self::Unauthenticated => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }

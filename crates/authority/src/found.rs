@@ -17,6 +17,7 @@ use chancery_store::{meta, signing_keys};
 use chancery_wire::jwk::Algorithm;
 use chancery_wire::nonce::NonceKey;
 use chancery_wire::origin;
+use chancery_wire::webauthn::{ChallengeKey, RelyingParty};
 use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, Notify, watch};
 
@@ -68,6 +69,9 @@ pub enum OpenError {
          its backup, or remove `log.key` to begin with what is there"
     )]
     AnotherLog,
+    /// The issuer is none.
+    #[error("the issuer cannot be one")]
+    Issuer(#[from] origin::NotAnOrigin),
     /// The keys or rows do not open.
     #[error("the data cannot be opened: {0}")]
     Broken(#[from] Error),
@@ -94,6 +98,7 @@ async fn open_here(
     world: World,
 ) -> Result<Arc<Authority>, OpenError> {
     let now = world.clock.now();
+    let relying_party = RelyingParty::of_issuer(&config.issuer)?;
     let (ring, log_origin) = match found(&store, &config, &world, now).await {
         // Another process founded it at the same moment: its keys are the keys.
         Err(OpenError::Store(StoreError::Constraint | StoreError::Conflict)) => {
@@ -128,6 +133,8 @@ async fn open_here(
         freshness,
         directory: ArcSwap::from_pointee(Directory::default()),
         keys: ArcSwap::from_pointee(ring),
+        relying_party,
+        challenges: ChallengeKey::new(&world.master),
         master: world.master,
         nonces: NonceKey::new(&nonce_secret, "token endpoint"),
         sealing: Sealing {

@@ -6,6 +6,7 @@
 //! `policy` could hold.
 
 pub mod config;
+mod cookie;
 pub mod ctx;
 pub mod directory;
 pub mod error;

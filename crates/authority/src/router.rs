@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use chancery_api::openapi;
@@ -39,7 +39,8 @@ const ATTEMPTS: usize = 4;
 
 /// Everything that the authority answers; the gateway's routes join it at the roof.
 pub fn router(authority: Arc<Authority>) -> Router {
-    let v1 = v1().layer(from_fn_with_state(Arc::clone(&authority), run_again));
+    let v1 = v1().layer(from_fn_with_state(Arc::clone(&authority), known_run_again));
+    let sign_in = sign_in().layer(from_fn(run_again));
     let oauth = Router::new()
         .route("/oauth/revoke", post(tokens::revoke::revoke))
         .route("/oauth/authorize", get(consent::authorize::authorize))
@@ -70,7 +71,8 @@ pub fn router(authority: Arc<Authority>) -> Router {
         .route("/console/{file}", get(console::file))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready));
-    v1.merge(oauth)
+    v1.merge(sign_in)
+        .merge(oauth)
         .fallback(|| async { Error::NotFound("page") })
         .method_not_allowed_fallback(|| async { Error::MethodNotAllowed })
         .layer(DefaultBodyLimit::max(json::BODY.bytes))
@@ -152,6 +154,42 @@ fn v1() -> Router<Arc<Authority>> {
         .route("/v1/owners/{owner}/logins", post(accounts::login::issue))
         .route("/v1/owners/{owner}/logout", post(accounts::logout::logout))
         .route(
+            "/v1/owners/{owner}/invitations",
+            post(accounts::invite::invite),
+        )
+        .route("/v1/owners/{owner}/passkeys", get(accounts::passkeys::list))
+        .route(
+            "/v1/owners/{owner}/passkeys/{passkey}/revoke",
+            post(accounts::passkeys::revoke),
+        )
+        .route("/v1/owners/{owner}/sessions", get(accounts::sessions::list))
+        .route(
+            "/v1/owners/{owner}/sessions/{session}/end",
+            post(accounts::sessions::end_of_owner),
+        )
+        .route(
+            "/v1/passkeys",
+            get(accounts::passkeys::list_own).post(accounts::enrol::own),
+        )
+        .route("/v1/passkeys/options", post(accounts::enrol::begin_own))
+        .route(
+            "/v1/passkeys/{passkey}/rename",
+            post(accounts::passkeys::rename),
+        )
+        .route(
+            "/v1/passkeys/{passkey}/revoke",
+            post(accounts::passkeys::revoke_own),
+        )
+        .route(
+            "/v1/recovery-codes",
+            get(accounts::recover::left).post(accounts::recover::make),
+        )
+        .route("/v1/sessions", get(accounts::sessions::list_own))
+        .route(
+            "/v1/sessions/{session}/end",
+            post(accounts::sessions::end_own),
+        )
+        .route(
             "/v1/resources",
             post(resources::register::register).get(resources::list::list),
         )
@@ -183,17 +221,36 @@ fn v1() -> Router<Arc<Authority>> {
         .route("/v1/receipts/{event}", get(prove::show))
 }
 
-/// Runs a request of `/v1` again as a whole when another transaction won; a handler does nothing that
-/// could be seen before its commit, so running it again is running it once.
-async fn run_again(
+/// How people sign in, which nobody has done yet who asks.
+fn sign_in() -> Router<Arc<Authority>> {
+    Router::new()
+        .route(
+            "/v1/enrolment/options",
+            post(accounts::enrol::open_invitation),
+        )
+        .route("/v1/enrolment", post(accounts::enrol::accept_invitation))
+        .route("/v1/sign-in/options", post(accounts::sign_in::options))
+        .route("/v1/sign-in", post(accounts::sign_in::sign_in))
+        .route("/v1/sign-in/recovery", post(accounts::recover::sign_in))
+}
+
+/// The same as [`run_again`] for those who are known.
+async fn known_run_again(
     State(authority): State<Arc<Authority>>,
     request: Request,
     next: Next,
 ) -> Response {
     // A stranger's body is not even read.
-    if let Err(error) = Ctx::authenticate(authority, request.headers()) {
-        return error.into_response();
+    match Ctx::authenticate(Arc::clone(&authority), request.headers()) {
+        Ok(ctx) => accounts::sessions::note_use(&authority, &ctx).await,
+        Err(error) => return error.into_response(),
     }
+    run_again(request, next).await
+}
+
+/// Runs a request of `/v1` again as a whole when another transaction won; a handler does nothing that
+/// could be seen before its commit, so running it again is running it once.
+async fn run_again(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(bytes) = to_bytes(body, json::BODY.bytes).await else {
         return Error::Invalid("the body is larger than 256 KiB or was cut off".to_owned())

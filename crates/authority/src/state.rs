@@ -14,6 +14,7 @@ use chancery_store::connect::Store;
 use chancery_store::journal::Journal;
 use chancery_wire::access_token::VerifiedAccessToken;
 use chancery_wire::nonce::NonceKey;
+use chancery_wire::webauthn::{ChallengeKey, RelyingParty};
 use tokio::sync::{Mutex, Notify, watch};
 
 use crate::config::Config;
@@ -48,6 +49,10 @@ pub struct Authority {
     pub master: Secret<[u8; 32]>,
     /// Makes the DPoP nonces of the token endpoint.
     pub nonces: NonceKey,
+    /// Who passkeys are for: the domain, and the origin at which people sign in.
+    pub relying_party: RelyingParty,
+    /// Makes the challenges that passkeys answer.
+    pub challenges: ChallengeKey,
     /// The sequencer's bell and its progress.
     pub sealing: Sealing,
     /// How far behind the process is.

@@ -240,19 +240,27 @@ pub(crate) fn environment() -> Vec<(String, String)> {
         .collect()
 }
 
+/// What programs are told that started us. People open the console at the origin that passkeys are bound to, which on
+/// loopback is another than the address.
+fn ready(running: &Running) -> serde_json::Value {
+    let console = format!("{}/console/", running.authority.relying_party.origin());
+    serde_json::json!({"ready": true, "url": running.url, "console": console})
+}
+
 /// `chancery up`.
 pub(crate) async fn up(args: UpArgs) -> Result<()> {
     // What a client does wrong on its connection is its own affair, and no warning to whoever has the terminal.
     log_lines("warn,h2=error", LogFormat::Text)?;
     let running = start(&args.place).await?;
     if args.json {
-        println!("{}", serde_json::json!({"ready": true, "url": running.url}));
+        println!("{}", ready(&running));
     } else {
         let folder = running.folder.path().display();
         println!("Chancery is up: {}", running.url);
         println!(
             "  console   {}/console/#login={}",
-            running.url, running.console_login
+            running.authority.relying_party.origin(),
+            running.console_login
         );
         println!("  command   chancery --data {folder} agent list");
         println!("  data      {folder} (readable by you alone)");
@@ -267,7 +275,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
     log_lines(&args.log, args.log_format)?;
     let running = start(&args.place).await?;
     if args.json {
-        println!("{}", serde_json::json!({"ready": true, "url": running.url}));
+        println!("{}", ready(&running));
     }
     tracing::info!(
         url = running.url,

@@ -1,7 +1,8 @@
-//! `chancery owner …`: the people and teams that answer for agents, and their logins.
+//! `chancery owner …`: the people and teams that answer for agents, and how people sign in.
 
 use chancery_api::agents::Because;
 use chancery_api::owners::{AddOwner, IssueLogin, OwnerView};
+use chancery_api::people::{InvitePerson, PasskeyView, SessionView};
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::duration;
@@ -28,11 +29,80 @@ pub(crate) enum Verb {
         after_help = "Example:\n  chancery owner login alice@example.com --role approver --lifetime 7d"
     )]
     Login(Login),
-    /// End every login of a person, as when one may have leaked
+    /// End every login, session and open invitation of a person, as when one may have leaked; passkeys stay
     #[command(
         after_help = "Example:\n  chancery owner logout alice@example.com --reason 'laptop lost'"
     )]
     Logout(Disable),
+    /// Invite a person to enrol a passkey; the link is printed once, and good once
+    ///
+    /// A later invitation takes the place of one that nobody followed.
+    #[command(
+        after_help = "Example:\n  chancery owner invite alice@example.com --role approver --lifetime 2h"
+    )]
+    Invite(Invite),
+    /// List the passkeys of a person
+    #[command(after_help = "Example:\n  chancery owner passkeys alice@example.com")]
+    Passkeys(Whose),
+    /// End a passkey of a person, with its sessions and the recovery codes made with it
+    #[command(
+        after_help = "Example:\n  chancery owner revoke-passkey alice@example.com pky_01hzy0000000000000000000aa --reason 'phone lost'"
+    )]
+    RevokePasskey(RevokePasskey),
+    /// List the sessions of a person in browsers
+    #[command(after_help = "Example:\n  chancery owner sessions alice@example.com")]
+    Sessions(Whose),
+    /// End a session of a person
+    #[command(
+        after_help = "Example:\n  chancery owner end-session alice@example.com ses_01hzy0000000000000000000aa --reason 'left open'"
+    )]
+    EndSession(EndSession),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Whose {
+    /// The person's handle
+    #[arg(value_name = "HANDLE")]
+    handle: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Invite {
+    /// The person's handle
+    #[arg(value_name = "HANDLE")]
+    handle: String,
+    /// What the person may do; may be given many times
+    #[arg(long = "role", value_enum, value_name = "ROLE", required = true)]
+    roles: Vec<Role>,
+    /// For how long the link is good, such as `2h`; a day when absent, a week at most
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    lifetime: Option<std::time::Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RevokePasskey {
+    /// The person's handle
+    #[arg(value_name = "HANDLE")]
+    handle: String,
+    /// The passkey's id
+    #[arg(value_name = "PASSKEY")]
+    passkey: String,
+    /// Why, in words; goes into the record
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EndSession {
+    /// The person's handle
+    #[arg(value_name = "HANDLE")]
+    handle: String,
+    /// The session's id
+    #[arg(value_name = "SESSION")]
+    session: String,
+    /// Why, in words; goes into the record
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
 }
 
 #[derive(Debug, Args)]
@@ -98,6 +168,11 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> 
         Verb::Disable(args) => disable(session, args).await,
         Verb::Login(args) => login(session, &args).await,
         Verb::Logout(args) => logout(session, args).await,
+        Verb::Invite(args) => invite(session, &args).await,
+        Verb::Passkeys(args) => passkeys(session, &args.handle).await,
+        Verb::RevokePasskey(args) => revoke_passkey(session, args).await,
+        Verb::Sessions(args) => sessions(session, &args.handle).await,
+        Verb::EndSession(args) => end_session(session, args).await,
     }
 }
 
@@ -149,11 +224,7 @@ async fn logout(session: &Session, args: Disable) -> Result<Exit, Failure> {
 
 async fn login(session: &Session, args: &Login) -> Result<Exit, Failure> {
     let wanted = IssueLogin {
-        roles: args
-            .roles
-            .iter()
-            .map(|role| role.name().to_owned())
-            .collect(),
+        roles: names(&args.roles),
         lifetime: args.lifetime.map(|lifetime| lifetime.as_secs()),
     };
     let authority = session.authority()?;
@@ -171,6 +242,105 @@ async fn login(session: &Session, args: &Login) -> Result<Exit, Failure> {
     session.output.remark(
         "keep the token: it is not stored and cannot be shown again; use it as CHANCERY_TOKEN",
     );
+    Ok(Exit::Done)
+}
+
+fn names(roles: &[Role]) -> Vec<String> {
+    roles.iter().map(|role| role.name().to_owned()).collect()
+}
+
+async fn invite(session: &Session, args: &Invite) -> Result<Exit, Failure> {
+    let wanted = InvitePerson {
+        roles: names(&args.roles),
+        lifetime: args.lifetime.map(|lifetime| lifetime.as_secs()),
+    };
+    let authority = session.authority()?;
+    let invitation = authority.owner_invite(&args.handle, &wanted).await?;
+    session.output.show(&invitation, || {
+        Facts::new()
+            .add("owner", &invitation.owner)
+            .add("issued by", &invitation.issued_by)
+            .add("roles", invitation.roles.join(", "))
+            .add("expires", &invitation.expires_at)
+            .add("link", &invitation.link)
+            .render()
+    })?;
+    session.output.remark(
+        "hand the link over on a channel that only they read: whoever opens it first enrols a passkey in their name",
+    );
+    Ok(Exit::Done)
+}
+
+async fn passkeys(session: &Session, handle: &str) -> Result<Exit, Failure> {
+    let page = session.authority()?.owner_passkeys(handle).await?;
+    session.output.show(&page, || {
+        let rows = page.items.iter().map(|passkey| {
+            vec![
+                passkey.id.to_string(),
+                passkey.name.clone(),
+                passkey.roles.join(", "),
+                passkey.issued_by.clone().unwrap_or_default(),
+                passkey.created_at.clone(),
+                passkey
+                    .used_at
+                    .clone()
+                    .unwrap_or_else(|| "never".to_owned()),
+            ]
+        });
+        let headings = ["id", "name", "roles", "issued by", "enrolled", "used"];
+        layout::table(&headings, rows.collect(), "no passkeys")
+    })?;
+    Ok(Exit::Done)
+}
+
+async fn revoke_passkey(session: &Session, args: RevokePasskey) -> Result<Exit, Failure> {
+    let because = Because {
+        reason: args.reason,
+    };
+    let authority = session.authority()?;
+    let ended = authority.owner_revoke_passkey(&args.handle, &args.passkey, &because);
+    let passkey: PasskeyView = ended.await?;
+    session.output.show(&passkey, || {
+        Facts::new()
+            .add("revoked", passkey.id)
+            .add("name", &passkey.name)
+            .render()
+    })?;
+    Ok(Exit::Done)
+}
+
+async fn sessions(session: &Session, handle: &str) -> Result<Exit, Failure> {
+    let page = session.authority()?.owner_sessions(handle).await?;
+    session.output.show(&page, || {
+        let rows = page.items.iter().map(|one| {
+            let with = one.signed_in_with.replace('_', " ");
+            vec![
+                one.id.to_string(),
+                with,
+                one.began_at.clone(),
+                one.used_at.clone(),
+                one.ends_at.clone(),
+            ]
+        });
+        let headings = ["id", "signed in with", "began", "used", "ends"];
+        layout::table(&headings, rows.collect(), "no sessions")
+    })?;
+    Ok(Exit::Done)
+}
+
+async fn end_session(session: &Session, args: EndSession) -> Result<Exit, Failure> {
+    let because = Because {
+        reason: args.reason,
+    };
+    let authority = session.authority()?;
+    let ended = authority.owner_end_session(&args.handle, &args.session, &because);
+    let ended: SessionView = ended.await?;
+    session.output.show(&ended, || {
+        Facts::new()
+            .add("ended", ended.id)
+            .add("began", &ended.began_at)
+            .render()
+    })?;
     Ok(Exit::Done)
 }
 

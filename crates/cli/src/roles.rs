@@ -14,7 +14,7 @@ pub enum Role {
     /// Run everything in one process, with a login already made
     ///
     /// Serves the authority and its gateway on this machine, prints a console login, and stops on Ctrl-C.
-    /// With `--json` it prints one line once ready: `{"ready":true,"url":"http://…"}`.
+    /// With `--json` it prints one line once ready: `{"ready":true,"url":"http://…","console":"http://…"}`.
     #[command(after_help = "Example:\n  chancery up --data ./data --listen 127.0.0.1:0 --json")]
     Up(UpArgs),
     /// Run the authority and its gateway for production

@@ -17,6 +17,7 @@ pub(crate) async fn whoami(session: &Session) -> Result<Exit, Failure> {
             .add("id", &caller.id)
             .maybe("issued by", caller.issued_by.as_ref())
             .each("roles", &caller.roles)
+            .maybe("signed in with", caller.signed_in_with.as_ref())
             .render()
     })?;
     Ok(Exit::Done)

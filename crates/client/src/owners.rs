@@ -1,8 +1,9 @@
-//! Owners and their logins, over the API.
+//! Owners, and how people sign in, over the API. What a person does to their own sign-in needs a browser.
 
 use chancery_api::agents::Because;
 use chancery_api::owners::{AddOwner, IssueLogin, Login, OwnerView};
 use chancery_api::page::{Page, PageQuery};
+use chancery_api::people::{Invitation, InvitePerson, PasskeyView, SessionView};
 
 use crate::authority::{Authority, page_query};
 use crate::error::ClientError;
@@ -39,5 +40,46 @@ impl Authority {
         because: &Because,
     ) -> Result<OwnerView, ClientError> {
         self.post(&["owners", owner, "logout"], because).await
+    }
+
+    /// Invites a person to enrol a passkey.
+    pub async fn owner_invite(
+        &self,
+        owner: &str,
+        invite: &InvitePerson,
+    ) -> Result<Invitation, ClientError> {
+        self.post(&["owners", owner, "invitations"], invite).await
+    }
+
+    /// Lists the passkeys of a person.
+    pub async fn owner_passkeys(&self, owner: &str) -> Result<Page<PasskeyView>, ClientError> {
+        self.get(&["owners", owner, "passkeys"], &[]).await
+    }
+
+    /// Ends a passkey of a person, and what it began.
+    pub async fn owner_revoke_passkey(
+        &self,
+        owner: &str,
+        passkey: &str,
+        because: &Because,
+    ) -> Result<PasskeyView, ClientError> {
+        let path = ["owners", owner, "passkeys", passkey, "revoke"];
+        self.post(&path, because).await
+    }
+
+    /// Lists the sessions of a person.
+    pub async fn owner_sessions(&self, owner: &str) -> Result<Page<SessionView>, ClientError> {
+        self.get(&["owners", owner, "sessions"], &[]).await
+    }
+
+    /// Ends a session of a person.
+    pub async fn owner_end_session(
+        &self,
+        owner: &str,
+        session: &str,
+        because: &Because,
+    ) -> Result<SessionView, ClientError> {
+        let path = ["owners", owner, "sessions", session, "end"];
+        self.post(&path, because).await
     }
 }

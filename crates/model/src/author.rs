@@ -70,6 +70,17 @@ impl Hands {
             && !self.people().any(shares)
     }
 
+    /// Who had a hand in a login, or in an invitation, that this author has made; the author first.
+    pub fn makers_of_what_is_made(self) -> Vec<Author> {
+        let Self { author, makers } = self;
+        // Once is enough, however often somebody renews their own.
+        let before: Vec<Author> = makers
+            .into_iter()
+            .filter(|maker| *maker != author)
+            .collect();
+        std::iter::once(author).chain(before).collect()
+    }
+
     /// Whether all who had a hand in it are known: the first login of all was the local administrator's to give.
     fn is_known(&self) -> bool {
         match self.author {
@@ -166,6 +177,23 @@ mod tests {
         let renewed = "bob@example.com bob@example.com local-administrator";
         check(LOCAL, renewed, false);
         check(ALICE, renewed, true);
+    }
+
+    #[test]
+    fn whoever_makes_a_login_is_its_first_maker_and_named_once() {
+        let made = |text| {
+            let makers = hands(text).makers_of_what_is_made();
+            let makers: Vec<String> = makers.iter().map(Author::to_string).collect();
+            makers.join(" ")
+        };
+        assert_eq!(made(LOCAL), LOCAL);
+        assert_eq!(made(ALICE), ALICE);
+        assert_eq!(
+            made("bob@example.com bob@example.com local-administrator"),
+            BOB
+        );
+        let carol_by_bob = "carol@example.com bob@example.com local-administrator";
+        assert_eq!(made(carol_by_bob), carol_by_bob);
     }
 
     #[test]

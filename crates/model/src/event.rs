@@ -82,6 +82,30 @@ pub enum EventKind {
     /// A login was ended.
     #[serde(rename = "login.revoked")]
     LoginRevoked,
+    /// A person was given a link by which to enrol a passkey.
+    #[serde(rename = "person.invited")]
+    PersonInvited,
+    /// A person has one more passkey.
+    #[serde(rename = "passkey.enrolled")]
+    PasskeyEnrolled,
+    /// A passkey has another name.
+    #[serde(rename = "passkey.renamed")]
+    PasskeyRenamed,
+    /// A passkey was ended, and the sessions that it began.
+    #[serde(rename = "passkey.revoked")]
+    PasskeyRevoked,
+    /// A person has new recovery codes; those from before are void.
+    #[serde(rename = "recovery_codes.made")]
+    RecoveryCodesMade,
+    /// A recovery code was used up.
+    #[serde(rename = "recovery_code.used")]
+    RecoveryCodeUsed,
+    /// A person signed in with a browser.
+    #[serde(rename = "session.began")]
+    SessionBegan,
+    /// A session was ended before its time.
+    #[serde(rename = "session.ended")]
+    SessionEnded,
     /// A resource server was registered.
     #[serde(rename = "resource.registered")]
     ResourceRegistered,

@@ -142,8 +142,10 @@ ids! {
     GrantId = "grt";
     /// One request to our HTTP surface, for correlation.
     RequestId = "req";
-    /// A session of an MCP client at the gateway.
+    /// A session of a person in a browser.
     SessionId = "ses";
+    /// A passkey of a person.
+    PasskeyId = "pky";
 }
 
 /// Who authenticates at the OAuth endpoints; the `client_id` is the id itself.

@@ -24,6 +24,10 @@ const MIGRATIONS: &[Migration] = &[
         text: include_str!("../migrations/0003_login_makers.sql"),
     },
     Migration {
+        number: 5,
+        text: include_str!("../migrations/0005_people.sql"),
+    },
+    Migration {
         number: 6,
         text: include_str!("../migrations/0006_delegation.sql"),
     },

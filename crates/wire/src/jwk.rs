@@ -8,8 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
-    RSA_PSS_2048_8192_SHA256, RsaPublicKeyComponents,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, RsaPublicKeyComponents,
 };
 use serde_json::{Map, Value, json};
 
@@ -297,6 +297,18 @@ impl PublicKey {
             .key
             .verify_sig(message, signature)
             .map_err(|_| BadSignature)
+    }
+
+    /// The same for signatures as WebAuthn has them: one of ECDSA is in DER (§6.5.5).
+    pub(crate) fn verify_der(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+        let Material::Ec { x, y } = &self.0.material else {
+            return self.verify(message, signature);
+        };
+        // INVARIANT: the coordinates of a key are base64url.
+        let side = |text| base64url::decode(text).map_err(|_| BadSignature);
+        let point = [&[4][..], &side(x)?, &side(y)?].concat();
+        let key = ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point).map_err(|_| BadSignature)?;
+        key.verify_sig(message, signature).map_err(|_| BadSignature)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Other people's formats: strict JSON, JOSE, OAuth, DPoP, MCP and AuthZEN.
+//! Other people's formats: strict JSON, JOSE, OAuth, DPoP, MCP, AuthZEN and WebAuthn.
 //!
 //! Everything here is pure: bytes in, typed values or a refusal out. Beside `ledger` this is the only
 //! crate that names a crypto library. What arrives from the network is parsed once, with limits
@@ -27,3 +27,4 @@ pub mod redirect_uri;
 pub mod seal;
 #[cfg(test)]
 mod vectors;
+pub mod webauthn;

@@ -1,4 +1,4 @@
-//! Records that an owner left: their logins end, and agents that nobody else answers for stop being live.
+//! Records that an owner left: all their ways to sign in end, and agents that nobody else answers for stop being live.
 
 use axum::Json;
 use chancery_api::agents::Because;
@@ -7,7 +7,7 @@ use chancery_model::action::Action;
 use chancery_model::event::EventKind;
 use chancery_model::reason::Reason;
 use chancery_policy::Target;
-use chancery_store::{logins, owners};
+use chancery_store::{invitations, logins, owners, passkeys, recovery_codes, sessions};
 
 use crate::accounts::{add, list};
 use crate::ctx::Ctx;
@@ -31,6 +31,10 @@ pub async fn disable(
         return Err(Error::Conflict("that owner has left already".to_owned()));
     }
     let ended = logins::revoke_for_owner(&mut tx, owner.id, ctx.now).await?;
+    let passkeys = passkeys::revoke_for_owner(&mut tx, owner.id, ctx.now).await?;
+    let sessions = sessions::end_for_owner(&mut tx, owner.id, ctx.now).await?;
+    invitations::end_for_owner(&mut tx, owner.id, ctx.now).await?;
+    recovery_codes::end_for_owner(&mut tx, owner.id, ctx.now).await?;
     owner.disabled_at = Some(ctx.now);
     let mut event = ctx.event(EventKind::OwnerDisabled);
     event.reason = Some(reason.as_str().to_owned());
@@ -41,6 +45,12 @@ pub async fn disable(
     event
         .facts
         .insert("logins_ended".to_owned(), ended.to_string());
+    event
+        .facts
+        .insert("passkeys_revoked".to_owned(), passkeys.to_string());
+    event
+        .facts
+        .insert("sessions_ended".to_owned(), sessions.to_string());
     let view = list::view(&mut tx, owner).await?;
     ctx.commit(permit, tx, event, Vec::new()).await?;
     Ok(Json(view))

@@ -5,10 +5,11 @@ use std::time::Duration;
 use axum::Json;
 use chancery_api::owners::{IssueLogin, Login};
 use chancery_model::action::Action;
-use chancery_model::author::Hands;
+use chancery_model::entropy::Entropy;
 use chancery_model::event::EventKind;
-use chancery_model::owner::OwnerKind;
+use chancery_model::owner::{Owner, OwnerHandle, OwnerKind};
 use chancery_policy::Target;
+use chancery_store::tx::Tx;
 use chancery_store::{logins, owners};
 use chancery_wire::{base64url, hash};
 
@@ -28,12 +29,7 @@ pub async fn issue(
     Path(handle): Path<String>,
     Body(body): Body<IssueLogin>,
 ) -> Result<Json<Login>, Error> {
-    if body.roles.is_empty() || !body.roles.iter().all(|role| ROLES.contains(&role.as_str())) {
-        return Err(Error::Invalid(format!(
-            "`roles` is one or more of {}",
-            ROLES.join(", ")
-        )));
-    }
+    check_roles(&body.roles)?;
     let lifetime = body.lifetime.unwrap_or(30 * DAY);
     if !(60..=90 * DAY).contains(&lifetime) {
         return Err(Error::Invalid(
@@ -43,26 +39,14 @@ pub async fn issue(
     let handle = add::parse(&handle)?;
     let permit = ctx.authorize(Action::OwnerManage, Target::Owner(handle.as_str()))?;
     let mut tx = ctx.begin().await?;
-    let owner = owners::fetch_by_handle(&mut tx, &handle)
-        .await?
-        .ok_or(Error::NotFound("owner"))?;
-    if owner.disabled_at.is_some() || owner.kind != OwnerKind::Person {
-        return Err(Error::Conflict(
-            "only a person who has not left can have a login".to_owned(),
-        ));
-    }
-    let mut random = [0; 32];
-    ctx.authority.entropy.fill(&mut random);
-    let token = format!("chl_{}", base64url::encode(&random));
-    let Hands { author, makers } = ctx.caller.hands();
-    let issued_by = author.to_string();
-    // Once is enough, however often somebody renews their own.
-    let before = makers.into_iter().filter(|maker| *maker != author);
-    let before: Vec<_> = before.collect();
+    let owner = require_person(&mut tx, &handle).await?;
+    let token = secret("chl", &*ctx.authority.entropy);
+    let hands = ctx.caller.hands();
+    let issued_by = hands.author.to_string();
     let login = logins::Login {
         secret_hash: hash::sha256(token.as_bytes()),
         owner_id: owner.id,
-        makers: std::iter::once(author).chain(before).collect(),
+        makers: hands.makers_of_what_is_made(),
         roles: body.roles.clone(),
         created_at: ctx.now,
         expires_at: ctx.now.after(Duration::from_secs(lifetime)),
@@ -88,6 +72,34 @@ pub async fn issue(
         token,
         expires_at,
     }))
+}
+
+/// Refuses roles that do not exist, and none at all.
+pub(crate) fn check_roles(roles: &[String]) -> Result<(), Error> {
+    if !roles.is_empty() && roles.iter().all(|role| ROLES.contains(&role.as_str())) {
+        return Ok(());
+    }
+    let roles = ROLES.join(", ");
+    Err(Error::Invalid(format!("`roles` is one or more of {roles}")))
+}
+
+/// The person with this handle, who may be given ways to sign in.
+pub(crate) async fn require_person(tx: &mut Tx, handle: &OwnerHandle) -> Result<Owner, Error> {
+    let owner = owners::fetch_by_handle(tx, handle).await?;
+    let owner = owner.ok_or(Error::NotFound("owner"))?;
+    if owner.is_present() && owner.kind == OwnerKind::Person {
+        return Ok(owner);
+    }
+    Err(Error::Conflict(
+        "only a person who has not left can have a login".to_owned(),
+    ))
+}
+
+/// A new secret: 256 random bits after a prefix that says what it is.
+pub(crate) fn secret(prefix: &str, entropy: &dyn Entropy) -> String {
+    let mut random = [0; 32];
+    entropy.fill(&mut random);
+    format!("{prefix}_{}", base64url::encode(&random))
 }
 
 /// Names a login without its secret: enough of the hash that is kept of it to tell it from others.

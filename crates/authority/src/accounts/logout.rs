@@ -1,4 +1,5 @@
-//! Ends every login of a person, who stays an owner: what to do when a login may have leaked.
+//! Ends every login, session and open invitation of a person, who stays an owner: what to do when a login may have
+//! leaked. Passkeys stay: they are keys that nobody else has, and are revoked one by one.
 
 use axum::Json;
 use chancery_api::agents::Because;
@@ -7,7 +8,7 @@ use chancery_model::action::Action;
 use chancery_model::event::EventKind;
 use chancery_model::reason::Reason;
 use chancery_policy::Target;
-use chancery_store::{logins, owners};
+use chancery_store::{invitations, logins, owners, sessions};
 
 use crate::accounts::{add, list};
 use crate::ctx::Ctx;
@@ -28,7 +29,9 @@ pub async fn logout(
         .await?
         .ok_or(Error::NotFound("owner"))?;
     let ended = logins::revoke_for_owner(&mut tx, owner.id, ctx.now).await?;
-    if ended == 0 {
+    let sessions = sessions::end_for_owner(&mut tx, owner.id, ctx.now).await?;
+    let invitations = invitations::end_for_owner(&mut tx, owner.id, ctx.now).await?;
+    if ended + sessions + invitations == 0 {
         return Err(Error::Conflict("that person has no login".to_owned()));
     }
     let mut event = ctx.event(EventKind::LoginRevoked);
@@ -40,6 +43,12 @@ pub async fn logout(
     event
         .facts
         .insert("logins_ended".to_owned(), ended.to_string());
+    event
+        .facts
+        .insert("sessions_ended".to_owned(), sessions.to_string());
+    event
+        .facts
+        .insert("invitations_ended".to_owned(), invitations.to_string());
     let view = list::view(&mut tx, owner).await?;
     ctx.commit(permit, tx, event, Vec::new()).await?;
     Ok(Json(view))

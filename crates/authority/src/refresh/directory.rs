@@ -9,11 +9,11 @@ use chancery_model::owner::{Owner, OwnerKind};
 use chancery_model::time::Timestamp;
 use chancery_policy::PersonFacts;
 use chancery_store::tx::Tx;
-use chancery_store::{logins, owners, resources};
+use chancery_store::{logins, owners, resources, sessions};
 use chancery_wire::json;
 use chancery_wire::jwk::KeySet;
 
-use crate::directory::{Directory, KnownLogin, KnownResource};
+use crate::directory::{Directory, KnownLogin, KnownResource, LastUse, Session};
 use crate::error::Error;
 use crate::refresh::PAGE;
 
@@ -73,10 +73,11 @@ pub(crate) async fn find_live(tx: &mut Tx, owner: &Owner) -> Result<bool, Error>
     Ok(is_live(owner, &people))
 }
 
-/// The logins that are live and every resource server.
+/// The logins and sessions that are live, and every resource server; `before` knows when sessions were used.
 pub(crate) async fn read(
     tx: &mut Tx,
     people: &HashMap<OwnerId, Owner>,
+    before: &Directory,
     now: Timestamp,
 ) -> Result<Directory, Error> {
     let mut directory = Directory::default();
@@ -95,8 +96,40 @@ pub(crate) async fn read(
             },
             roles: login.roles,
             expires_at: login.expires_at,
+            session: None,
         };
         directory.logins.insert(login.secret_hash, Arc::new(known));
+    }
+    for row in sessions::list_live(tx, now).await? {
+        let Some(owner) = people
+            .get(&row.owner_id)
+            .filter(|owner| is_live(owner, people))
+        else {
+            continue;
+        };
+        let known_before = before.logins.get(&row.secret_hash);
+        let known_before = known_before.and_then(|login| login.session.as_ref());
+        let used_at = known_before.map(|session| Arc::clone(&session.used_at));
+        let used_at = used_at.unwrap_or_else(|| Arc::new(LastUse::new(row.used_at)));
+        used_at.raise(row.used_at);
+        let session = Session {
+            id: row.id,
+            means: row.means,
+            passkey_id: row.passkey_id,
+            began_at: row.began_at,
+            used_at,
+        };
+        let known = KnownLogin {
+            owner_id: row.owner_id,
+            hands: Hands {
+                author: Author::Person(owner.handle.clone()),
+                makers: row.makers,
+            },
+            roles: row.roles,
+            expires_at: row.ends_at,
+            session: Some(session),
+        };
+        directory.logins.insert(row.secret_hash, Arc::new(known));
     }
     let mut after = String::new();
     loop {

@@ -1,7 +1,8 @@
 //! Making a committed change visible: builds the next snapshot and swaps it in before the change is answered.
 //!
-//! A change of one agent or of one grant costs the reading of that one, whatever the number of the others. Everything
-//! else is read anew, and what did not change keeps its verified or compiled form.
+//! A change of one agent or of one grant costs the reading of that one, whatever the number of the others, and a sign-in
+//! the reading of people and their logins. Everything else is read anew, and what did not change keeps its verified or
+//! compiled form.
 
 mod agents;
 pub(crate) mod directory;
@@ -44,6 +45,7 @@ pub(crate) async fn commit(
         Touched::Agent(agent) => one_agent(authority, agent).await,
         Touched::Token(jti) => one_token(authority, jti).await,
         Touched::Grant(id) => one_grant(authority, id).await,
+        Touched::SignIn => sign_in(authority).await,
         Touched::More => everything(authority).await,
     };
     // The change is durable; whoever follows the database sees it soon, even if we could not show it now.
@@ -55,6 +57,7 @@ enum Touched {
     Agent(AgentId),
     Token(TokenId),
     Grant(GrantId),
+    SignIn,
     More,
 }
 
@@ -83,13 +86,21 @@ fn touched(event: &Event) -> Touched {
             .get(GRANT)
             .and_then(|id| id.parse().ok())
             .map_or(Touched::More, Touched::Grant),
+        EventKind::LoginIssued
+        | EventKind::LoginRevoked
+        | EventKind::PersonInvited
+        | EventKind::PasskeyEnrolled
+        | EventKind::PasskeyRenamed
+        | EventKind::PasskeyRevoked
+        | EventKind::RecoveryCodesMade
+        | EventKind::RecoveryCodeUsed
+        | EventKind::SessionBegan
+        | EventKind::SessionEnded => Touched::SignIn,
         EventKind::AuthorityFounded
         | EventKind::AuthorityMoved
         | EventKind::OwnerAdded
         | EventKind::OwnerMembersChanged
         | EventKind::OwnerDisabled
-        | EventKind::LoginIssued
-        | EventKind::LoginRevoked
         | EventKind::ResourceRegistered
         | EventKind::McpAdded
         | EventKind::McpToolsAccepted
@@ -160,6 +171,31 @@ async fn one_grant(authority: &Authority, id: GrantId) -> Result<(), Error> {
     Ok(())
 }
 
+/// Reads anew who may speak to us; everything when something else changed meanwhile.
+async fn sign_in(authority: &Authority) -> Result<(), Error> {
+    let one_at_a_time = authority.refreshing.lock().await;
+    let now = authority.clock.now();
+    let mut tx = authority.store.follow().await?;
+    let number = tx.change_number().await?.unsigned_abs();
+    let current = authority.current.load_full();
+    if number != current.number + 1 {
+        drop(tx);
+        drop(one_at_a_time);
+        return everything(authority).await;
+    }
+    let people = directory::read_owners(&mut tx).await?;
+    let before = authority.directory.load_full();
+    let directory = directory::read(&mut tx, &people, &before, now).await?;
+    drop(tx);
+    let mut next = Snapshot::clone(&current);
+    next.number = number;
+    // Whoever has seen the new number has seen who may ask.
+    authority.directory.store(Arc::new(directory));
+    authority.current.store(Arc::new(next));
+    authority.mark_current(now);
+    Ok(())
+}
+
 /// Reads one agent anew; everything when something else changed meanwhile.
 async fn one_agent(authority: &Authority, id: AgentId) -> Result<(), Error> {
     let one_at_a_time = authority.refreshing.lock().await;
@@ -212,7 +248,8 @@ pub(crate) async fn everything(authority: &Authority) -> Result<(), Error> {
         grants: Arc::new(in_force(&mut tx, now).await?),
         policy: policies::compile_anew(authority, texts, number).await?,
     };
-    let directory = directory::read(&mut tx, &people, now).await?;
+    let before = authority.directory.load_full();
+    let directory = directory::read(&mut tx, &people, &before, now).await?;
     drop(tx);
 
     // Whoever has seen the new number has seen who may ask; whoever verifies knows a new key before anybody signs with it.

@@ -35,7 +35,7 @@ pub async fn add(ctx: Ctx, Body(body): Body<AddMcpServer>) -> Result<Json<McpSer
     let bearer_until = register::bearer_until(&ctx, body.allow_bearer)?;
     let permit = ctx.authorize(Action::McpManage, Target::Server(&body.name))?;
     let starts_a_process = matches!(body.upstream, Upstream::Stdio { .. });
-    if starts_a_process && ctx.caller != Caller::LocalAdministrator {
+    if starts_a_process && !matches!(ctx.caller, Caller::LocalAdministrator) {
         let reason = "only the local administrator may have the gateway start a process".to_owned();
         let mut event = ctx.event(EventKind::RequestRefused);
         event.outcome = "access_denied".to_owned();

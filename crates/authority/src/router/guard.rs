@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use chancery_model::time::Timestamp;
 
-use crate::error::{Error, ToRecord};
+use crate::error::{Error, NotSignedIn, ToRecord};
 use crate::state::Authority;
 
 /// Answers a request with `work`, if it may be asked at all.
@@ -59,7 +59,9 @@ fn check_origin(authority: &Authority, request: &Request) -> Option<Error> {
         })
     };
     let origin = request.headers().get(header::ORIGIN);
-    if origin.is_some_and(|origin| origin.as_bytes() != authority.config.issuer.as_bytes()) {
+    // On loopback people sign in at `localhost`, which is another origin than the address that tokens name.
+    let own = [&*authority.config.issuer, authority.relying_party.origin()];
+    if origin.is_some_and(|origin| own.iter().all(|own| origin.as_bytes() != own.as_bytes())) {
         return refuse("requests from web pages of other origins are refused");
     }
     let host = match request.uri().authority() {
@@ -132,7 +134,8 @@ async fn record_refusal(authority: &Authority, asked: Asked, mut response: Respo
             let Some(suppressed) = authority.refusals.admit(now) else {
                 return response;
             };
-            stranger(authority, response.status(), suppressed, now)
+            let why = response.extensions().get::<NotSignedIn>().copied();
+            stranger(authority, response.status(), why, suppressed, now)
         }
         None => return response,
     };
@@ -146,20 +149,28 @@ async fn record_refusal(authority: &Authority, asked: Asked, mut response: Respo
     }
 }
 
-fn stranger(authority: &Authority, status: StatusCode, suppressed: u64, now: Timestamp) -> Event {
-    let is_unauthenticated = status == StatusCode::UNAUTHORIZED;
+fn stranger(
+    authority: &Authority,
+    status: StatusCode,
+    why: Option<NotSignedIn>,
+    suppressed: u64,
+    now: Timestamp,
+) -> Event {
+    let outcome = match why {
+        Some(why) => why.code,
+        None if status == StatusCode::UNAUTHORIZED => "unauthenticated",
+        None => "foreign_origin",
+    };
     let mut facts = BTreeMap::new();
+    if let Some(passkey) = why.and_then(|why| why.passkey) {
+        facts.insert("passkey".to_owned(), passkey.to_string());
+    }
     if suppressed > 0 {
         facts.insert("not_recorded_before".to_owned(), suppressed.to_string());
     }
     Event {
         facts,
-        outcome: if is_unauthenticated {
-            "unauthenticated"
-        } else {
-            "foreign_origin"
-        }
-        .to_owned(),
+        outcome: outcome.to_owned(),
         ..Event::new(
             EventKind::RequestRefused,
             Actor {

@@ -6,6 +6,7 @@ use chancery_api::log::EventQuery;
 use chancery_api::mcp::AddMcpServer;
 use chancery_api::owners::{AddOwner, IssueLogin};
 use chancery_api::page::PageQuery;
+use chancery_api::people::InvitePerson;
 use chancery_api::policies::{ExplainCall, PolicyKind, PolicyText};
 use chancery_api::resources::RegisterResource;
 use chancery_api::routes::ROUTES;
@@ -121,6 +122,26 @@ async fn call_everything(authority: &Authority) {
         authority.owner_list(&page).await.is_ok(),
         authority.owner_disable("x", &because).await.is_ok(),
         authority.owner_logout("x", &because).await.is_ok(),
+        authority
+            .owner_invite(
+                "x",
+                &InvitePerson {
+                    roles: Vec::new(),
+                    lifetime: None,
+                },
+            )
+            .await
+            .is_ok(),
+        authority.owner_passkeys("x").await.is_ok(),
+        authority
+            .owner_revoke_passkey("x", "x", &because)
+            .await
+            .is_ok(),
+        authority.owner_sessions("x").await.is_ok(),
+        authority
+            .owner_end_session("x", "x", &because)
+            .await
+            .is_ok(),
         authority
             .owner_login(
                 "x",

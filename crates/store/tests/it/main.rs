@@ -7,6 +7,7 @@ mod journal;
 mod make;
 mod migrations;
 mod names;
+mod people;
 mod place;
 mod sealing;
 mod statements;

@@ -22,13 +22,15 @@ async fn login_is_a_secret_that_is_shown_once_and_kept_as_a_hash() {
     assert_eq!(
         me,
         json!({
-            "kind": "human", "id": "bob@example.com", "issued_by": "local-administrator", "roles": ["auditor"]
+            "kind": "human", "id": "bob@example.com", "issued_by": "local-administrator", "roles": ["auditor"],
+            "signed_in_with": "login"
         })
     );
     let stored = house.database.texts("SELECT secret_hash FROM login").await;
     assert!(stored.iter().all(|hash| hash.starts_with("sha256:")));
     let me = house.get("/v1/whoami").await;
     assert_eq!(me["kind"], "local_administrator");
+    assert_eq!(me["signed_in_with"], "credential");
 }
 
 /// Whoever may issue logins can have one made in another person's name, so who did is told and recorded.
@@ -38,6 +40,8 @@ async fn login_says_who_had_it_made_and_so_does_the_record() {
     house.add_person("alice@example.com").await;
     house.add_person("bob@example.com").await;
     let alice = house.login("alice@example.com", &["administrator"]).await;
+    // Events of one moment are sealed in any order.
+    house.advance_unseen(Duration::from_millis(1));
     let body = json!({"roles": ["auditor"], "lifetime": 600});
     let made = house
         .as_login(&alice, "POST", "/v1/owners/bob@example.com/logins", body)

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use chancery_api::routes::{ROUTES, Route};
+use chancery_api::routes::{OPEN, OWN, ROUTES, Route};
 use chancery_model::action;
 use serde_json::{Value, json};
 
@@ -19,6 +19,8 @@ fn path(route: &Route, agent: &str) -> String {
         .replace("{owner}", "alice@example.com")
         .replace("{server}", "desk")
         .replace("{policy}", "limit")
+        .replace("{passkey}", "pky_01hzy0000000000000000000aa")
+        .replace("{session}", "ses_01hzy0000000000000000000aa")
         .replace("{event}", "evt_01hzy0000000000000000000aa")
 }
 
@@ -33,6 +35,17 @@ fn body(route: &Route, agent: &str) -> Option<Value> {
         "TransferAgent" => json!({"owner": "alice@example.com"}),
         "AddOwner" => json!({"handle": "new@example.com"}),
         "IssueLogin" => json!({"roles": ["auditor"]}),
+        "InvitePerson" => json!({"roles": ["auditor"]}),
+        "OpenInvitation" => json!({"invitation": "chi_x"}),
+        "EnrolPasskey" => json!({"name": "x", "credential": new_credential()}),
+        "AcceptInvitation" => {
+            json!({"invitation": "chi_x", "name": "x", "credential": new_credential()})
+        }
+        "RenamePasskey" => json!({"name": "x"}),
+        "SignIn" => json!({"credential": {
+            "id": "AA", "client_data_json": "AA", "authenticator_data": "AA", "signature": "AA", "user_handle": "AA",
+        }}),
+        "SignInByCode" => json!({"code": "x"}),
         "RegisterResource" => json!({"url": "https://new.example"}),
         "AddMcpServer" => {
             json!({"name": "new", "upstream": {"kind": "http", "url": "http://127.0.0.1:1/mcp"}})
@@ -45,7 +58,11 @@ fn body(route: &Route, agent: &str) -> Option<Value> {
     })
 }
 
-fn request(route: &Route, agent: &str) -> Ask {
+fn new_credential() -> Value {
+    json!({"id": "AA", "client_data_json": "AA", "attestation_object": "AA"})
+}
+
+pub(crate) fn request(route: &Route, agent: &str) -> Ask {
     let ask = ask(route.method, &path(route, agent)).header("if-match", "1");
     match body(route, agent) {
         Some(body) => ask.json(&body),
@@ -57,7 +74,7 @@ fn request(route: &Route, agent: &str) -> Ask {
 async fn every_endpoint_refuses_strangers_before_it_looks_at_anything() {
     let house = House::found().await;
     house.register("refund-bot").await;
-    for route in ROUTES {
+    for route in ROUTES.iter().chain(OWN) {
         let name = format!("{} {}", route.method, route.path);
         let wrong = "chl_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
         let mut answers: Vec<Answer> = Vec::new();
@@ -82,7 +99,10 @@ async fn every_endpoint_refuses_strangers_before_it_looks_at_anything() {
         "nothing changed"
     );
     let refused = house.events_of("request.refused").await;
-    assert!(refused.len() >= ROUTES.len(), "each refusal is recorded");
+    assert!(
+        refused.len() >= ROUTES.len() + OWN.len(),
+        "each refusal is recorded"
+    );
     assert!(
         refused
             .iter()
@@ -93,7 +113,7 @@ async fn every_endpoint_refuses_strangers_before_it_looks_at_anything() {
 #[tokio::test]
 async fn router_and_table_of_endpoints_name_the_same() {
     let house = House::found().await;
-    for route in ROUTES {
+    for route in ROUTES.iter().chain(OWN) {
         let answer = house.send(request(route, "refund-bot")).await;
         assert_eq!(
             answer.status, 401,
@@ -101,21 +121,28 @@ async fn router_and_table_of_endpoints_name_the_same() {
             route.method, route.path
         );
     }
-    // Beside those of the table no method of any path under /v1 answers anybody.
-    let paths: std::collections::BTreeSet<&str> = ROUTES.iter().map(|route| route.path).collect();
+    for route in OPEN {
+        let ours = request(route, "refund-bot").header("sec-fetch-site", "same-origin");
+        let answer = house.send(ours).await;
+        let expected = if route.request.is_some() { 401 } else { 200 };
+        assert_eq!(answer.status, expected, "{}: {answer:?}", route.path);
+        // Only for pages of our own.
+        let answer = house.send(request(route, "refund-bot")).await;
+        answer.refused(403, "access_denied");
+    }
+    // Beside those of the tables no method of any path under /v1 answers anybody.
+    let routes = || ROUTES.iter().chain(OWN).chain(OPEN);
+    let paths: std::collections::BTreeSet<&str> = routes().map(|route| route.path).collect();
     for path_of in paths {
         for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"] {
-            let named = ROUTES
-                .iter()
-                .find(|route| route.method == method && route.path == path_of);
+            let named = routes().find(|route| route.method == method && route.path == path_of);
             if named.is_some() {
                 continue;
             }
             // `/v1/policies/check` is also a policy of that name, which only its own methods reach.
             let is_shadow =
                 path_of.starts_with("/v1/policies/") && path_of != "/v1/policies/{policy}";
-            let like = ROUTES
-                .iter()
+            let like = routes()
                 .find(|route| route.path == path_of)
                 .expect("a route");
             let answer = house
@@ -128,8 +155,7 @@ async fn router_and_table_of_endpoints_name_the_same() {
     // The source of the router names no path under /v1 that the table does not.
     let source = include_str!("../../../src/router.rs");
     for quoted in source.split('"').filter(|text| text.starts_with("/v1/")) {
-        let known = ROUTES
-            .iter()
+        let known = routes()
             .any(|route| route.path == quoted || route.path.starts_with(&format!("{quoted}/")));
         assert!(
             known || quoted == "/v1/mcp",
@@ -137,7 +163,7 @@ async fn router_and_table_of_endpoints_name_the_same() {
         );
     }
     let described = house.send(ask("GET", "/openapi.json")).await.ok();
-    for route in ROUTES {
+    for route in routes() {
         let method = route.method.to_ascii_lowercase();
         assert!(
             described["paths"][route.path][&method].is_object(),

@@ -1,7 +1,7 @@
 //! The room `enforcement`, and what stands in front of every room: who may do what, limits, secrets.
 
 mod authzen;
-mod coverage;
+pub(crate) mod coverage;
 mod leap;
 mod overload;
 mod panics;
