@@ -31,6 +31,10 @@ const MIGRATIONS: &[Migration] = &[
         number: 6,
         text: include_str!("../migrations/0006_delegation.sql"),
     },
+    Migration {
+        number: 7,
+        text: include_str!("../migrations/0007_clients.sql"),
+    },
 ];
 
 /// The schema that this program writes.
