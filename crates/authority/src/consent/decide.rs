@@ -12,6 +12,7 @@ use chancery_model::event::EventKind;
 use chancery_model::grant::{Grant, LIFETIME};
 use chancery_model::id::GrantId;
 use chancery_policy::Target;
+use chancery_store::tx::Tx;
 use chancery_store::{codes, grants, pushed_requests};
 use chancery_wire::hash;
 use chancery_wire::oauth::ErrorCode;
@@ -114,6 +115,17 @@ async fn answer_with(
 
 async fn approve(ctx: &Ctx, asked: &Asked, login: &KnownLogin) -> Result<Response, Halt> {
     asked.require_sign_in(ctx)?;
+    let tx = ctx.begin().await?;
+    give(ctx, asked, login, tx).await
+}
+
+/// Gives the grant that is asked for, with its code, in a transaction of the caller.
+pub(crate) async fn give(
+    ctx: &Ctx,
+    asked: &Asked,
+    login: &KnownLogin,
+    mut tx: Tx,
+) -> Result<Response, Halt> {
     asked.require_policy(ctx, login)?;
     let permit = ctx.authorize(Action::GrantGive, Target::Agent(&asked.agent.facts))?;
     let Some((_, version)) = asked.agent.agent.version else {
@@ -133,7 +145,6 @@ async fn approve(ctx: &Ctx, asked: &Asked, login: &KnownLogin) -> Result<Respons
         last_used_at: None,
         revoked_at: None,
     };
-    let mut tx = ctx.begin().await?;
     grants::insert(&mut tx, &grant).await?;
     let mut given = asked.event(ctx, EventKind::GrantGiven);
     end::describe(&mut given, &grant);

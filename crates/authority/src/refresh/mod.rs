@@ -110,6 +110,9 @@ fn touched(event: &Event) -> Touched {
         | EventKind::KeyCreated
         | EventKind::KeyRotated
         | EventKind::GrantRefused
+        | EventKind::ClientRegistrationOpened
+        | EventKind::ClientRegistered
+        | EventKind::ClientRemoved
         | EventKind::ClientAuthenticated
         | EventKind::TokenIssued
         | EventKind::TokenRefused

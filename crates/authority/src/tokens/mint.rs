@@ -104,7 +104,7 @@ pub(crate) fn mint(
         iss: snapshot.issuer.clone(),
         sub: consented.map_or_else(|| id.clone(), |consented| consented.subject.to_string()),
         aud: grant.audience.to_owned(),
-        client_id: id.clone(),
+        client_id: known.map_or_else(|| id.clone(), |known| known.client_id()),
         iat: now.as_secs(),
         exp: grant.expires_at.as_secs(),
         jti: TokenId::generate(now, entropy),
@@ -150,9 +150,7 @@ fn require_consent(
     delegate: &Delegate<'_>,
     now: Timestamp,
 ) -> Result<(), Refusal> {
-    let Delegate {
-        consented, fit, ..
-    } = delegate;
+    let Delegate { consented, fit, .. } = delegate;
     // Only who held the agent against what was consented to has one.
     let _: &Fit = fit;
     let live = snapshot.delegation(consented.subject, consented.id, now);
