@@ -10,7 +10,7 @@ use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, S
 
 use crate::exit::{self, Exit};
 use crate::roles::{DemoArgs, DeskArgs, DoctorArgs, Role, ServeArgs, UpArgs};
-use crate::{agent, completions, key, log, man, mcp, owner, policy, resource, token};
+use crate::{agent, client, completions, key, log, man, mcp, owner, policy, resource, token};
 
 /// What was asked for.
 #[derive(Debug)]
@@ -104,6 +104,9 @@ pub(crate) enum Command {
     /// MCP servers behind the gateway
     #[command(subcommand)]
     Mcp(mcp::Verb),
+    /// MCP clients that register themselves
+    #[command(subcommand)]
+    Client(client::Verb),
     /// Policies: what may be done
     #[command(subcommand)]
     Policy(policy::Verb),
