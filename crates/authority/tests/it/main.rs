@@ -5,6 +5,7 @@
 mod accounts;
 mod agents;
 mod audit;
+mod clients;
 mod database;
 mod enforcement;
 mod house;
