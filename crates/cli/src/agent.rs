@@ -7,7 +7,7 @@ mod view;
 
 use std::path::PathBuf;
 
-use chancery_api::agents::{AgentQuery, RegisterAgent, Stopped};
+use chancery_api::agents::{AgentQuery, RegisterAgent, ReplaceRedirects, Stopped};
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::documents::{read_as, read_key_set};
@@ -66,6 +66,11 @@ pub(crate) enum Verb {
     /// Replace the public keys of an agent; what is bound to the old ones stops working
     #[command(after_help = "Example:\n  chancery agent keys refund-bot --jwks new.jwks.json")]
     Keys(change::Keys),
+    /// Say where answers for an agent may be sent when it asks people to act in their names
+    #[command(
+        after_help = "Example:\n  chancery agent redirects refund-bot https://app.example.com/callback http://127.0.0.1/callback"
+    )]
+    Redirects(change::Redirects),
     /// Give an agent to another owner
     #[command(after_help = "Example:\n  chancery agent transfer refund-bot --to team:payments")]
     Transfer(change::Transfer),
@@ -96,6 +101,9 @@ pub(crate) struct Register {
     /// The public keys that it will authenticate with
     #[arg(long, value_name = "FILE")]
     jwks: Option<PathBuf>,
+    /// Where answers may be sent when it asks people to act in their names; may be given many times
+    #[arg(long = "redirect-uri", value_name = "URI")]
+    redirect_uris: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -142,6 +150,7 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> 
         Verb::Reject(args) => change::reject(session, &args).await,
         Verb::Activate(which) => change::activate(session, &which).await,
         Verb::Keys(args) => change::keys(session, &args).await,
+        Verb::Redirects(args) => change::redirects(session, &args).await,
         Verb::Transfer(args) => change::transfer(session, &args).await,
         Verb::Suspend(args) => stop::suspend(session, &args).await,
         Verb::Resume(which) => change::resume(session, &which).await,
@@ -159,7 +168,21 @@ async fn register(session: &Session, args: &Register) -> Result<Exit, Failure> {
         document: read_as(&args.file)?,
         jwks: args.jwks.as_deref().map(read_key_set).transpose()?,
     };
-    let agent = session.authority()?.agent_register(&request).await?;
+    let authority = session.authority()?;
+    let mut agent = authority.agent_register(&request).await?;
+    if !args.redirect_uris.is_empty() {
+        let redirects = ReplaceRedirects {
+            redirect_uris: args.redirect_uris.clone(),
+        };
+        let set = authority.agent_redirects(agent.name.as_str(), &redirects);
+        agent = set.await.map_err(|error| {
+            let again = format!(
+                "it is registered; then: chancery agent redirects {} URI…",
+                agent.name
+            );
+            Failure::from(error).with_fix(again)
+        })?;
+    }
     view::agent(session, &agent)?;
     if agent.status == "draft" {
         session.output.remark(&format!(

@@ -10,7 +10,9 @@ use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, S
 
 use crate::exit::{self, Exit};
 use crate::roles::{DemoArgs, DeskArgs, DoctorArgs, Role, ServeArgs, UpArgs};
-use crate::{agent, client, completions, key, log, man, mcp, owner, policy, resource, token};
+use crate::{
+    agent, client, completions, grant, key, log, man, mcp, owner, policy, resource, token,
+};
 
 /// What was asked for.
 #[derive(Debug)]
@@ -113,6 +115,9 @@ pub(crate) enum Command {
     /// Tokens: ask for one as an agent does, look into one, revoke one
     #[command(subcommand)]
     Token(token::Verb),
+    /// Grants: what people let agents do in their names
+    #[command(subcommand)]
+    Grant(grant::Verb),
     /// Keys: make one for an agent; list and rotate those of the authority
     #[command(subcommand)]
     Key(key::Verb),

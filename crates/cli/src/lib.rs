@@ -15,6 +15,7 @@ mod documents;
 mod duration;
 pub mod exit;
 mod failure;
+mod grant;
 mod key;
 mod layout;
 mod log;

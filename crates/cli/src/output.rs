@@ -81,6 +81,15 @@ impl Output {
         }
     }
 
+    /// Says on the standard error what somebody has to do before there is an answer: a sentence, or one line of JSON.
+    pub(crate) fn wants(&self, text: &str, told: &serde_json::Value) {
+        if self.json {
+            self.tell(&told.to_string());
+        } else {
+            self.tell(text);
+        }
+    }
+
     /// Rewrites one line about how far long work has come; only a terminal sees it.
     pub(crate) fn progress(&self, text: &str) {
         if self.watched && !self.json {

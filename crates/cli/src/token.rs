@@ -2,6 +2,7 @@
 
 mod inspect;
 mod mint;
+mod on_behalf;
 
 use std::path::PathBuf;
 
@@ -21,8 +22,11 @@ pub(crate) enum Verb {
     /// The token is bound to the agent's own key unless another is given. With `--bearer` a plain bearer token is
     /// asked for, which a resource must have been allowed. A resource server gets a bearer token for the issuer
     /// (`--resource ISSUER`), to introspect with.
+    ///
+    /// With `--on-behalf` a person is asked: the address is printed for their browser, and the answer comes back to a
+    /// port of this machine. The agent must have the redirect URI `http://127.0.0.1/callback`.
     #[command(
-        after_help = "Example:\n  chancery token mint --agent refund-bot --key refund-bot.key.json --resource http://127.0.0.1:7420/mcp/desk\n  chancery token mint --client rsc_01hzy0000000000000000000aa --key ledger.key.json --resource http://127.0.0.1:7420"
+        after_help = "Example:\n  chancery token mint --agent refund-bot --key refund-bot.key.json --resource http://127.0.0.1:7420/mcp/desk\n  chancery token mint --client rsc_01hzy0000000000000000000aa --key ledger.key.json --resource http://127.0.0.1:7420\n  chancery token mint --agent refund-bot --key refund-bot.key.json --resource http://127.0.0.1:7420/mcp/desk --on-behalf"
     )]
     Mint(mint::Mint),
     /// Take a token apart, and say what of it was verified; exit code 1 when its signature is wrong

@@ -2,8 +2,9 @@
 //! token for one resource, and prove possession of its key with every call.
 //!
 //! An agent of another language does the same with any OAuth library; this one serves `token mint`, the
-//! demonstration and tests. Start reading at [`token::request`].
+//! demonstration and tests. Start reading at [`token::request`]; [`behalf`] is for a token on behalf of a person.
 
+pub mod behalf;
 pub mod discovery;
 pub mod dpop;
 pub mod token;

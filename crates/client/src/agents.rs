@@ -1,8 +1,8 @@
 //! Agents and their versions, over the API.
 
 use chancery_api::agents::{
-    AgentQuery, AgentView, Because, RegisterAgent, ReplaceKeys, Stopped, TransferAgent,
-    UpdateAgent, VersionView,
+    AgentQuery, AgentView, Because, RegisterAgent, ReplaceKeys, ReplaceRedirects, Stopped,
+    TransferAgent, UpdateAgent, VersionView,
 };
 use chancery_api::page::{Page, PageQuery};
 use http::header::IF_MATCH;
@@ -55,6 +55,16 @@ impl Authority {
         keys: &ReplaceKeys,
     ) -> Result<AgentView, ClientError> {
         self.put(&["agents", agent, "keys"], keys).await
+    }
+
+    /// Replaces where answers for an agent may be sent.
+    pub async fn agent_redirects(
+        &self,
+        agent: &str,
+        redirects: &ReplaceRedirects,
+    ) -> Result<AgentView, ClientError> {
+        self.put(&["agents", agent, "redirect-uris"], redirects)
+            .await
     }
 
     /// Lists the versions of an agent.

@@ -16,6 +16,7 @@ mod clients;
 pub mod error;
 #[cfg(test)]
 mod fake;
+mod grants;
 mod keys;
 mod mcp;
 mod owners;

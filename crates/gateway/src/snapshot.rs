@@ -153,8 +153,9 @@ impl Snapshot {
         claims: &Claims,
         now: Timestamp,
     ) -> Result<(), Inactive> {
+        let acting = claims.acting().map_err(|_| Inactive::Subject)?;
         known.uphold(claims, now)?;
-        match claims.acting().map_err(|_| Inactive::Subject)? {
+        match acting {
             Acting::Autonomous => Ok(()),
             Acting::Delegated { subject, grant } => {
                 let (_, grant) = self.delegation(subject, grant, now)?;

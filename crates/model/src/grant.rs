@@ -112,10 +112,7 @@ mod tests {
     #[test]
     fn authz_14_grant_covers_no_more_than_what_was_consented_to() {
         let grant = grant();
-        let (all, some) = (
-            grant.scope.clone(),
-            Scope::parse("read").expect("a scope"),
-        );
+        let (all, some) = (grant.scope.clone(), Scope::parse("read").expect("a scope"));
         let more = Scope::parse("admin read write").expect("a scope");
         let asked = Asked {
             subject: grant.subject,
@@ -125,15 +122,33 @@ mod tests {
             redirect_uri: "https://app.example/cb",
         };
         assert!(grant.covers(&asked));
-        assert!(grant.covers(&Asked { scope: &some, ..asked }));
+        assert!(grant.covers(&Asked {
+            scope: &some,
+            ..asked
+        }));
         let other = "own_01hzy0000000000000000000ab".parse().expect("an id");
         let bot = "agt_01hzy0000000000000000000ab".parse().expect("an id");
         for wider in [
-            Asked { scope: &more, ..asked },
-            Asked { resource: "https://r2.example", ..asked },
-            Asked { redirect_uri: "https://app.example/cb2", ..asked },
-            Asked { subject: other, ..asked },
-            Asked { agent: bot, ..asked },
+            Asked {
+                scope: &more,
+                ..asked
+            },
+            Asked {
+                resource: "https://r2.example",
+                ..asked
+            },
+            Asked {
+                redirect_uri: "https://app.example/cb2",
+                ..asked
+            },
+            Asked {
+                subject: other,
+                ..asked
+            },
+            Asked {
+                agent: bot,
+                ..asked
+            },
         ] {
             assert!(!grant.covers(&wider), "{wider:?}");
         }

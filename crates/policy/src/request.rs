@@ -268,7 +268,11 @@ fn acting<'a>(
         members.push(("subject", Value::Record(person)));
     }
     let members = members.into_iter();
-    Record::new(members.map(|(name, value)| (Cow::Borrowed(name), value)).collect())
+    Record::new(
+        members
+            .map(|(name, value)| (Cow::Borrowed(name), value))
+            .collect(),
+    )
 }
 
 fn who<'a>(actor: &AdminFacts<'a>) -> Held<'a> {

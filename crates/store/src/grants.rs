@@ -75,9 +75,8 @@ pub async fn list(
     after: &str,
     limit: i64,
 ) -> Result<Vec<Grant>, StoreError> {
-    let sql = format!(
-        "{GRANT} WHERE id > $1 AND ($2 = '' OR subject_id = $2) ORDER BY id LIMIT $3"
-    );
+    let sql =
+        format!("{GRANT} WHERE id > $1 AND ($2 = '' OR subject_id = $2) ORDER BY id LIMIT $3");
     let rows = tx
         .query("person_grant", &sql, params![after, subject, limit])
         .await?;

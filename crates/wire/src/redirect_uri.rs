@@ -77,13 +77,30 @@ impl RedirectUri {
         &self.0
     }
 
-    /// What a content security policy names it by: its origin, or its private scheme.
+    /// What a person is told of where it leads: its origin, or its private scheme.
+    pub fn place(&self) -> &str {
+        let (scheme, rest) = self.0.split_once(':').unwrap_or((&self.0, ""));
+        match rest.strip_prefix("//") {
+            Some(rest) => {
+                let host = rest.find(['/', '?']).unwrap_or(rest.len());
+                &self.0[..scheme.len() + 3 + host]
+            }
+            None => &self.0[..=scheme.len()],
+        }
+    }
+
+    /// What a content security policy names it by: its origin, or its private scheme. An IPv6 address has no name in the
+    /// grammar of such policies, so it is named by its scheme.
     pub fn source(&self) -> String {
         let (scheme, rest) = self.0.split_once(':').unwrap_or((&self.0, ""));
         match rest.strip_prefix("//") {
             Some(rest) => {
                 let host = rest.split(['/', '?']).next().unwrap_or(rest);
-                format!("{scheme}://{host}")
+                if host.starts_with('[') {
+                    format!("{scheme}:")
+                } else {
+                    format!("{scheme}://{host}")
+                }
             }
             None => format!("{scheme}:"),
         }
@@ -253,7 +270,13 @@ mod tests {
             uri("https://app.example:8443/cb?a=1").source(),
             "https://app.example:8443"
         );
-        assert_eq!(uri("http://[::1]:7/cb").source(), "http://[::1]:7");
+        assert_eq!(uri("http://[::1]:7/cb").source(), "http:");
         assert_eq!(uri("com.example.app:/cb").source(), "com.example.app:");
+        assert_eq!(uri("com.example.app:/cb").place(), "com.example.app:");
+        assert_eq!(uri("http://[::1]:7/cb").place(), "http://[::1]:7");
+        assert_eq!(
+            uri("https://app.example:8443/cb?a=1").place(),
+            "https://app.example:8443"
+        );
     }
 }

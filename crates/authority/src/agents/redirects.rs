@@ -62,7 +62,9 @@ fn parse(texts: &[String]) -> Result<Vec<String>, Error> {
     let mut uris = Vec::with_capacity(texts.len());
     for text in texts {
         let uri = RedirectUri::parse(text).map_err(|error| {
-            Error::Invalid(format!("a text in `redirect_uris` is not acceptable: {error}"))
+            Error::Invalid(format!(
+                "a text in `redirect_uris` is not acceptable: {error}"
+            ))
         })?;
         uris.push(uri.as_str().to_owned());
     }

@@ -92,7 +92,7 @@ async fn try_to_adopt(
     };
     let login = match answer::person(&ctx) {
         Ok(login) => login,
-        Err(halt) => return Ok(halt.answer(None)),
+        Err(halt) => return Ok(halt.of(&ctx).answer(None)),
     };
     if let Some(answered) = again(&ctx, &login, uri, is_approval).await? {
         return Ok(answered);
@@ -174,7 +174,7 @@ async fn give(
     match decide::give(ctx, &asked, login, tx).await {
         Ok(response) => Ok(response),
         Err(Halt::Failed(error)) => Err(error),
-        Err(halt) => Ok(halt.answer(Some(&asked))),
+        Err(halt) => Ok(halt.of(ctx).answer(Some(&asked))),
     }
 }
 

@@ -23,7 +23,7 @@ use crate::consent::page::{self, Page};
 use crate::consent::secrets::{self, URI};
 use crate::ctx::{Caller, Ctx};
 use crate::directory::KnownLogin;
-use crate::error::Error;
+use crate::error::{Error, ToRecord};
 use crate::grants::end;
 use crate::state::Authority;
 use crate::tokens::issue;
@@ -51,6 +51,8 @@ pub(crate) enum Halt {
     There(ErrorCode),
     /// Our own failure.
     Failed(Error),
+    /// Any of these, of somebody who is known, with what the record says of it.
+    Recorded(Box<Halt>, Box<Event>),
 }
 
 impl<E: Into<Error>> From<E> for Halt {
@@ -67,7 +69,28 @@ impl Halt {
             (Self::There(error), Some(asked)) => asked.refuse(error),
             (Self::There(_), None) => page::UNKNOWN.into_response(),
             (Self::Failed(error), _) => page::of(error),
+            (Self::Recorded(halt, event), asked) => {
+                let mut response = halt.answer(asked);
+                // Goes to the record before the answer leaves.
+                response.extensions_mut().insert(ToRecord(event));
+                response
+            }
         }
+    }
+
+    /// The same, recorded as a refusal of whoever asks.
+    pub(crate) fn of(self, ctx: &Ctx) -> Self {
+        let code = match &self {
+            Self::Here(page) => page.code,
+            Self::There(error) => error.name(),
+            // A refusal by policy brings its own event, and a failure of ours is none.
+            Self::Failed(_) | Self::Recorded(..) => return self,
+        };
+        let event = Event {
+            outcome: code.to_owned(),
+            ..ctx.event(EventKind::RequestRefused)
+        };
+        Self::Recorded(Box::new(self), Box::new(event))
     }
 }
 

@@ -68,12 +68,17 @@ async fn ask(
         Err(Error::Unauthenticated) => return Err(asked.sign_in()),
         Err(error) => return Err(Halt::Failed(error)),
     };
-    let login = answer::person(&ctx)?;
-    asked.require_sign_in(&ctx)?;
-    asked.require_policy(&ctx, &login)?;
+    let answered = ask_caller(&ctx, asked).await;
+    answered.map_err(|halt| halt.of(&ctx))
+}
+
+async fn ask_caller(ctx: &Ctx, asked: &Asked) -> Result<Response, Halt> {
+    let login = answer::person(ctx)?;
+    asked.require_sign_in(ctx)?;
+    asked.require_policy(ctx, &login)?;
     match asked.request.prompt {
-        Prompt::None => by_grant(&ctx, asked, &login).await,
-        Prompt::Ask | Prompt::Login => question(&ctx, asked, &login).await,
+        Prompt::None => by_grant(ctx, asked, &login).await,
+        Prompt::Ask | Prompt::Login => question(ctx, asked, &login).await,
     }
 }
 

@@ -65,7 +65,7 @@ pub(crate) async fn ask(authority: Arc<Authority>, headers: &HeaderMap, query: &
     };
     let login = match answer::person(&ctx) {
         Ok(login) => login,
-        Err(halt) => return halt.answer(None),
+        Err(halt) => return halt.of(&ctx).answer(None),
     };
     let asked = match find(&ctx, &login, query).await {
         Ok(asked) => asked,
@@ -96,7 +96,8 @@ pub(crate) async fn find(
     let id = form.fetch("client_id").unwrap_or("");
     let client = find::find(&ctx.authority, id, ctx.now).await;
     let client = client.map_err(|error| Box::new(page::of(error)))?;
-    let client = client.ok_or_else(|| here(ctx, id, page::UNKNOWN_CLIENT, "unknown_client"))?;
+    let client =
+        client.ok_or_else(|| here(ctx, id, page::UNKNOWN_CLIENT, page::UNKNOWN_CLIENT.code))?;
     let named = form.fetch("redirect_uri");
     let named = named.map_or(Err(InvalidRedirectUri), RedirectUri::parse_of_client);
     // Nothing is sent anywhere before both are proven (AUTHZ-03).
@@ -124,7 +125,7 @@ pub(crate) async fn find(
     let standing = standing.await.map_err(|error| Box::new(page::of(error)))?;
     match &standing {
         Standing::New(_) | Standing::Is(_) => {}
-        Standing::Stopped => return Err(here(ctx, id, page::STOPPED, "principal_inactive")),
+        Standing::Stopped => return Err(here(ctx, id, page::STOPPED, page::STOPPED.code)),
         Standing::Waits(loaded) => {
             return Err(Box::new(client_page::waits(&loaded.agent.name)));
         }

@@ -56,7 +56,7 @@ impl ClientQuestion<'_> {
             "<p><strong class=\"client\">{from}</strong> asks to act in your name. The answer goes to \
              <strong>{}</strong>.</p><p>You are <strong>{}</strong>. If you agree, the client becomes an agent of \
              yours: the record will name you both, and you answer for what it does.</p><dl>",
-            shown(&self.redirect_uri.source()),
+            shown(self.redirect_uri.place()),
             shown(self.person),
         );
         let mut tell = |term: &str, text: String| {

@@ -80,20 +80,13 @@ async fn try_to_decide(
         Error::Unauthenticated => here(page::SIGNED_OUT),
         error => (Halt::Failed(error), None),
     })?;
-    let login = answer::person(&ctx).map_err(|halt| (halt, None))?;
+    let of_caller = |halt: Halt| (halt.of(&ctx), None);
+    let login = answer::person(&ctx).map_err(of_caller)?;
     let asked = Asked::find(authority, uri, None, ctx.now).await;
-    let asked = asked.map_err(|halt| (halt, None))?;
-    // Only the page that this person was shown about this request, and this version of the agent, has it.
-    let Some((_, version)) = asked.agent.agent.version else {
-        return Err(here(page::UNKNOWN));
-    };
-    let expected = secrets::form_token(&ctx, uri, &login, version);
-    if !hash::equal(expected.as_bytes(), token.as_bytes()) {
-        return Err(here(page::STRANGE_FORM));
-    }
-    match answer_with(&ctx, &asked, &login, choice).await {
+    let asked = asked.map_err(of_caller)?;
+    match answer_with(&ctx, &asked, &login, token, choice).await {
         Ok(response) => Ok(response),
-        Err(halt) => Err((halt, Some(Box::new(asked)))),
+        Err(halt) => Err((halt.of(&ctx), Some(Box::new(asked)))),
     }
 }
 
@@ -101,8 +94,17 @@ async fn answer_with(
     ctx: &Ctx,
     asked: &Asked,
     login: &KnownLogin,
+    token: &str,
     choice: Choice,
 ) -> Result<Response, Halt> {
+    let Some((_, version)) = asked.agent.agent.version else {
+        return Err(Halt::Here(page::UNKNOWN));
+    };
+    // Only the page that this person was shown about this request, and this version of the agent, has it.
+    let expected = secrets::form_token(ctx, &asked.uri, login, version);
+    if !hash::equal(expected.as_bytes(), token.as_bytes()) {
+        return Err(Halt::Here(page::STRANGE_FORM));
+    }
     if asked.request.answered.is_some() {
         return again(ctx, asked, login, choice).await;
     }

@@ -14,6 +14,8 @@ use crate::text::rfc3339;
 /// A page that says one thing.
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
+    /// The stable code of the record.
+    pub(crate) code: &'static str,
     status: StatusCode,
     title: &'static str,
     /// One paragraph of ours.
@@ -22,8 +24,14 @@ pub(crate) struct Page {
     link: Option<(String, &'static str)>,
 }
 
-const fn page(status: StatusCode, title: &'static str, text: &'static str) -> Page {
+const fn page(
+    code: &'static str,
+    status: StatusCode,
+    title: &'static str,
+    text: &'static str,
+) -> Page {
     Page {
+        code,
         status,
         title,
         text,
@@ -34,6 +42,7 @@ const fn page(status: StatusCode, title: &'static str, text: &'static str) -> Pa
 /// One answer for a client that is unknown, a request that never was, has ended or is another client's, and a
 /// redirect URI that is not registered: whoever sent the browser here is told nothing (AUTHZ-03).
 pub(crate) const UNKNOWN: Page = page(
+    "invalid_request_uri",
     StatusCode::BAD_REQUEST,
     "There is nothing to decide here",
     "The request is not known, has ended, or is not one that its client may make. Nothing was sent anywhere. Go back \
@@ -41,18 +50,21 @@ pub(crate) const UNKNOWN: Page = page(
 );
 /// The request has its answer.
 pub(crate) const ANSWERED: Page = page(
+    "answered",
     StatusCode::CONFLICT,
     "This was answered already",
     "A request is answered once. If that was not you, look at what acts in your name, and take it back.",
 );
 /// The caller is nobody.
 pub(crate) const NOBODY: Page = page(
+    "not_a_person",
     StatusCode::FORBIDDEN,
     "Only a person can decide this",
     "The local administrator is not a person in whose name an agent could act. Sign in as yourself.",
 );
 /// The form is not from the page that this person was shown.
 pub(crate) const STRANGE_FORM: Page = page(
+    "strange_form",
     StatusCode::FORBIDDEN,
     "This answer does not belong to the question",
     "The page is from another sign-in, or the agent changed since it was shown. Nothing was decided. Open the page \
@@ -61,6 +73,7 @@ pub(crate) const STRANGE_FORM: Page = page(
 /// One answer for a client that is not known: no document at its URL, one that is not acceptable, a URL that is none, or
 /// an id that was never given or has ended. Which, nobody is told (SSRF-04).
 pub(crate) const UNKNOWN_CLIENT: Page = page(
+    "unknown_client",
     StatusCode::BAD_REQUEST,
     "This client cannot be recognised",
     "There is no acceptable description of the client where it says that there is one, or it never registered itself \
@@ -68,12 +81,14 @@ pub(crate) const UNKNOWN_CLIENT: Page = page(
 );
 /// Nothing was ticked.
 pub(crate) const NO_TOOLS: Page = page(
+    "no_tools",
     StatusCode::BAD_REQUEST,
     "Choose at least one tool",
     "A client that may call nothing needs nobody's consent. Nothing was decided. Go back and choose.",
 );
 /// The agent that the client is was stopped.
 pub(crate) const STOPPED: Page = page(
+    "principal_inactive",
     StatusCode::FORBIDDEN,
     "This client was stopped",
     "The agent that this client is for you was stopped, and only somebody who may resume it lets it act again. Nothing \
@@ -81,6 +96,7 @@ pub(crate) const STOPPED: Page = page(
 );
 /// The sign-in ended between the question and the answer.
 pub(crate) const SIGNED_OUT: Page = page(
+    "unauthenticated",
     StatusCode::UNAUTHORIZED,
     "You are no longer signed in",
     "Nothing was decided. Sign in, and begin again where you came from.",
@@ -99,6 +115,7 @@ pub(crate) fn sign_in_to(query: &str) -> Page {
     let back = format!("/oauth/authorize?{query}");
     let back: String = url::form_urlencoded::byte_serialize(back.as_bytes()).collect();
     Page {
+        code: "login_required",
         status: StatusCode::UNAUTHORIZED,
         title: "Sign in first",
         text: "An agent asks to act in your name. Who you are must be known before you decide.",

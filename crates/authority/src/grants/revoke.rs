@@ -45,7 +45,12 @@ pub async fn revoke(
         Some(permit) => permit,
         None => ctx.authorize(Action::GrantWithdraw, Target::Agent(&loaded.entity))?,
     };
-    let mut event = load::event(&ctx, EventKind::GrantRevoked, &loaded.agent, &loaded.version);
+    let mut event = load::event(
+        &ctx,
+        EventKind::GrantRevoked,
+        &loaded.agent,
+        &loaded.version,
+    );
     event.reason = Some(reason.as_str().to_owned());
     end::end_in(&mut tx, &grant, &mut event).await?;
     let event_id = event.id;

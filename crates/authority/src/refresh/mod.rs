@@ -46,6 +46,7 @@ pub(crate) async fn commit(
         Touched::Token(jti) => one_token(authority, jti).await,
         Touched::Grant(id) => one_grant(authority, id).await,
         Touched::SignIn => sign_in(authority).await,
+        Touched::Nothing => nothing(authority).await,
         Touched::More => everything(authority).await,
     };
     // The change is durable; whoever follows the database sees it soon, even if we could not show it now.
@@ -58,6 +59,8 @@ enum Touched {
     Token(TokenId),
     Grant(GrantId),
     SignIn,
+    /// Nothing that enforcement sees.
+    Nothing,
     More,
 }
 
@@ -81,7 +84,8 @@ fn touched(event: &Event) -> Touched {
             .token
             .as_ref()
             .map_or(Touched::More, |token| Touched::Token(token.jti)),
-        EventKind::GrantGiven | EventKind::GrantRevoked | EventKind::CodeIssued => event
+        EventKind::GrantRefused | EventKind::CodeIssued => Touched::Nothing,
+        EventKind::GrantGiven | EventKind::GrantRevoked => event
             .facts
             .get(GRANT)
             .and_then(|id| id.parse().ok())
@@ -109,7 +113,6 @@ fn touched(event: &Event) -> Touched {
         | EventKind::PolicyRemoved
         | EventKind::KeyCreated
         | EventKind::KeyRotated
-        | EventKind::GrantRefused
         | EventKind::ClientRegistrationOpened
         | EventKind::ClientRegistered
         | EventKind::ClientRemoved
@@ -143,6 +146,25 @@ async fn one_token(authority: &Authority, jti: TokenId) -> Result<(), Error> {
     let mut next = Snapshot::clone(&current);
     next.number = number;
     next.revoked.insert(jti);
+    authority.current.store(Arc::new(next));
+    authority.mark_current(now);
+    Ok(())
+}
+
+/// Counts a change that enforcement need not see; everything when something else changed meanwhile.
+async fn nothing(authority: &Authority) -> Result<(), Error> {
+    let one_at_a_time = authority.refreshing.lock().await;
+    let now = authority.clock.now();
+    let mut tx = authority.store.follow().await?;
+    let number = tx.change_number().await?.unsigned_abs();
+    drop(tx);
+    let current = authority.current.load_full();
+    if number != current.number + 1 {
+        drop(one_at_a_time);
+        return everything(authority).await;
+    }
+    let mut next = Snapshot::clone(&current);
+    next.number = number;
     authority.current.store(Arc::new(next));
     authority.mark_current(now);
     Ok(())

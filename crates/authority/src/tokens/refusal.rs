@@ -34,7 +34,7 @@ pub(crate) struct Refusal {
     /// Who it was, once that is proven, and the assertion that proved it.
     pub proven: Option<Box<(ClientId, OneTime)>>,
     /// The grant that it is about, for the record.
-    pub grant: Option<GrantId>,
+    pub grant: Option<Box<GrantId>>,
     /// Whether a fresh DPoP nonce goes with the answer.
     pub nonce: bool,
 }
@@ -80,7 +80,7 @@ impl Refusal {
     /// The same, about a grant.
     pub(crate) fn about(self, grant: GrantId) -> Self {
         Self {
-            grant: Some(grant),
+            grant: Some(Box::new(grant)),
             ..self
         }
     }
@@ -195,7 +195,7 @@ async fn record(
         ("endpoint".to_owned(), endpoint.to_owned()),
         ("error".to_owned(), refusal.error.code.name().to_owned()),
     ]);
-    if let Some(grant) = refusal.grant {
+    if let Some(grant) = &refusal.grant {
         facts.insert(GRANT.to_owned(), grant.to_string());
     }
     let Some(proven) = &refusal.proven else {

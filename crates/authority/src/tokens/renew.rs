@@ -117,7 +117,7 @@ mod tests {
             if let Ok(given) = Scope::parse(&given) {
                 let mut scope = given.clone();
                 for asked in asked {
-                    if let Ok(next) = shrunk(Some(&asked).map(String::as_str), &scope) {
+                    if let Ok(next) = shrunk(Some(asked.as_str()), &scope) {
                         prop_assert!(next.is_within(&scope) && next.is_within(&given));
                         scope = next;
                     }

@@ -6,6 +6,7 @@ mod accounts;
 mod agents;
 mod audit;
 mod clients;
+mod consent;
 mod database;
 mod enforcement;
 mod house;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use chancery_api::agents::{Because, ReplaceKeys, TransferAgent, UpdateAgent};
+use chancery_api::agents::{Because, ReplaceKeys, ReplaceRedirects, TransferAgent, UpdateAgent};
 use chancery_client::authority::Authority;
 use chancery_model::document::Document;
 use clap::Args;
@@ -57,6 +57,16 @@ pub(crate) struct Keys {
     /// The new public keys
     #[arg(long, value_name = "FILE")]
     jwks: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Redirects {
+    /// Its name or id
+    #[arg(value_name = "NAME|ID")]
+    agent: String,
+    /// All of them, in place of those before; none when absent. `http://127.0.0.1/…` is taken at every port
+    #[arg(value_name = "URI")]
+    uris: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -142,6 +152,16 @@ pub(super) async fn keys(session: &Session, args: &Keys) -> Result<Exit, Failure
         jwks: read_key_set(&args.jwks)?,
     };
     let agent = session.authority()?.agent_keys(&args.agent, &keys).await?;
+    view::agent(session, &agent)?;
+    Ok(Exit::Done)
+}
+
+pub(super) async fn redirects(session: &Session, args: &Redirects) -> Result<Exit, Failure> {
+    let redirects = ReplaceRedirects {
+        redirect_uris: args.uris.clone(),
+    };
+    let authority = session.authority()?;
+    let agent = authority.agent_redirects(&args.agent, &redirects).await?;
     view::agent(session, &agent)?;
     Ok(Exit::Done)
 }

@@ -52,6 +52,7 @@ fn facts(agent: &AgentView) -> Facts {
         .each("can", &capabilities)
         .each("tools", &tools)
         .each("keys", &agent.keys)
+        .each("answers go to", &agent.redirect_uris)
         .add("created", &agent.created_at)
         .add("updated", &agent.updated_at)
         .maybe("expires", agent.expires_at.as_ref())

@@ -184,7 +184,7 @@ mod tests {
         let cases = documented("yaml", "cases:");
         let ended = check(&policy, &cases, "");
         assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{}", ended.out);
-        assert_eq!(ended.out, "ok: 4 cases decide as expected\n");
+        assert_eq!(ended.out, "ok: 5 cases decide as expected\n");
     }
 
     #[test]
@@ -221,6 +221,7 @@ mod tests {
         let examples = [
             "bearer-never",
             "critical-needs-review",
+            "on-behalf",
             "production-only",
             "refund-limit",
         ];

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use chancery_client::agent::AgentError;
 use chancery_client::agent::discovery::{self, AuthorizationServer};
 use chancery_client::agent::dpop::DpopSession;
-use chancery_client::agent::token::{self, TokenRequest, TokenResponse};
+use chancery_client::agent::token::{self, Caller, TokenRequest, TokenResponse};
 use chancery_client::transport::Transport;
 use chancery_model::id::ClientId;
 use chancery_wire::json;
@@ -19,6 +19,7 @@ use crate::failure::Failure;
 use crate::layout::Facts;
 use crate::login;
 use crate::session::Session;
+use crate::token::on_behalf;
 
 #[derive(Debug, Args)]
 pub(crate) struct Mint {
@@ -40,6 +41,9 @@ pub(crate) struct Mint {
     /// Bind the token to this private key; an agent's to its own when absent
     #[arg(long, value_name = "FILE")]
     dpop_key: Option<PathBuf>,
+    /// Ask a person, and act in their name; bound to a key unless `--bearer` says otherwise
+    #[arg(long)]
+    on_behalf: bool,
     /// The issuer, when it is not the address of the authority
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
@@ -56,6 +60,8 @@ struct Minted<'a> {
     scope: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     jkt: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
 }
 
 pub(super) async fn run(session: &Session, args: &Mint) -> Result<Exit, Failure> {
@@ -79,12 +85,28 @@ pub(super) async fn run(session: &Session, args: &Mint) -> Result<Exit, Failure>
         (None, ClientId::Resource(_)) => None,
         (Some(path), ClientId::Agent(_)) => Some(DpopSession::new(read_private(session, path)?)),
         (None, ClientId::Agent(_))
-            if args.bearer || takes_bearer(&transport, &server, &args.resource).await =>
+            if args.bearer
+                || !args.on_behalf && takes_bearer(&transport, &server, &args.resource).await =>
         {
             None
         }
         (None, ClientId::Agent(_)) => Some(DpopSession::new(read_private(session, &args.key)?)),
     };
+    if args.on_behalf {
+        let caller = Caller {
+            transport: &transport,
+            server: &server,
+            client_id,
+            key: &key,
+            dpop: dpop.as_ref(),
+            now: session.now,
+            entropy: &*session.entropy,
+        };
+        let scope = args.scope.as_deref();
+        let response = on_behalf::ask(session, &caller, &args.resource, scope).await?;
+        print(session, &response, dpop.as_ref())?;
+        return Ok(Exit::Done);
+    }
     let wanted = TokenRequest {
         client_id,
         key: &key,
@@ -141,6 +163,10 @@ fn print(
         expires_in: response.expires_in,
         scope: response.scope.as_deref(),
         jkt: dpop.filter(|_| bound).map(DpopSession::thumbprint),
+        refresh_token: response
+            .refresh_token
+            .as_ref()
+            .map(|token| &**token.expose()),
     };
     session.output.show(&minted, || {
         Facts::new()
@@ -151,6 +177,7 @@ fn print(
             )
             .maybe("scope", minted.scope)
             .maybe("bound to key", minted.jkt)
+            .maybe("refresh token", minted.refresh_token)
             .add("access token", minted.access_token)
             .render()
     })

@@ -20,6 +20,12 @@ pub struct AuthorizationServer {
     pub issuer: String,
     /// Where tokens are asked for.
     pub token_endpoint: String,
+    /// Where people are asked.
+    #[serde(default)]
+    pub authorization_endpoint: Option<String>,
+    /// Where what people are asked is pushed.
+    #[serde(default)]
+    pub pushed_authorization_request_endpoint: Option<String>,
     /// Where its public keys are.
     #[serde(default)]
     pub jwks_uri: Option<String>,

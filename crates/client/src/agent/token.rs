@@ -46,6 +46,8 @@ pub struct TokenResponse {
     pub expires_in: Option<u64>,
     /// What it allows, when that is not exactly what was asked for.
     pub scope: Option<String>,
+    /// What the next one is fetched with, when it is on behalf of a person.
+    pub refresh_token: Option<Secret<String>>,
 }
 
 #[derive(Deserialize)]
@@ -56,6 +58,8 @@ struct RawResponse {
     expires_in: Option<u64>,
     #[serde(default)]
     scope: Option<String>,
+    #[serde(default)]
+    refresh_token: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -63,6 +67,76 @@ struct RawRefusal {
     error: String,
     #[serde(default)]
     error_description: String,
+}
+
+/// A client with the server that it speaks to.
+#[derive(Clone, Copy)]
+pub struct Caller<'a> {
+    /// What requests go out with.
+    pub transport: &'a Transport,
+    /// The authorization server.
+    pub server: &'a AuthorizationServer,
+    /// The id of the client.
+    pub client_id: ClientId,
+    /// The key that it is registered with.
+    pub key: &'a PrivateKey,
+    /// The session whose key is proved with each request.
+    pub dpop: Option<&'a DpopSession>,
+    /// The present moment.
+    pub now: Timestamp,
+    /// Randomness.
+    pub entropy: &'a dyn Entropy,
+}
+
+impl Caller<'_> {
+    /// The same, with requests that prove no key.
+    pub(super) fn without_proof(self) -> Self {
+        Self { dpop: None, ..self }
+    }
+
+    /// Sends a form as this client; once more when the server wants a nonce in the proof.
+    pub(super) async fn send(
+        &self,
+        endpoint: &Url,
+        form: &[(&str, &str)],
+    ) -> Result<Answer, AgentError> {
+        let first = self.send_once(endpoint, form).await?;
+        match self.dpop {
+            Some(dpop) if !first.status.is_success() && dpop.wants_nonce(&first) => {
+                self.send_once(endpoint, form).await
+            }
+            Some(_) | None => Ok(first),
+        }
+    }
+
+    async fn send_once(&self, endpoint: &Url, form: &[(&str, &str)]) -> Result<Answer, AgentError> {
+        // Each attempt has an assertion of its own: a `jti` is good once.
+        let assertion = client_assertion::sign(
+            self.client_id,
+            &self.server.issuer,
+            &fresh(self.entropy),
+            self.now,
+            self.key,
+        );
+        let mut body = Serializer::new(String::new());
+        body.extend_pairs(form)
+            .append_pair("client_assertion_type", client_assertion::ASSERTION_TYPE)
+            .append_pair("client_assertion", &assertion);
+        let mut request = Request::post(endpoint.as_str())
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if let Some(dpop) = self.dpop {
+            let proof = dpop.proof("POST", endpoint, None, self.now, self.entropy);
+            request = request.header("DPoP", proof);
+        }
+        let request = request
+            .body(Full::new(Bytes::from(body.finish())))
+            .map_err(|error| not_ours(endpoint, error.to_string()))?;
+        let answer = self.transport.send(request).await?;
+        if let Some(dpop) = self.dpop {
+            dpop.remember(endpoint, None, &answer.headers);
+        }
+        Ok(answer)
+    }
 }
 
 /// Asks `server` for a token; once more when it wants a nonce in the proof.
@@ -74,56 +148,25 @@ pub async fn request(
     entropy: &dyn Entropy,
 ) -> Result<TokenResponse, AgentError> {
     let endpoint = address::parse(&server.token_endpoint)?;
-    let first = send(transport, server, &endpoint, wanted, now, entropy).await?;
-    let answer = match wanted.dpop {
-        Some(dpop) if first.status != StatusCode::OK && dpop.wants_nonce(&first) => {
-            send(transport, server, &endpoint, wanted, now, entropy).await?
-        }
-        Some(_) | None => first,
+    let caller = Caller {
+        transport,
+        server,
+        client_id: wanted.client_id,
+        key: wanted.key,
+        dpop: wanted.dpop,
+        now,
+        entropy,
     };
+    let mut form = vec![
+        ("grant_type", "client_credentials"),
+        ("resource", wanted.resource),
+    ];
+    form.extend(wanted.scope.map(|scope| ("scope", scope)));
+    let answer = caller.send(&endpoint, &form).await?;
     understand(&endpoint, &answer)
 }
 
-async fn send(
-    transport: &Transport,
-    server: &AuthorizationServer,
-    endpoint: &Url,
-    wanted: &TokenRequest<'_>,
-    now: Timestamp,
-    entropy: &dyn Entropy,
-) -> Result<Answer, AgentError> {
-    // Each attempt has an assertion of its own: a `jti` is good once.
-    let assertion = client_assertion::sign(
-        wanted.client_id,
-        &server.issuer,
-        &fresh(entropy),
-        now,
-        wanted.key,
-    );
-    let mut form = Serializer::new(String::new());
-    form.append_pair("grant_type", "client_credentials")
-        .append_pair("client_assertion_type", client_assertion::ASSERTION_TYPE)
-        .append_pair("client_assertion", &assertion)
-        .append_pair("resource", wanted.resource);
-    if let Some(scope) = wanted.scope {
-        form.append_pair("scope", scope);
-    }
-    let mut request =
-        Request::post(endpoint.as_str()).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-    if let Some(dpop) = wanted.dpop {
-        request = request.header("DPoP", dpop.proof("POST", endpoint, None, now, entropy));
-    }
-    let request = request
-        .body(Full::new(Bytes::from(form.finish())))
-        .map_err(|error| not_ours(endpoint, error.to_string()))?;
-    let answer = transport.send(request).await?;
-    if let Some(dpop) = wanted.dpop {
-        dpop.remember(endpoint, None, &answer.headers);
-    }
-    Ok(answer)
-}
-
-fn understand(endpoint: &Url, answer: &Answer) -> Result<TokenResponse, AgentError> {
+pub(super) fn understand(endpoint: &Url, answer: &Answer) -> Result<TokenResponse, AgentError> {
     if answer.status == StatusCode::OK {
         let raw: RawResponse = json::parse_as(&answer.body, json::BODY)
             .map_err(|error| not_ours(endpoint, error.to_string()))?;
@@ -132,19 +175,25 @@ fn understand(endpoint: &Url, answer: &Answer) -> Result<TokenResponse, AgentErr
             token_type: raw.token_type,
             expires_in: raw.expires_in,
             scope: raw.scope,
+            refresh_token: raw.refresh_token.map(Secret::new),
         });
     }
+    Err(refused(endpoint, answer))
+}
+
+/// What a refusal says.
+pub(super) fn refused(endpoint: &Url, answer: &Answer) -> AgentError {
     match json::parse_as::<RawRefusal>(&answer.body, json::BODY) {
-        Ok(raw) => Err(AgentError::Refused {
+        Ok(raw) => AgentError::Refused {
             status: answer.status.as_u16(),
             error: raw.error,
             description: raw.error_description,
-        }),
-        Err(_) => Err(not_ours(
+        },
+        Err(_) => not_ours(
             endpoint,
             format!("status {} without an OAuth error", answer.status),
         )
-        .into()),
+        .into(),
     }
 }
 

@@ -1,6 +1,8 @@
 use chancery_api::agents::{
-    AgentQuery, Because, RegisterAgent, ReplaceKeys, TransferAgent, UpdateAgent,
+    AgentQuery, Because, RegisterAgent, ReplaceKeys, ReplaceRedirects, TransferAgent, UpdateAgent,
 };
+use chancery_api::clients::OpenRegistration;
+use chancery_api::grants::GrantQuery;
 use chancery_api::keys::RotateKey;
 use chancery_api::log::EventQuery;
 use chancery_api::mcp::AddMcpServer;
@@ -101,6 +103,17 @@ async fn call_everything(authority: &Authority) {
             .agent_keys("x", &ReplaceKeys { jwks: json!({}) })
             .await
             .is_ok(),
+        authority
+            .agent_redirects(
+                "x",
+                &ReplaceRedirects {
+                    redirect_uris: Vec::new(),
+                },
+            )
+            .await
+            .is_ok(),
+        authority.grant_list(&GrantQuery::default()).await.is_ok(),
+        authority.grant_revoke("x", &because).await.is_ok(),
         authority.agent_versions("x", &page).await.is_ok(),
         authority.agent_accept("x", 2).await.is_ok(),
         authority.agent_reject("x", 2, &because).await.is_ok(),
@@ -185,6 +198,12 @@ async fn call_everything(authority: &Authority) {
         authority.mcp_list(&page).await.is_ok(),
         authority.mcp_show("x").await.is_ok(),
         authority.mcp_accept("x").await.is_ok(),
+        authority
+            .client_open(&OpenRegistration { seconds: 60 })
+            .await
+            .is_ok(),
+        authority.client_list(&page).await.is_ok(),
+        authority.client_remove("x").await.is_ok(),
         authority.mcp_remove("x").await.is_ok(),
         authority.policy_put("x", &policy).await.is_ok(),
         authority.policy_list(&page).await.is_ok(),

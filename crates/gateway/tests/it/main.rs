@@ -6,6 +6,7 @@
 
 mod calls;
 mod credentials;
+mod delegated;
 mod eras;
 mod limits;
 mod proofs;

@@ -20,11 +20,13 @@ use chancery_model::digest::Digest;
 use chancery_model::document::{AgentName, Document};
 use chancery_model::entropy::Entropy;
 use chancery_model::event::{AgentFacts, Event, EventKind};
-use chancery_model::id::{AgentId, TokenId};
+use chancery_model::grant::Grant;
+use chancery_model::id::{AgentId, GrantId, OwnerId, TokenId};
 use chancery_model::mcp::{McpServer, ToolPin, Upstream as Target};
+use chancery_model::scope::Scope;
 use chancery_model::time::{Clock, Timestamp};
-use chancery_policy::{AgentEntity, PolicySource, ToolDefinition};
-use chancery_wire::access_token::{self, AgentClaims, Claims, Cnf};
+use chancery_policy::{AgentEntity, PersonFacts, PolicySource, ToolDefinition};
+use chancery_wire::access_token::{self, Act, AgentClaims, Claims, Cnf};
 use chancery_wire::dpop;
 use chancery_wire::json;
 use chancery_wire::jwk::{Algorithm, PrivateKey};
@@ -383,6 +385,45 @@ impl World {
         }
     }
 
+    /// The claims of a token by which alice's bot acts for a person, with a grant that is in force.
+    pub(crate) fn delegated(&self, server: &str) -> Claims {
+        let mut claims = self.claims(&self.alice, server);
+        let (subject, id): (OwnerId, GrantId) = (
+            "own_01hzy0000000000000000000bb".parse().expect("an id"),
+            "grt_01hzy0000000000000000000bb".parse().expect("an id"),
+        );
+        claims.act = Some(Act {
+            sub: claims.client_id.clone(),
+            iss: claims.iss.clone(),
+        });
+        claims.sub = subject.to_string();
+        claims.grant_id = Some(id);
+        let now = self.clock.now();
+        let grant = Grant {
+            id,
+            subject,
+            agent: self.alice.id,
+            version: version(),
+            resource: claims.aud.clone(),
+            scope: Scope::default(),
+            redirect_uri: "https://app.example/cb".to_owned(),
+            created_at: now,
+            expires_at: now.after(Duration::from_secs(86_400)),
+            last_used_at: None,
+            revoked_at: None,
+        };
+        let person = PersonFacts {
+            id: subject.to_string(),
+            handle: "carol@example.com".to_owned(),
+            teams: vec!["team:support".to_owned()],
+        };
+        self.change(|snapshot| {
+            snapshot.people = Arc::new(HashMap::from([(subject, Arc::new(person))]));
+            snapshot.grants = Arc::new(HashMap::from([(id, Arc::new(grant))]));
+        });
+        claims
+    }
+
     pub(crate) fn sign(&self, claims: &Claims) -> String {
         access_token::sign(claims, &self.signing)
     }
@@ -462,9 +503,20 @@ impl World {
 
     /// The same request with a token of `bot` and a fresh proof.
     pub(crate) async fn with(&self, bot: &Bot, server: &'static str, body: &Value) -> Ask {
-        let nonce = self.nonce().await;
         let token = self.token(bot, server);
-        let proof = self.proof(bot, server, &token, Some(&nonce));
+        self.with_token(bot, server, &token, body).await
+    }
+
+    /// The same with this token.
+    pub(crate) async fn with_token(
+        &self,
+        bot: &Bot,
+        server: &'static str,
+        token: &str,
+        body: &Value,
+    ) -> Ask {
+        let nonce = self.nonce().await;
+        let proof = self.proof(bot, server, token, Some(&nonce));
         let mut ask = self.bare(body);
         ask.server = server;
         ask.header("authorization", &format!("DPoP {token}"))
@@ -573,6 +625,18 @@ impl World {
             current.store(Arc::new(next));
         };
         *self.recorder.meanwhile.lock().expect("a lock") = Some(Box::new(stop));
+    }
+
+    /// The person takes the grant back in the middle of the next write.
+    pub(crate) fn take_back_while_recording(&self) {
+        let current = Arc::clone(&self.current);
+        let take_back = move || {
+            let mut next = Snapshot::clone(&current.load());
+            next.number += 1;
+            next.grants = Default::default();
+            current.store(Arc::new(next));
+        };
+        *self.recorder.meanwhile.lock().expect("a lock") = Some(Box::new(take_back));
     }
 
     /// Panics in the middle of the next write.

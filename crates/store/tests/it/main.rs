@@ -3,6 +3,7 @@
 
 mod commit;
 mod corrupt;
+mod delegation;
 mod journal;
 mod make;
 mod migrations;

@@ -1,0 +1,10 @@
+//! The rooms `consent` and `grants`, and what comes of them at the token endpoint: an agent acts on behalf of a person.
+
+mod authorize;
+mod decide;
+mod flow;
+mod grants;
+mod push;
+mod race;
+mod redeem;
+mod renew;

@@ -1,0 +1,278 @@
+//! Steps of the journal: what an event uses up is used up with it, once.
+
+use std::time::Duration;
+
+use chancery_model::digest::Digest;
+use chancery_model::grant::Grant;
+use chancery_model::id::GrantId;
+use chancery_model::scope::Scope;
+use chancery_store::codes::{self, Code};
+use chancery_store::connect::Store;
+use chancery_store::journal::{AppendError, Journal, Step};
+use chancery_store::pushed_requests::{self, Prompt, PushedRequest};
+use chancery_store::refresh_tokens::{self, RefreshToken};
+use chancery_store::{grants, redirects};
+
+use crate::make::{self, Counter, NOW};
+use crate::place::everywhere;
+
+/// A grant between the inhabitants, with as many codes as there are `numbers`.
+async fn granted(store: &Store, numbers: std::ops::Range<u8>) -> Grant {
+    let (owner, agent) = make::inhabited(store).await;
+    let grant = Grant {
+        id: GrantId::generate(NOW, &Counter),
+        subject: owner.id,
+        agent: agent.id,
+        version: Digest::from_bytes([1; 32]),
+        resource: "https://r.example".to_owned(),
+        scope: Scope::parse("read write").expect("a scope"),
+        redirect_uri: "https://app.example/cb".to_owned(),
+        created_at: NOW,
+        expires_at: NOW.after(Duration::from_secs(86_400)),
+        last_used_at: None,
+        revoked_at: None,
+    };
+    let mut tx = store.begin().await.expect("a transaction");
+    grants::insert(&mut tx, &grant).await.expect("a grant");
+    for number in numbers {
+        let code = Code {
+            code_hash: hash(number),
+            grant: grant.id,
+            redirect_uri: grant.redirect_uri.clone(),
+            challenge: "c".to_owned(),
+            scope: grant.scope.clone(),
+            jkt: Some("k".to_owned()),
+            auth_time: Some(NOW),
+            expires_at: NOW.after(Duration::from_secs(60)),
+            used_at: None,
+        };
+        codes::insert(&mut tx, &code).await.expect("a code");
+    }
+    tx.commit(make::event(), Vec::new())
+        .await
+        .expect("a commit");
+    grant
+}
+
+fn hash(number: u8) -> Digest {
+    Digest::from_bytes([number; 32])
+}
+
+fn refresh(grant: &Grant, number: u8) -> RefreshToken {
+    RefreshToken {
+        token_hash: hash(number),
+        grant: grant.id,
+        scope: grant.scope.clone(),
+        jkt: "k".to_owned(),
+        auth_time: None,
+        idle_until: NOW.after(Duration::from_secs(3_600)),
+        expires_at: grant.expires_at,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn race_01_of_fifty_uses_of_one_code_at_two_processes_exactly_one_wins() {
+    everywhere(async |place| {
+        let store = place.open().await;
+        let grant = granted(&store, 0..200).await;
+        let journals = [
+            Journal::start(store.clone()),
+            Journal::start(place.open().await),
+        ];
+        for round in 0..200 {
+            let racing: Vec<_> = (0..50_u8)
+                .map(|racer| {
+                    let journal = journals[usize::from(racer % 2)].clone();
+                    let mut token = refresh(&grant, 0);
+                    token.token_hash =
+                        Digest::from_bytes(std::array::from_fn(|place| match place {
+                            0 => round,
+                            1 => racer,
+                            _ => 9,
+                        }));
+                    let step = Step::Redeem {
+                        code: hash(round),
+                        grant: grant.id,
+                        refresh: Some(token),
+                    };
+                    tokio::spawn(async move {
+                        journal.append_step(make::event(), Vec::new(), step).await
+                    })
+                })
+                .collect();
+            let mut won = 0;
+            for racer in racing {
+                match racer.await.expect("a task") {
+                    Ok(()) => won += 1,
+                    Err(error) => assert_eq!(error, AppendError::Lost),
+                }
+            }
+            assert_eq!(won, 1, "round {round}");
+        }
+        let kept = place.number("SELECT count(*) FROM refresh_token").await;
+        assert_eq!(kept, 200, "only winners leave a refresh token");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_of_a_revoked_grant_is_used_whoever_asks() {
+    everywhere(async |place| {
+        let store = place.open().await;
+        let grant = granted(&store, 0..3).await;
+        let journal = Journal::start(store.clone());
+        let redeem = |number: u8| Step::Redeem {
+            code: hash(number),
+            grant: grant.id,
+            refresh: Some(refresh(&grant, 100 + number)),
+        };
+        let renew = || Step::Refresh {
+            token: hash(100),
+            grant: grant.id,
+            idle_until: NOW.after(Duration::from_secs(7_200)),
+        };
+        let take = async |step| journal.append_step(make::event(), Vec::new(), step).await;
+        assert_eq!(take(redeem(0)).await, Ok(()));
+        assert_eq!(take(renew()).await, Ok(()));
+        codes::burn(&store, hash(1), NOW).await.expect("burned");
+        assert_eq!(take(redeem(1)).await, Err(AppendError::Lost));
+        let mut tx = store.begin().await.expect("a transaction");
+        assert!(
+            grants::revoke(&mut tx, grant.id, NOW)
+                .await
+                .expect("revoked")
+        );
+        assert!(!grants::revoke(&mut tx, grant.id, NOW).await.expect("once"));
+        tx.commit(make::event(), Vec::new())
+            .await
+            .expect("a commit");
+        assert_eq!(take(redeem(2)).await, Err(AppendError::Lost));
+        assert_eq!(take(renew()).await, Err(AppendError::Lost));
+        let mut tx = store.read().await.expect("a transaction");
+        let found = grants::fetch(&mut tx, grant.id)
+            .await
+            .expect("a row")
+            .expect("a grant");
+        assert_eq!(found.revoked_at, Some(NOW));
+        assert_eq!(found.last_used_at, Some(NOW));
+        let in_force = grants::list_in_force(&mut tx, NOW).await.expect("rows");
+        assert_eq!(in_force, []);
+        let between = grants::list_between(&mut tx, grant.subject, grant.agent, NOW);
+        assert_eq!(between.await.expect("rows"), []);
+        let all = grants::list(&mut tx, "", "", 10).await.expect("rows");
+        assert_eq!(all, [found]);
+        let burned = codes::fetch(&mut tx, hash(1))
+            .await
+            .expect("a row")
+            .expect("a code");
+        assert_eq!(burned.used_at, Some(NOW));
+        assert_eq!(burned.auth_time, Some(NOW));
+        let token = refresh_tokens::fetch(&mut tx, hash(100))
+            .await
+            .expect("a row")
+            .expect("a token");
+        assert_eq!(token.idle_until, NOW.after(Duration::from_secs(7_200)));
+        drop(tx);
+        let later = NOW.after(Duration::from_secs(200_000));
+        assert_eq!(codes::sweep(&store, later).await.expect("swept"), 3);
+        assert_eq!(
+            refresh_tokens::sweep(&store, later).await.expect("swept"),
+            1
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn request_is_pushed_opened_and_answered_once_in_its_time() {
+    everywhere(async |place| {
+        let store = place.open().await;
+        let (owner, agent) = make::inhabited(&store).await;
+        let journal = Journal::start(store.clone());
+        let request = |number: u8| PushedRequest {
+            uri_hash: hash(number),
+            agent: agent.id,
+            resource: "https://r.example".to_owned(),
+            scope: Scope::default(),
+            redirect_uri: "http://127.0.0.1:7/cb".to_owned(),
+            registered_uri: "http://127.0.0.1/cb".to_owned(),
+            state: "s".to_owned(),
+            challenge: "c".to_owned(),
+            jkt: None,
+            prompt: Prompt::Login,
+            max_age: Some(Duration::from_secs(60)),
+            created_at: NOW,
+            expires_at: NOW.after(Duration::from_secs(60)),
+            answered: None,
+        };
+        let push = async |number, most| {
+            let request = request(number);
+            let step = Step::Push { request, most };
+            journal.append_step(make::event(), Vec::new(), step).await
+        };
+        assert_eq!(push(1, 2).await, Ok(()));
+        assert_eq!(push(2, 2).await, Ok(()));
+        assert_eq!(push(3, 2).await, Err(AppendError::Lost));
+        let fetch = async |number| {
+            let mut tx = store.read().await.expect("a transaction");
+            pushed_requests::fetch(&mut tx, hash(number))
+                .await
+                .expect("a row")
+        };
+        assert_eq!(fetch(1).await, Some(request(1)));
+        assert_eq!(fetch(3).await, None);
+        let answer = async |number, at| {
+            let mut tx = store.begin().await.expect("a transaction");
+            let answered = pushed_requests::answer(&mut tx, hash(number), owner.id, at).await;
+            tx.commit(make::event(), Vec::new())
+                .await
+                .expect("a commit");
+            answered.expect("a row")
+        };
+        let later = NOW.after(Duration::from_secs(300));
+        assert!(!answer(1, later).await, "it was never opened");
+        pushed_requests::open(&store, hash(2), NOW)
+            .await
+            .expect("opened");
+        // Opening again, or too late, gives no more time.
+        pushed_requests::open(&store, hash(2), later)
+            .await
+            .expect("opened");
+        pushed_requests::open(&store, hash(1), later)
+            .await
+            .expect("nothing");
+        assert!(!answer(1, later).await);
+        assert!(answer(2, later).await);
+        assert!(!answer(2, later).await, "once");
+        let answered = fetch(2).await.expect("a request");
+        assert_eq!(answered.answered, Some((later, owner.id)));
+        assert_eq!(answered.expires_at, NOW.after(Duration::from_secs(600)));
+        let end = NOW.after(Duration::from_secs(2_000));
+        assert_eq!(pushed_requests::sweep(&store, end).await.expect("swept"), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn redirect_uris_are_replaced_as_a_set() {
+    everywhere(async |place| {
+        let store = place.open().await;
+        let (_, agent) = make::inhabited(&store).await;
+        for uris in [&["a", "b"][..], &["b", "c"], &[]] {
+            let uris: Vec<String> = uris.iter().map(|uri| (*uri).to_owned()).collect();
+            let mut tx = store.begin().await.expect("a transaction");
+            redirects::replace(&mut tx, agent.id, &uris)
+                .await
+                .expect("replaced");
+            tx.commit(make::event(), Vec::new())
+                .await
+                .expect("a commit");
+            let mut tx = store.read().await.expect("a transaction");
+            assert_eq!(
+                redirects::list(&mut tx, agent.id).await.expect("rows"),
+                uris
+            );
+        }
+    })
+    .await;
+}
