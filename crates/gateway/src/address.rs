@@ -70,10 +70,12 @@ fn is_public_four(four: Ipv4Addr) -> bool {
 fn is_public_six(six: Ipv6Addr) -> bool {
     let [first, second, ..] = six.segments();
     // Of what is given out for the public network: not what is for protocols and documentation.
-    let is_special = (first == 0x2001 && second < 0x0200)
-        || (first == 0x2001 && second == 0x0db8)
-        || first == 0x2002
-        || (first == 0x3fff && second < 0x1000);
+    let is_special = match first {
+        0x2001 => second < 0x0200 || second == 0x0db8,
+        0x2002 => true,
+        0x3fff => second < 0x1000,
+        _ => false,
+    };
     (first & 0xe000) == 0x2000 && !is_special
 }
 

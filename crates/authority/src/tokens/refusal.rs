@@ -30,7 +30,7 @@ pub(crate) struct Refusal {
     /// Whom the request claimed to be from.
     pub claimed: Option<ClientId>,
     /// What a public client called itself.
-    pub named: Option<String>,
+    pub named: Option<Box<str>>,
     /// Who it was, once that is proven, and the assertion that proved it.
     pub proven: Option<Box<(ClientId, OneTime)>>,
     /// The grant that it is about, for the record.
@@ -56,7 +56,7 @@ impl Refusal {
     /// The same, by a public client that called itself `name`.
     pub(crate) fn named(self, name: &str) -> Self {
         Self {
-            named: Some(name.chars().take(LONGEST_NAME).collect()),
+            named: Some(name.chars().take(LONGEST_NAME).collect::<String>().into()),
             ..self
         }
     }
@@ -207,7 +207,7 @@ async fn record(
             facts.insert("claimed_client_id".to_owned(), claimed.to_string());
         }
         if let Some(named) = &refusal.named {
-            facts.insert("claimed_client_id".to_owned(), named.clone());
+            facts.insert("claimed_client_id".to_owned(), named.to_string());
         }
         if suppressed > 0 {
             facts.insert("not_recorded_before".to_owned(), suppressed.to_string());

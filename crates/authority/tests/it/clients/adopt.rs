@@ -3,10 +3,13 @@
 use serde_json::{Value, json};
 
 use crate::clients::world::{
-    LOCAL, World, answer, approve, authorize, code_in, fields, stays_here, told,
+    Hidden, LOCAL, World, answer, approve, authorize, code_in, fields, stays_here, told,
 };
 use crate::house::claims;
 use crate::request::ask;
+
+/// A change of the fields that a form sends.
+type Change = dyn Fn(&mut Hidden);
 
 #[tokio::test]
 async fn client_that_nobody_registered_becomes_an_agent_of_whoever_lets_it_act() {
@@ -194,7 +197,7 @@ async fn answer_counts_from_the_page_that_the_person_was_shown() {
     let query = world.query(&world.client, &[]);
     let page = world.authorize(&world.alice, &query).await;
     let (hidden, tools) = fields(&page);
-    let post = |change: &dyn Fn(&mut Vec<(String, String)>)| {
+    let post = |change: &Change| {
         let mut fields = hidden.clone();
         change(&mut fields);
         fields.push((tools["add"].0.clone(), "on".to_owned()));
@@ -206,7 +209,7 @@ async fn answer_counts_from_the_page_that_the_person_was_shown() {
         ask("POST", "/oauth/authorize/adopt").form(&pairs)
     };
     let set = |name: &'static str, value: String| {
-        move |fields: &mut Vec<(String, String)>| {
+        move |fields: &mut Hidden| {
             fields
                 .iter_mut()
                 .filter(|(own, _)| own == name)
@@ -217,7 +220,7 @@ async fn answer_counts_from_the_page_that_the_person_was_shown() {
     let later = (house.now().as_micros() + 3_600_000_000_i64).to_string();
     let strange = "does not belong to the question";
     for change in [
-        Box::new(set("query", other_query)) as Box<dyn Fn(&mut Vec<(String, String)>)>,
+        Box::new(set("query", other_query)) as Box<Change>,
         Box::new(set("until", later)),
         Box::new(set(
             "uri",

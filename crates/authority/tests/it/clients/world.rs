@@ -21,11 +21,18 @@ pub(crate) const LOCAL: &str = "http://127.0.0.1:7420";
 pub(crate) const VERIFIER: &str = "a-verifier-of-more-than-forty-three-characters-0123";
 pub(crate) const REDIRECT: &str = "http://127.0.0.1:8976/cb";
 
+/// A status, a media type (of a redirect, where to) and a body.
+type Served = (u16, String, String);
+/// The hidden fields of a page.
+pub(crate) type Hidden = Vec<(String, String)>;
+/// The tools of a page, each with its field and whether it is ticked.
+pub(crate) type Tools = HashMap<String, (String, bool)>;
+
 /// What an application answers at a path, and how often it was asked at all.
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) origin: String,
-    answers: Arc<Mutex<HashMap<String, (u16, String, String)>>>,
+    answers: Arc<Mutex<HashMap<String, Served>>>,
     asked: Arc<AtomicUsize>,
 }
 
@@ -249,7 +256,7 @@ pub(crate) fn authorize(query: &str) -> Ask {
 }
 
 /// The hidden fields of a page, and its tools with their fields.
-pub(crate) fn fields(page: &Answer) -> (Vec<(String, String)>, HashMap<String, (String, bool)>) {
+pub(crate) fn fields(page: &Answer) -> (Hidden, Tools) {
     let text = page.text();
     let value_of = |tag: &str, name: &str| {
         let rest = tag
