@@ -10,7 +10,7 @@ use chancery_model::id::AgentId;
 use chancery_model::owner::OwnerHandle;
 use chancery_model::version::VersionState;
 use chancery_store::tx::Tx;
-use chancery_store::{client_agents, versions};
+use chancery_store::{client_agents, registered_clients, versions};
 
 use crate::agents::load::{self, Loaded};
 use crate::agents::{register, update};
@@ -98,6 +98,12 @@ async fn make(
     let (id, name, state) = (agent.id, agent.name.clone(), agent.state.clone());
     // Of two who adopt the same client for the same person, one is first, and the other looks again.
     if !client_agents::put(&mut tx, login.owner_id, &client.id, id, before).await? {
+        return Err(Error::Busy);
+    }
+    // A client that registered itself stays while its agent waits for a second person.
+    if let Some(registered) = client.registered
+        && !registered_clients::note_use(&mut tx, registered, ctx.now).await?
+    {
         return Err(Error::Busy);
     }
     let mut event = registered.event;

@@ -240,3 +240,19 @@ async fn reg_04_client_that_was_removed_begins_and_renews_nothing() {
         .await
         .refused(404, "not_found");
 }
+
+#[tokio::test]
+async fn client_that_a_person_agreed_to_stays_while_its_agent_waits() {
+    let world = World::new().await;
+    let house = &world.house;
+    open(house, 3_600).await;
+    let registered = register(house, metadata()).await.json();
+    let client = registered["client_id"].as_str().expect("an id");
+    let query = world.query(client, &[]);
+    let waits = world.consent(&world.alice, &query, &["add"]).await;
+    assert!(waits.text().contains("A second person"), "{waits:?}");
+    house.advance(Duration::from_secs(2 * 86_400)).await;
+    let listed = house.get("/v1/clients").await;
+    assert_eq!(listed["items"][0]["id"], client);
+    assert!(listed["items"][0]["used_at"].is_string());
+}
