@@ -97,6 +97,22 @@ export class Authority {
     return this.command('token', 'mint', ...args);
   }
 
+  /** A login of the person for whom the agents of these suites act, as a browser would have one. */
+  async login() {
+    return (await this.command('owner', 'login', OWNER, '--role', 'auditor')).token;
+  }
+
+  /** Puts the agent that waits for a second person into force; answers with it. */
+  async activateWaiting() {
+    const { items } = await this.command('agent', 'list', '--status', 'draft');
+    return this.command('agent', 'activate', items[0].name);
+  }
+
+  /** Lets clients register themselves for an hour. */
+  async openRegistration() {
+    return this.command('client', 'open', '--for', '1h');
+  }
+
   /** Suspends `agent`; answers with the receipt. */
   async suspend(agent) {
     return this.command('agent', 'suspend', agent.name, '--reason', 'interoperability test');

@@ -99,6 +99,24 @@ class Authority:
         assert token is not None
         return token["access_token"]
 
+    def login(self) -> str:
+        """A login of the person for whom the agents of these suites act, as a browser would have one."""
+        login = self.command("owner", "login", OWNER, "--role", "auditor")
+        assert login is not None
+        return login["token"]
+
+    def activate_waiting(self) -> dict:
+        """Puts the agent that waits for a second person into force."""
+        waiting = self.command("agent", "list", "--status", "draft")
+        assert waiting is not None
+        view = self.command("agent", "activate", waiting["items"][0]["name"])
+        assert view is not None
+        return view
+
+    def open_registration(self) -> None:
+        """Lets clients register themselves for an hour."""
+        self.command("client", "open", "--for", "1h")
+
     def suspend(self, agent: Agent) -> None:
         """Suspends `agent`."""
         self.command("agent", "suspend", agent.name, "--reason", "interoperability test")

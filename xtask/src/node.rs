@@ -26,6 +26,7 @@ impl Node {
             "--test-reporter=tap",
             "node/clients.test.mjs",
             "node/oauth.test.mjs",
+            "node/adopted.test.mjs",
             "node/console.test.mjs",
             "node/people.test.mjs",
             "node/consent.test.mjs",

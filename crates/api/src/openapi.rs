@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use crate::page::Page;
 use crate::routes::{OPEN, OWN, ROUTES, Route};
-use crate::{agents, grants, keys, log, mcp, owners, people, policies, problem, resources, tokens};
+use crate::{
+    agents, clients, grants, keys, log, mcp, owners, people, policies, problem, resources, tokens,
+};
 
 /// The document that `/openapi.json` serves.
 pub fn document(version: &str) -> Value {
@@ -178,6 +180,10 @@ fn schemas() -> Value {
         "RotateKey" = keys::RotateKey,
         "RevokeToken" = tokens::RevokeToken,
         "GrantPage" = Page<grants::GrantView>,
+        "ClientView" = clients::ClientView,
+        "ClientPage" = Page<clients::ClientView>,
+        "OpenRegistration" = clients::OpenRegistration,
+        "RegistrationView" = clients::RegistrationView,
         "LogView" = log::LogView,
         "EventPage" = Page<log::LoggedEvent>,
         "Receipt" = log::Receipt,

@@ -70,6 +70,9 @@ pub const ROUTES: &[Route] = routes! {
     "POST" "/v1/tokens/revoke" Some(Action::TokenRevoke), Some("RevokeToken"), "Stopped", "Revoke a token";
     "GET" "/v1/grants" Some(Action::GrantRead), None, "GrantPage", "List what people let agents do; one's own without more";
     "POST" "/v1/grants/{grant}/revoke" Some(Action::GrantRevoke), Some("Because"), "Stopped", "Take a grant back; one's own without more";
+    "GET" "/v1/clients" Some(Action::ClientRead), None, "ClientPage", "List clients that registered themselves";
+    "POST" "/v1/clients/open" Some(Action::ClientManage), Some("OpenRegistration"), "RegistrationView", "Let clients register themselves for a while";
+    "DELETE" "/v1/clients/{client}" Some(Action::ClientManage), None, "ClientView", "Remove a client that registered itself";
     "GET" "/v1/log" Some(Action::LogRead), None, "LogView", "The state of the record";
     "GET" "/v1/events" Some(Action::LogRead), None, "EventPage", "Search the record";
     "GET" "/v1/receipts/{event}" Some(Action::LogRead), None, "Receipt", "A receipt for one event";

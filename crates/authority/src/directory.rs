@@ -22,6 +22,15 @@ pub struct Directory {
     pub resources: HashMap<ResourceId, Arc<KnownResource>>,
     /// Resource servers by resource identifier.
     pub by_url: HashMap<String, Arc<KnownResource>>,
+    /// Until when clients may register themselves.
+    pub registration_until: Option<Timestamp>,
+}
+
+impl Directory {
+    /// Whether clients may register themselves at `now`: by an exception, which ends by itself.
+    pub fn takes_registrations(&self, now: Timestamp) -> bool {
+        self.registration_until.is_some_and(|until| now < until)
+    }
 }
 
 /// A login of a person who has not left: a secret that was made for them, or a session that they began.

@@ -25,6 +25,7 @@ use crate::audit::patrol;
 use crate::audit::sequence::Sequencer;
 use crate::config::Config;
 use crate::directory::Directory;
+use crate::documents::Documents;
 use crate::enforcement::watch::keep_current;
 use crate::error::Error;
 use crate::keyring::{KeyRing, Purpose};
@@ -32,7 +33,7 @@ use crate::keys::create;
 use crate::pressure::Pressure;
 use crate::refresh;
 use crate::refresh::policies::Compiled;
-use crate::state::{Authority, RefusalGate, Sealing};
+use crate::state::{Authority, RefusalGate, RegistrationGate, Sealing};
 
 /// What only the roof has.
 pub struct World {
@@ -145,6 +146,8 @@ async fn open_here(
         pressure: Pressure::measure(),
         refusals: RefusalGate::new(),
         verified: moka::sync::Cache::new(VERIFIED_TOKENS),
+        registrations: RegistrationGate::default(),
+        documents: Documents::new(),
         reach: world.reach,
         compiled: ArcSwap::from_pointee(compiled),
         refreshing: Mutex::new(()),

@@ -9,6 +9,7 @@ pub mod config;
 mod cookie;
 pub mod ctx;
 pub mod directory;
+pub mod documents;
 pub mod error;
 pub mod extract;
 pub mod keyring;
@@ -26,6 +27,7 @@ pub mod policies;
 pub mod resources;
 pub mod grants;
 pub mod tokens;
+pub mod clients;
 pub mod consent;
 pub mod enforcement;
 

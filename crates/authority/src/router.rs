@@ -17,6 +17,7 @@ use tower::service_fn;
 use crate::accounts;
 use crate::agents;
 use crate::audit::{find, prove, serve};
+use crate::clients;
 use crate::consent;
 use crate::console;
 use crate::ctx::Ctx;
@@ -45,6 +46,8 @@ pub fn router(authority: Arc<Authority>) -> Router {
         .route("/oauth/revoke", post(tokens::revoke::revoke))
         .route("/oauth/authorize", get(consent::authorize::authorize))
         .route("/oauth/authorize/decide", post(consent::decide::decide))
+        .route("/oauth/authorize/adopt", post(consent::adopt::adopt))
+        .route("/oauth/register", post(clients::register::register))
         .route("/oauth/jwks", get(keys::publish::access_token_keys))
         .route(
             "/.well-known/oauth-authorization-server",
@@ -216,6 +219,9 @@ fn v1() -> Router<Arc<Authority>> {
         .route("/v1/tokens/revoke", post(tokens::revoke::administer))
         .route("/v1/grants", get(grants::list::list))
         .route("/v1/grants/{grant}/revoke", post(grants::revoke::revoke))
+        .route("/v1/clients", get(clients::list::list))
+        .route("/v1/clients/open", post(clients::open::open))
+        .route("/v1/clients/{client}", delete(clients::remove::remove))
         .route("/v1/log", get(prove::state))
         .route("/v1/events", get(find::find))
         .route("/v1/receipts/{event}", get(prove::show))

@@ -19,6 +19,7 @@ use tokio::sync::{Mutex, Notify, watch};
 
 use crate::config::Config;
 use crate::directory::Directory;
+use crate::documents::Documents;
 use crate::keyring::KeyRing;
 use crate::pressure::Pressure;
 use crate::refresh::policies::Compiled;
@@ -61,6 +62,10 @@ pub struct Authority {
     pub refusals: RefusalGate,
     /// Access tokens that were verified since the last refresh, by their exact text.
     pub verified: moka::sync::Cache<String, Arc<VerifiedAccessToken>>,
+    /// Keeps clients that register themselves from coming in crowds.
+    pub registrations: RegistrationGate,
+    /// What clients say about themselves at their URLs.
+    pub documents: Documents,
     /// What upstream servers are reached with, to look at them before they are accepted.
     pub reach: Reach,
     /// The last compiled policies.
@@ -126,6 +131,27 @@ impl RefusalGate {
         }
         self.suppressed.fetch_add(1, Ordering::Relaxed);
         None
+    }
+}
+
+/// Lets only so many clients a minute register themselves (REG-06).
+#[derive(Default)]
+pub struct RegistrationGate {
+    minute: AtomicU64,
+    in_minute: AtomicU64,
+}
+
+/// Registrations a minute.
+const REGISTRATIONS_PER_MINUTE: u64 = 20;
+
+impl RegistrationGate {
+    /// Whether one more may come at `now`.
+    pub fn admit(&self, now: Timestamp) -> bool {
+        let minute = now.as_secs().unsigned_abs() / 60;
+        if self.minute.swap(minute, Ordering::Relaxed) != minute {
+            self.in_minute.store(0, Ordering::Relaxed);
+        }
+        self.in_minute.fetch_add(1, Ordering::Relaxed) < REGISTRATIONS_PER_MINUTE
     }
 }
 

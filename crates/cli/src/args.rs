@@ -10,7 +10,9 @@ use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, S
 
 use crate::exit::{self, Exit};
 use crate::roles::{DemoArgs, DeskArgs, DoctorArgs, Role, ServeArgs, UpArgs};
-use crate::{agent, completions, grant, key, log, man, mcp, owner, policy, resource, token};
+use crate::{
+    agent, client, completions, grant, key, log, man, mcp, owner, policy, resource, token,
+};
 
 /// What was asked for.
 #[derive(Debug)]
@@ -104,6 +106,9 @@ pub(crate) enum Command {
     /// MCP servers behind the gateway
     #[command(subcommand)]
     Mcp(mcp::Verb),
+    /// MCP clients that register themselves
+    #[command(subcommand)]
+    Client(client::Verb),
     /// Policies: what may be done
     #[command(subcommand)]
     Policy(policy::Verb),

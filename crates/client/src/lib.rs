@@ -12,6 +12,7 @@ pub mod address;
 pub mod agent;
 mod agents;
 pub mod authority;
+mod clients;
 pub mod error;
 #[cfg(test)]
 mod fake;

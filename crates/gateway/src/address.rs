@@ -3,7 +3,7 @@
 //! Metadata services, link-local, unspecified, broadcast and multicast addresses: never. Loopback:
 //! only where the administrator wrote such an address or `localhost`, so that no name can be pointed
 //! at it later. Private ranges are where MCP servers live; the administrator registers every
-//! URL, so they are open.
+//! URL, so they are open. What a stranger wrote, the URL of a client's document, leads to the public network alone.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -18,6 +18,9 @@ pub enum AddressRefused {
     /// Loopback behind a name that does not say so.
     #[error("the name leads to this machine but does not say so")]
     HiddenLoopback,
+    /// Not of the public network, where a stranger wrote the URL.
+    #[error("the address is none of the public network")]
+    NotPublic,
 }
 
 /// Whether `host` is written as this machine: also as a name under `localhost`, since where it leads is checked.
@@ -36,6 +39,44 @@ pub(crate) fn check(address: IpAddr, host_names_loopback: bool) -> Result<(), Ad
         return Err(AddressRefused::HiddenLoopback);
     }
     Ok(())
+}
+
+/// Refuses `address` for a URL that a stranger wrote, unless it is of the public network (RFC 6890, SSRF-01).
+pub(crate) fn check_public(address: IpAddr) -> Result<(), AddressRefused> {
+    let address = unmapped(address);
+    if is_never(address) {
+        return Err(AddressRefused::Never);
+    }
+    let is_public = match address {
+        IpAddr::V4(four) => is_public_four(four),
+        IpAddr::V6(six) => is_public_six(six),
+    };
+    is_public.then_some(()).ok_or(AddressRefused::NotPublic)
+}
+
+fn is_public_four(four: Ipv4Addr) -> bool {
+    let [a, b, c, _] = four.octets();
+    let is_special = four.is_private()
+        || four.is_loopback()
+        || four.is_documentation()
+        // Shared by carriers, assigned for protocols, 6to4 relays, benchmarks.
+        || (a == 100 && (b & 0xc0) == 64)
+        || (a == 192 && b == 0 && c == 0)
+        || (a == 192 && b == 88 && c == 99)
+        || (a == 198 && (b & 0xfe) == 18);
+    !is_special
+}
+
+fn is_public_six(six: Ipv6Addr) -> bool {
+    let [first, second, ..] = six.segments();
+    // Of what is given out for the public network: not what is for protocols and documentation.
+    let is_special = match first {
+        0x2001 => second < 0x0200 || second == 0x0db8,
+        0x2002 => true,
+        0x3fff => second < 0x1000,
+        _ => false,
+    };
+    (first & 0xe000) == 0x2000 && !is_special
 }
 
 /// The IPv4 address inside an IPv6 form of it, else the address itself.
@@ -151,6 +192,66 @@ mod tests {
         ] {
             let refused = Err(AddressRefused::HiddenLoopback);
             assert_eq!(verdict(address, host), refused, "{host}");
+        }
+    }
+
+    #[test]
+    fn ssrf_01_url_of_a_stranger_leads_to_the_public_network_alone() {
+        for address in [
+            "127.0.0.1",
+            "127.1.2.3",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.0.9",
+            "100.64.0.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "192.0.0.8",
+            "192.0.2.1",
+            "198.18.0.1",
+            "198.51.100.1",
+            "203.0.113.7",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "::127.0.0.1",
+            "64:ff9b::7f00:1",
+            "64:ff9b::10.0.0.1",
+            "64:ff9b:1::1",
+            "2002:7f00:1::1",
+            "2002:a00:1::1",
+            "fc00::1",
+            "fd12::1",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
+            "2001:db8::1",
+            "2001::1",
+            "100::1",
+            "3fff::1",
+            "5f00::1",
+            "fd00:ec2::254",
+        ] {
+            assert!(
+                check_public(address.parse().expect("an address")).is_err(),
+                "{address}"
+            );
+        }
+        for address in [
+            "1.1.1.1",
+            "93.184.215.14",
+            "2606:4700:4700::1111",
+            "2a00:1450::1",
+            "64:ff9b::1.1.1.1",
+        ] {
+            assert_eq!(
+                check_public(address.parse().expect("an address")),
+                Ok(()),
+                "{address}"
+            );
         }
     }
 

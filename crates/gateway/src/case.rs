@@ -10,7 +10,7 @@ use chancery_model::entropy::Entropy;
 use chancery_model::event::{
     Actor, ActorKind, CallFacts, DecisionFacts, Event, EventKind, TokenFacts,
 };
-use chancery_model::id::{AgentId, EventId};
+use chancery_model::id::EventId;
 use chancery_model::time::Timestamp;
 
 use crate::authenticate::Held;
@@ -37,8 +37,7 @@ pub(crate) struct Case {
 impl Case {
     /// Notes a token that is of no use now, and whose it is as far as that is known.
     pub(crate) fn suspect(&mut self, snapshot: &Snapshot, held: &Arc<Held>) {
-        let id = held.token.claims().client_id.parse().ok();
-        self.agent = id.and_then(|id: AgentId| snapshot.agents.get(&id).cloned());
+        self.agent = snapshot.holder(held.token.claims()).cloned();
         self.held = Some(Arc::clone(held));
     }
 
@@ -87,7 +86,8 @@ impl Case {
         };
         let claims = self.held.as_ref().map(|held| held.token.claims());
         // The agent acts for itself unless the token names another subject.
-        let subject = claims.filter(|claims| claims.sub != claims.client_id);
+        let subject =
+            claims.filter(|claims| claims.act.is_some() || claims.sub != claims.client_id);
         if let Some(grant) = claims.and_then(|claims| claims.grant_id) {
             facts.insert("grant".to_owned(), grant.to_string());
         }

@@ -14,6 +14,7 @@ mod arguments;
 mod authenticate;
 mod call;
 mod case;
+pub mod document;
 mod door;
 mod forward;
 pub mod gateway;

@@ -3,13 +3,14 @@
 //! A name is resolved once per connection, and the connection goes to one of exactly those addresses
 //! that passed the rules, so an answer that changes between check and connect changes nothing.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use chancery_wire::origin;
 use http::uri::Scheme;
 use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::Full;
@@ -33,8 +34,12 @@ const IDLE_PER_HOST: usize = 256;
 pub struct Outbound {
     plain: Arc<Pool<HttpConnector<CheckedResolver>>>,
     /// Made with the first request over TLS: it reads the roots of trust of this machine, which takes a while.
-    secure: Arc<LazyLock<Pool<HttpsConnector<HttpConnector<CheckedResolver>>>>>,
+    secure: Arc<LazyLock<Secure>>,
+    /// For URLs that strangers wrote: another rule for addresses, and so connections of its own.
+    public: Arc<LazyLock<Secure>>,
 }
+
+type Secure = Pool<HttpsConnector<HttpConnector<CheckedResolver>>>;
 
 type Pool<C> = Client<C, Full<Bytes>>;
 
@@ -77,6 +82,24 @@ impl Endpoint {
         Ok(Self(uri))
     }
 
+    /// Parses a URL that a stranger wrote: `https` to the public network, and nothing else (SSRF-01). With
+    /// `is_development` also `http` to this very machine, said as such.
+    pub fn parse_of_stranger(text: &str, is_development: bool) -> Result<Self, InvalidEndpoint> {
+        let endpoint = Self::parse(text)?;
+        let url = Url::parse(text).map_err(|_| InvalidEndpoint::Malformed)?;
+        if endpoint.is_secure() {
+            match url.host() {
+                Some(Host::Domain(_)) => {}
+                Some(Host::Ipv4(literal)) => address::check_public(literal.into())?,
+                Some(Host::Ipv6(literal)) => address::check_public(literal.into())?,
+                None => return Err(InvalidEndpoint::Malformed),
+            }
+        } else if !(is_development && origin::is_loopback(&url)) {
+            return Err(InvalidEndpoint::Malformed);
+        }
+        Ok(endpoint)
+    }
+
     fn is_secure(&self) -> bool {
         self.0.scheme() == Some(&Scheme::HTTPS)
     }
@@ -91,18 +114,28 @@ impl Outbound {
     /// Prepares the pools.
     pub fn new() -> Self {
         Self {
-            plain: Arc::new(pool(connector())),
-            secure: Arc::new(LazyLock::new(|| {
-                let mut http = connector();
-                http.enforce_http(false);
-                let connector = HttpsConnectorBuilder::new()
-                    .with_tls_config(tls())
-                    .https_only()
-                    .enable_all_versions()
-                    .wrap_connector(http);
-                pool(connector)
-            })),
+            plain: Arc::new(pool(connector(Rule::Registered))),
+            secure: Arc::new(LazyLock::new(|| secure(Rule::Registered))),
+            public: Arc::new(LazyLock::new(|| secure(Rule::Stranger))),
         }
+    }
+
+    /// Sends one GET to where a stranger said; whatever the status is, it is the answer.
+    pub(crate) async fn get_of_stranger(
+        &self,
+        endpoint: &Endpoint,
+        headers: HeaderMap,
+    ) -> Result<Response<Incoming>, NoAnswer> {
+        let mut request = Request::new(Full::new(Bytes::new()));
+        *request.uri_mut() = endpoint.0.clone();
+        *request.headers_mut() = headers;
+        let answer = if endpoint.is_secure() {
+            self.public.request(request)
+        } else {
+            // Only to this machine; the endpoint is proof of that.
+            self.plain.request(request)
+        };
+        answer.await.map_err(NoAnswer)
     }
 
     /// Sends one POST; whatever the status is, it is the answer: redirects are not followed.
@@ -125,8 +158,23 @@ impl Outbound {
     }
 }
 
-fn connector() -> HttpConnector<CheckedResolver> {
-    let mut http = HttpConnector::new_with_resolver(CheckedResolver(GaiResolver::new()));
+fn secure(rule: Rule) -> Secure {
+    let mut http = connector(rule);
+    http.enforce_http(false);
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(tls())
+        .https_only()
+        .enable_all_versions()
+        .wrap_connector(http);
+    pool(connector)
+}
+
+fn connector(rule: Rule) -> HttpConnector<CheckedResolver> {
+    let resolver = CheckedResolver {
+        rule,
+        names: GaiResolver::new(),
+    };
+    let mut http = HttpConnector::new_with_resolver(resolver);
     http.set_connect_timeout(Some(CONNECT_TIMEOUT));
     http.set_nodelay(true);
     http
@@ -162,9 +210,30 @@ fn tls() -> rustls::ClientConfig {
     }
 }
 
+/// By which rule a name may lead to an address.
+#[derive(Clone, Copy)]
+enum Rule {
+    /// An administrator wrote the URL.
+    Registered,
+    /// A stranger did.
+    Stranger,
+}
+
+impl Rule {
+    fn check(self, address: IpAddr, host_names_loopback: bool) -> Result<(), AddressRefused> {
+        match self {
+            Self::Registered => address::check(address, host_names_loopback),
+            Self::Stranger => address::check_public(address),
+        }
+    }
+}
+
 /// Resolves names to the addresses that may be connected to.
 #[derive(Clone)]
-struct CheckedResolver(GaiResolver);
+struct CheckedResolver {
+    rule: Rule,
+    names: GaiResolver,
+}
 
 impl Service<Name> for CheckedResolver {
     type Response = std::vec::IntoIter<SocketAddr>;
@@ -172,17 +241,18 @@ impl Service<Name> for CheckedResolver {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.0.poll_ready(context)
+        self.names.poll_ready(context)
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
         let local = address::names_loopback(name.as_str());
-        let resolving = self.0.call(name);
+        let resolving = self.names.call(name);
+        let rule = self.rule;
         Box::pin(async move {
             let mut refused = None;
             let mut open = Vec::new();
             for address in resolving.await? {
-                match address::check(address.ip(), local) {
+                match rule.check(address.ip(), local) {
                     Ok(()) => open.push(address),
                     Err(why) => refused = Some(why),
                 }
@@ -217,6 +287,50 @@ mod tests {
                 Err(InvalidEndpoint::Address(AddressRefused::Never)),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn ssrf_01_strangers_name_no_address_of_ours_in_any_spelling() {
+        for text in [
+            "https://2130706433/c",
+            "https://0x7f.1/c",
+            "https://0177.0.0.1/c",
+            "https://127.1/c",
+            "https://[::1]/c",
+            "https://[::ffff:127.0.0.1]/c",
+            "https://0.0.0.0/c",
+            "https://169.254.169.254/c",
+            "https://10.0.0.1/c",
+            "https://192.168.0.1/c",
+            "http://app.example/c",
+            "http://10.0.0.1/c",
+            "http://LOCALHOST./c",
+            "file:///etc/passwd",
+            "gopher://127.0.0.1/",
+        ] {
+            for is_development in [false, true] {
+                assert!(
+                    Endpoint::parse_of_stranger(text, is_development).is_err(),
+                    "{text}"
+                );
+            }
+        }
+        assert!(Endpoint::parse_of_stranger("http://127.0.0.1:1/c", false).is_err());
+        assert!(Endpoint::parse_of_stranger("http://127.0.0.1:1/c", true).is_ok());
+        assert!(Endpoint::parse_of_stranger("https://app.example/c", false).is_ok());
+    }
+
+    #[tokio::test]
+    async fn ssrf_02_name_that_leads_here_is_not_connected_to_for_a_stranger() {
+        // `localhost` stands for every name whose answer is an address of ours.
+        for rule in [Rule::Stranger, Rule::Registered] {
+            let mut resolver = CheckedResolver {
+                rule,
+                names: GaiResolver::new(),
+            };
+            let resolved = resolver.call("localhost".parse().expect("a name")).await;
+            assert_eq!(resolved.is_ok(), matches!(rule, Rule::Registered));
         }
     }
 

@@ -135,14 +135,14 @@ impl Snapshot {
         if self.revoked.contains(&claims.jti) {
             return Err(Inactive::Revoked);
         }
-        let known = claims
-            .client_id
-            .parse()
-            .ok()
-            .and_then(|id: AgentId| self.agents.get(&id));
-        let known = known.ok_or(Inactive::Agent)?;
+        let known = self.holder(claims).ok_or(Inactive::Agent)?;
         self.uphold_claims(known, claims, now)?;
         Ok(known)
+    }
+
+    /// The agent whose token it is, whether or not it may act.
+    pub fn holder(&self, claims: &Claims) -> Option<&Arc<KnownAgent>> {
+        self.agents.get(&claims.agent_id()?)
     }
 
     /// Whether everything still stands behind the claims of a token of `known`: the agent, and the person and the
@@ -153,8 +153,9 @@ impl Snapshot {
         claims: &Claims,
         now: Timestamp,
     ) -> Result<(), Inactive> {
+        let acting = claims.acting().map_err(|_| Inactive::Subject)?;
         known.uphold(claims, now)?;
-        match claims.acting().map_err(|_| Inactive::Subject)? {
+        match acting {
             Acting::Autonomous => Ok(()),
             Acting::Delegated { subject, grant } => {
                 let (_, grant) = self.delegation(subject, grant, now)?;
@@ -200,6 +201,8 @@ pub struct KnownAgent {
     pub recorded: RecordedAgent,
     /// The last stop of this agent, or change of its keys: tokens of before are void.
     pub not_before: Timestamp,
+    /// The public client of its owner that became this agent; `None` when it was registered as itself.
+    pub client: Option<String>,
 }
 
 impl KnownAgent {
@@ -214,9 +217,20 @@ impl KnownAgent {
         self.not_before.as_micros()
     }
 
+    /// The `client_id` of its tokens: that of its client, or its own.
+    pub fn client_id(&self) -> String {
+        match &self.client {
+            Some(client) => client.clone(),
+            None => self.agent.id.to_string(),
+        }
+    }
+
     /// Whether the agent still stands behind a token of its own; for whom it acts is asked of the snapshot.
     fn uphold(&self, claims: &Claims, now: Timestamp) -> Result<(), Inactive> {
         self.live(now).map_err(|_| Inactive::Agent)?;
+        if claims.agent_id() != Some(self.agent.id) || claims.client_id != self.client_id() {
+            return Err(Inactive::Agent);
+        }
         let agent = claims.agent.as_ref().ok_or(Inactive::Version)?;
         if agent.epoch != self.epoch() {
             return Err(Inactive::Stopped);

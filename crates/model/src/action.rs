@@ -53,10 +53,14 @@ pub enum Action {
     GrantRead,
     /// Revoke what others let agents do.
     GrantRevoke,
+    /// Let clients register themselves for a while, and remove those that did.
+    ClientManage,
+    /// See clients that registered themselves.
+    ClientRead,
 }
 
 /// Every act, in the order of the enumeration.
-pub const ALL: [Action; 24] = [
+pub const ALL: [Action; 26] = [
     Action::AgentRegister,
     Action::AgentActivate,
     Action::AgentUpdate,
@@ -81,6 +85,8 @@ pub const ALL: [Action; 24] = [
     Action::GrantWithdraw,
     Action::GrantRead,
     Action::GrantRevoke,
+    Action::ClientManage,
+    Action::ClientRead,
 ];
 
 impl Action {
@@ -111,6 +117,8 @@ impl Action {
             Self::GrantWithdraw => "grant_withdraw",
             Self::GrantRead => "grant_read",
             Self::GrantRevoke => "grant_revoke",
+            Self::ClientManage => "client_manage",
+            Self::ClientRead => "client_read",
         }
     }
 }

@@ -13,6 +13,9 @@ use crate::time::Timestamp;
 /// The value of `schema` in every document of this shape.
 pub const SCHEMA: &str = "chancery/agent-identity/1";
 
+/// The platform of an agent that a person's MCP client became; only consent makes one, and it stays one.
+pub const CLIENT_PLATFORM: &str = "mcp_client";
+
 /// An identity document, version 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -416,6 +419,11 @@ impl Document {
             }
         }
         Ok(())
+    }
+
+    /// Whether it is of an agent that a person's MCP client became.
+    pub fn is_of_client(&self) -> bool {
+        self.platform.as_deref() == Some(CLIENT_PLATFORM)
     }
 
     /// The highest risk among the capabilities; `None` when there are none.

@@ -154,6 +154,15 @@ pub enum EventKind {
     /// A client was sent the code that it fetches tokens with.
     #[serde(rename = "code.issued")]
     CodeIssued,
+    /// Clients may register themselves until a moment that is said, or no longer.
+    #[serde(rename = "client.registration_opened")]
+    ClientRegistrationOpened,
+    /// A client registered itself.
+    #[serde(rename = "client.registered")]
+    ClientRegistered,
+    /// A client that had registered itself was removed.
+    #[serde(rename = "client.removed")]
+    ClientRemoved,
     /// A call is about to be forwarded.
     #[serde(rename = "call.permitted")]
     CallPermitted,

@@ -20,6 +20,8 @@ pub enum Binding {
     Key,
     /// Nothing: whoever holds one can use it, so there is one, and it is short.
     Bearer,
+    /// Nothing, for a client that has no key; what renews them is of use once, and the grant ends when it comes twice.
+    Rotation,
 }
 
 impl Binding {
@@ -28,6 +30,7 @@ impl Binding {
         match self {
             Self::Key => "key",
             Self::Bearer => "bearer",
+            Self::Rotation => "rotation",
         }
     }
 }
@@ -36,7 +39,7 @@ impl FromStr for Binding {
     type Err = UnknownBinding;
 
     fn from_str(text: &str) -> Result<Self, UnknownBinding> {
-        [Self::Key, Self::Bearer]
+        [Self::Key, Self::Bearer, Self::Rotation]
             .into_iter()
             .find(|binding| binding.name() == text)
             .ok_or(UnknownBinding)

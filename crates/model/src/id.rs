@@ -140,6 +140,8 @@ ids! {
     TokenId = "tok";
     /// What one person lets one agent do in their name.
     GrantId = "grt";
+    /// A client that registered itself; also its OAuth `client_id`.
+    RegisteredClientId = "cli";
     /// One request to our HTTP surface, for correlation.
     RequestId = "req";
     /// A session of a person in a browser.
@@ -176,6 +178,13 @@ impl fmt::Display for ClientId {
             Self::Resource(id) => id.fmt(f),
         }
     }
+}
+
+/// Whether a text has the form of the name of a public client, which proves nothing by it: the URL of a document about
+/// the client, or an id that was given when the client registered itself.
+pub fn names_public_client(text: &str) -> bool {
+    let is_url = text.starts_with("https://") || text.starts_with("http://");
+    is_url || text.parse::<RegisteredClientId>().is_ok()
 }
 
 impl FromStr for ClientId {

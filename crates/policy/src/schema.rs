@@ -78,7 +78,7 @@ pub(crate) fn subject_of(action: Action) -> Option<&'static str> {
         Action::ResourceManage | Action::ResourceRead => Some("Resource"),
         Action::McpManage | Action::McpRead => Some("Server"),
         Action::PolicyManage | Action::PolicyRead => Some("Policy"),
-        Action::KeyRotate => None,
+        Action::KeyRotate | Action::ClientManage | Action::ClientRead => None,
     }
 }
 
@@ -90,7 +90,8 @@ fn only_reads(action: Action) -> bool {
         | Action::ResourceRead
         | Action::McpRead
         | Action::PolicyRead
-        | Action::GrantRead => true,
+        | Action::GrantRead
+        | Action::ClientRead => true,
         Action::AgentRegister
         | Action::AgentActivate
         | Action::AgentUpdate
@@ -108,7 +109,8 @@ fn only_reads(action: Action) -> bool {
         | Action::TokenRevoke
         | Action::GrantGive
         | Action::GrantWithdraw
-        | Action::GrantRevoke => false,
+        | Action::GrantRevoke
+        | Action::ClientManage => false,
     }
 }
 

@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS person_grant (
     version TEXT NOT NULL,
     resource TEXT NOT NULL,
     scope TEXT NOT NULL,
-    binding TEXT NOT NULL CHECK (binding IN ('key', 'bearer')),
+    binding TEXT NOT NULL CHECK (binding IN ('key', 'bearer', 'rotation')),
     redirect_uri TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,

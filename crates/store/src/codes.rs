@@ -12,6 +12,10 @@ use crate::error::StoreError;
 use crate::tx::Tx;
 use crate::value::{Row, params};
 
+/// In place of a key: that there must be one, whichever it is. The client said that its tokens are bound, and proves with
+/// which key when it comes.
+pub const ANY_KEY: &str = "any";
+
 /// A code, with all that it is bound to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Code {

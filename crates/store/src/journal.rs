@@ -21,6 +21,8 @@ use crate::one_time::{OneTime, Used};
 use crate::outbox;
 use crate::pushed_requests::{self, PushedRequest};
 use crate::refresh_tokens::{self, RefreshToken};
+use crate::registered_clients::{self, RegisteredClient};
+use crate::rotating_tokens::{self, RotatingToken};
 use crate::tx::Tx;
 use crate::{codes, grants};
 
@@ -77,6 +79,27 @@ pub enum Step {
         /// When it ends unless it is used again.
         idle_until: Timestamp,
     },
+    /// Uses a code up for tokens of its grant, as a public client does.
+    RedeemPublic {
+        /// The hash of the code.
+        code: Digest,
+        /// What the next token is fetched with.
+        refresh: RotatingToken,
+    },
+    /// Uses a refresh token of a public client up, and puts the next one in its place.
+    Rotate {
+        /// The hash of the refresh token.
+        token: Digest,
+        /// The next one, of the same grant.
+        next: RotatingToken,
+    },
+    /// A client registers itself, while fewer than `most` are there.
+    Register {
+        /// The client.
+        client: RegisteredClient,
+        /// The most that may be there.
+        most: i64,
+    },
 }
 
 impl Step {
@@ -105,6 +128,23 @@ impl Step {
                 let is_used = refresh_tokens::use_it(tx, *token, *idle_until, now).await?;
                 Ok(is_used && grants::use_it(tx, *grant, now).await?)
             }
+            Self::RedeemPublic { code, refresh } => {
+                let is_taken = codes::use_it(tx, *code, now).await?
+                    && grants::use_it(tx, refresh.grant, now).await?;
+                if is_taken {
+                    rotating_tokens::insert(tx, refresh).await?;
+                }
+                Ok(is_taken)
+            }
+            Self::Rotate { token, next } => {
+                let is_taken = rotating_tokens::use_it(tx, *token, now).await?
+                    && grants::use_it(tx, next.grant, now).await?;
+                if is_taken {
+                    rotating_tokens::insert(tx, next).await?;
+                }
+                Ok(is_taken)
+            }
+            Self::Register { client, most } => registered_clients::insert(tx, client, *most).await,
         }
     }
 }

@@ -7,6 +7,7 @@
 //! types. What differs between the databases lives in `connect`. No rule lives here.
 
 pub mod agents;
+pub mod client_agents;
 pub mod codes;
 pub mod connect;
 pub mod error;
@@ -28,8 +29,10 @@ pub mod pushed_requests;
 pub mod recovery_codes;
 pub mod redirects;
 pub mod refresh_tokens;
+pub mod registered_clients;
 pub mod resources;
 pub mod revocations;
+pub mod rotating_tokens;
 pub mod sessions;
 pub mod signing_keys;
 pub mod tx;

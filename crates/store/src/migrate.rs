@@ -31,6 +31,10 @@ const MIGRATIONS: &[Migration] = &[
         number: 5,
         text: include_str!("../migrations/0005_delegation.sql"),
     },
+    Migration {
+        number: 6,
+        text: include_str!("../migrations/0006_clients.sql"),
+    },
 ];
 
 /// The schema that this program writes.

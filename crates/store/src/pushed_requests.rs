@@ -67,11 +67,7 @@ impl Prompt {
 }
 
 /// Adds a request, unless `most` of the same client wait already; whether it was added.
-pub(crate) async fn insert(
-    tx: &mut Tx,
-    request: &PushedRequest,
-    most: i64,
-) -> Result<bool, StoreError> {
+pub async fn insert(tx: &mut Tx, request: &PushedRequest, most: i64) -> Result<bool, StoreError> {
     let sql = "SELECT count(*) AS waiting FROM pushed_request \
                WHERE agent_id = $1 AND expires_at > $2 AND answered_at IS NULL";
     let values = params![request.agent.to_string(), request.created_at];

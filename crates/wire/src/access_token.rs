@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use chancery_model::digest::Digest;
-use chancery_model::id::{AgentId, GrantId, OwnerId, TokenId};
+use chancery_model::id::{AgentId, ClientId, GrantId, OwnerId, TokenId, names_public_client};
 use chancery_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ pub struct Claims {
     pub sub: String,
     /// The one resource that it is for.
     pub aud: String,
-    /// The agent.
+    /// Who fetched it: the agent itself, or the public client that it is of.
     pub client_id: String,
     /// When it was issued, in seconds since the epoch.
     pub iat: i64,
@@ -94,16 +94,38 @@ pub enum Acting {
 pub struct Muddled;
 
 impl Claims {
+    /// Whose token it is: the one answer, for whoever looks its holder up. Who acts on behalf of a person is named by
+    /// `act`, since a public client is known by a name of its own; everybody else by `client_id`.
+    pub fn holder(&self) -> Option<ClientId> {
+        let name = self.act.as_ref().map_or(&self.client_id, |act| &act.sub);
+        name.parse().ok()
+    }
+
+    /// The agent whose token it is.
+    pub fn agent_id(&self) -> Option<AgentId> {
+        match self.holder()? {
+            ClientId::Agent(id) => Some(id),
+            ClientId::Resource(_) => None,
+        }
+    }
+
     /// Whose authority the holder acts by. A token that says half of it is for nobody.
     pub fn acting(&self) -> Result<Acting, Muddled> {
         match (&self.act, self.grant_id) {
             (None, None) if self.sub == self.client_id => Ok(Acting::Autonomous),
-            (Some(act), Some(grant)) if act.sub == self.client_id && act.iss == self.iss => {
+            (Some(act), Some(grant)) if self.is_of_client(act) && act.iss == self.iss => {
                 let subject = self.sub.parse().map_err(|_| Muddled)?;
                 Ok(Acting::Delegated { subject, grant })
             }
             (None | Some(_), None | Some(_)) => Err(Muddled),
         }
+    }
+
+    /// Whether the client is the actor, or a public one; whether the actor is of that client, the
+    /// registry knows.
+    fn is_of_client(&self, act: &Act) -> bool {
+        let is_foreign = || names_public_client(&self.client_id);
+        act.sub == self.client_id || act.sub.parse::<AgentId>().is_ok() && is_foreign()
     }
 }
 

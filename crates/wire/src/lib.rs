@@ -11,6 +11,7 @@ pub mod authzen;
 pub mod base64url;
 mod claim;
 pub mod client_assertion;
+pub mod client_metadata;
 pub mod document;
 pub mod dpop;
 pub mod hash;

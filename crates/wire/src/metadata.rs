@@ -16,9 +16,15 @@ pub struct AuthorizationServer {
     /// Where clients push what they ask people for (RFC 9126).
     #[serde(default)]
     pub pushed_authorization_request_endpoint: String,
-    /// Requests come by that way alone.
+    /// Whether requests come by that way alone: registered agents push, public clients cannot prove who they are.
     #[serde(default)]
     pub require_pushed_authorization_requests: bool,
+    /// A public client may be known by the URL of a document about it.
+    #[serde(default)]
+    pub client_id_metadata_document_supported: bool,
+    /// Where clients register themselves, while that is open (RFC 7591).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration_endpoint: Option<String>,
     /// Where tokens are issued.
     pub token_endpoint: String,
     /// Where tokens are looked up.
@@ -48,19 +54,19 @@ pub struct AuthorizationServer {
     /// `authorization_code`, `refresh_token` and `client_credentials`.
     #[serde(default)]
     pub grant_types_supported: Vec<String>,
-    /// `private_key_jwt`, at every endpoint.
+    /// `private_key_jwt`, at every endpoint; and `none` where public clients fetch tokens.
     #[serde(default)]
     pub token_endpoint_auth_methods_supported: Vec<String>,
     /// The algorithms of client assertions.
     #[serde(default)]
     pub token_endpoint_auth_signing_alg_values_supported: Vec<String>,
-    /// As at the token endpoint.
+    /// `private_key_jwt`.
     #[serde(default)]
     pub introspection_endpoint_auth_methods_supported: Vec<String>,
     /// As at the token endpoint.
     #[serde(default)]
     pub introspection_endpoint_auth_signing_alg_values_supported: Vec<String>,
-    /// As at the token endpoint.
+    /// `private_key_jwt`.
     #[serde(default)]
     pub revocation_endpoint_auth_methods_supported: Vec<String>,
     /// As at the token endpoint.
@@ -89,6 +95,8 @@ pub struct Endpoints<'a> {
     pub revocation: &'a str,
     /// Where the issuer's keys are.
     pub jwks: &'a str,
+    /// Where clients register themselves, while that is open.
+    pub registration: Option<&'a str>,
 }
 
 impl AuthorizationServer {
@@ -107,7 +115,9 @@ impl AuthorizationServer {
             pushed_authorization_request_endpoint: endpoints
                 .pushed_authorization_request
                 .to_owned(),
-            require_pushed_authorization_requests: true,
+            require_pushed_authorization_requests: false,
+            client_id_metadata_document_supported: true,
+            registration_endpoint: endpoints.registration.map(str::to_owned),
             token_endpoint: endpoints.token.to_owned(),
             introspection_endpoint: endpoints.introspection.to_owned(),
             revocation_endpoint: endpoints.revocation.to_owned(),
@@ -121,7 +131,9 @@ impl AuthorizationServer {
             grant_types_supported: ["authorization_code", "refresh_token", "client_credentials"]
                 .map(str::to_owned)
                 .into(),
-            token_endpoint_auth_methods_supported: methods.clone(),
+            token_endpoint_auth_methods_supported: ["private_key_jwt", "none"]
+                .map(str::to_owned)
+                .into(),
             token_endpoint_auth_signing_alg_values_supported: algorithms.clone(),
             introspection_endpoint_auth_methods_supported: methods.clone(),
             introspection_endpoint_auth_signing_alg_values_supported: algorithms.clone(),
@@ -309,6 +321,7 @@ mod tests {
             introspection: "https://as.example/oauth/introspect",
             revocation: "https://as.example/oauth/revoke",
             jwks: "https://as.example/oauth/jwks",
+            registration: None,
         };
         let server = AuthorizationServer::new("https://as.example", endpoints, vec![], vec![]);
         let json = serde_json::to_value(&server).expect("JSON");
@@ -316,12 +329,13 @@ mod tests {
             json["response_types_supported"],
             serde_json::json!(["code"])
         );
-        // Only one method of PKCE exists, and requests come by one way (AUTHZ-04).
+        // Only one method of PKCE exists (AUTHZ-04).
         assert_eq!(
             json["code_challenge_methods_supported"],
             serde_json::json!(["S256"])
         );
-        assert_eq!(json["require_pushed_authorization_requests"], true);
+        assert_eq!(json["client_id_metadata_document_supported"], true);
+        assert_eq!(json.get("registration_endpoint"), None);
         assert_eq!(json["authorization_response_iss_parameter_supported"], true);
         assert_eq!(json.get("authorization_details_types_supported"), None);
         assert_eq!(json.get("scopes_supported"), None);

@@ -52,6 +52,12 @@ pub enum ErrorCode {
     ConsentRequired,
     /// RFC 9396.
     InvalidAuthorizationDetails,
+    /// RFC 7591.
+    InvalidRedirectUri,
+    /// RFC 7591.
+    InvalidClientMetadata,
+    /// RFC 7591.
+    InvalidSoftwareStatement,
     /// RFC 6749.
     ServerError,
     /// RFC 6749.
@@ -78,6 +84,9 @@ impl ErrorCode {
             Self::LoginRequired => "login_required",
             Self::ConsentRequired => "consent_required",
             Self::InvalidAuthorizationDetails => "invalid_authorization_details",
+            Self::InvalidRedirectUri => "invalid_redirect_uri",
+            Self::InvalidClientMetadata => "invalid_client_metadata",
+            Self::InvalidSoftwareStatement => "invalid_software_statement",
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
@@ -99,6 +108,9 @@ impl ErrorCode {
             | Self::LoginRequired
             | Self::ConsentRequired
             | Self::InvalidAuthorizationDetails
+            | Self::InvalidRedirectUri
+            | Self::InvalidClientMetadata
+            | Self::InvalidSoftwareStatement
             | Self::InvalidTarget
             | Self::AccessDenied
             | Self::InvalidDpopProof
@@ -143,6 +155,11 @@ impl<'a> Form<'a> {
     /// Parses `application/x-www-form-urlencoded` strictly. Parameters without a value are as if
     /// they were not there (OAuth 2.1 3.2).
     pub fn parse(body: &'a [u8]) -> Result<Self, OAuthError> {
+        Self::parse_up_to(body, MOST_PARAMETERS)
+    }
+
+    /// The same with at most so many parameters.
+    pub fn parse_up_to(body: &'a [u8], most: usize) -> Result<Self, OAuthError> {
         let refuse = |description| OAuthError::new(ErrorCode::InvalidRequest, description);
         if body.len() > FORM_LIMIT {
             return Err(refuse("the form is too large"));
@@ -153,7 +170,7 @@ impl<'a> Form<'a> {
         let body = body.ok_or(refuse("the form is not well-formed"))?;
         let mut parameters: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::with_capacity(8);
         for (name, value) in body.split('&').filter_map(parameter) {
-            if parameters.len() == MOST_PARAMETERS {
+            if parameters.len() == most {
                 return Err(refuse("the form has too many parameters"));
             }
             if is_bad(&name) || is_bad(&value) {
@@ -247,6 +264,48 @@ pub struct PushedResponse {
     pub request_uri: String,
     /// For how many seconds.
     pub expires_in: u64,
+}
+
+/// The answer to a client that registered itself (RFC 7591 3.2.1): what is registered, which may be less than it asked.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct RegistrationResponse {
+    /// What the client is known by.
+    pub client_id: String,
+    /// When it was registered, in seconds since the epoch.
+    pub client_id_issued_at: i64,
+    /// The name that it gave itself, as it is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_name: Option<String>,
+    /// Where answers to it may go.
+    pub redirect_uris: Vec<String>,
+    /// `authorization_code` and `refresh_token`.
+    pub grant_types: Vec<String>,
+    /// `code`.
+    pub response_types: Vec<String>,
+    /// `none`.
+    pub token_endpoint_auth_method: String,
+}
+
+impl RegistrationResponse {
+    /// The answer about a public client.
+    pub fn new(
+        client_id: String,
+        issued_at: i64,
+        client_name: Option<String>,
+        redirect_uris: Vec<String>,
+    ) -> Self {
+        Self {
+            client_id,
+            client_id_issued_at: issued_at,
+            client_name,
+            redirect_uris,
+            grant_types: ["authorization_code", "refresh_token"]
+                .map(str::to_owned)
+                .into(),
+            response_types: vec!["code".to_owned()],
+            token_endpoint_auth_method: "none".to_owned(),
+        }
+    }
 }
 
 impl fmt::Debug for TokenResponse {

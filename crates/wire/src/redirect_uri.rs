@@ -20,12 +20,24 @@ pub struct InvalidRedirectUri;
 pub struct RedirectUri(String);
 
 /// What is before the port of a loopback URI.
-const LOOPBACK: [&str; 2] = ["http://127.0.0.1", "http://[::1]"];
+const LOOPBACK: [&str; 3] = ["http://127.0.0.1", "http://[::1]", LOCALHOST];
+/// A name, and no address: which of them it is, the machine of the person decides (RFC 8252 8.3).
+const LOCALHOST: &str = "http://localhost";
 
 impl RedirectUri {
     /// Checks a redirect URI. A text that a URL parser would print differently is refused, not changed, so that
     /// comparing texts is comparing where they lead (AUTHZ-01).
     pub fn parse(text: &str) -> Result<Self, InvalidRedirectUri> {
+        let uri = Self::parse_of_client(text)?;
+        match loopback(text) {
+            Some((LOCALHOST, _)) => Err(InvalidRedirectUri),
+            Some(_) | None => Ok(uri),
+        }
+    }
+
+    /// The same for a client that nobody registered: common ones listen at `localhost` and say so. It is never the same
+    /// as an address.
+    pub fn parse_of_client(text: &str) -> Result<Self, InvalidRedirectUri> {
         let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
         if text.len() > LONGEST || !is_plain || text.contains(['*', '\\', '\'', '"', ';', ',']) {
             return Err(InvalidRedirectUri);
@@ -63,6 +75,18 @@ impl RedirectUri {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What a person is told of where it leads: its origin, or its private scheme.
+    pub fn place(&self) -> &str {
+        let (scheme, rest) = self.0.split_once(':').unwrap_or((&self.0, ""));
+        match rest.strip_prefix("//") {
+            Some(rest) => {
+                let host = rest.find(['/', '?']).unwrap_or(rest.len());
+                &self.0[..scheme.len() + 3 + host]
+            }
+            None => &self.0[..=scheme.len()],
+        }
     }
 
     /// What a content security policy names it by: its origin, or its private scheme. An IPv6 address has no name in the
@@ -195,6 +219,39 @@ mod tests {
     }
 
     #[test]
+    fn localhost_is_for_clients_alone_and_is_no_address() {
+        let of_client = |text: &str| RedirectUri::parse_of_client(text).expect(text);
+        let registered = of_client("http://localhost:3000/cb");
+        assert!(registered.admits(&of_client("http://localhost:3000/cb")));
+        assert!(registered.admits(&of_client("http://localhost:49152/cb")));
+        for other in [
+            "http://localhost:3000/cb2",
+            "http://localhost:3000/cb/",
+            "http://127.0.0.1:3000/cb",
+            "http://[::1]:3000/cb",
+            "https://localhost:3000/cb",
+        ] {
+            assert!(!registered.admits(&of_client(other)), "{other}");
+            assert!(!of_client(other).admits(&registered), "{other}");
+        }
+        for bad in [
+            "http://localhost.evil.example/cb",
+            "http://localhost@evil.example/cb",
+            "http://LOCALHOST/cb",
+        ] {
+            assert_eq!(
+                RedirectUri::parse_of_client(bad),
+                Err(InvalidRedirectUri),
+                "{bad}"
+            );
+        }
+        assert_eq!(
+            RedirectUri::parse("http://localhost:3000/cb"),
+            Err(InvalidRedirectUri)
+        );
+    }
+
+    #[test]
     fn parameters_come_behind_those_that_were_registered() {
         assert_eq!(
             uri("https://app.example/cb?a=1")
@@ -215,5 +272,11 @@ mod tests {
         );
         assert_eq!(uri("http://[::1]:7/cb").source(), "http:");
         assert_eq!(uri("com.example.app:/cb").source(), "com.example.app:");
+        assert_eq!(uri("com.example.app:/cb").place(), "com.example.app:");
+        assert_eq!(uri("http://[::1]:7/cb").place(), "http://[::1]:7");
+        assert_eq!(
+            uri("https://app.example:8443/cb?a=1").place(),
+            "https://app.example:8443"
+        );
     }
 }

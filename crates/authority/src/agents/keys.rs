@@ -27,6 +27,7 @@ pub async fn replace(
         entity,
     } = load::require(&ctx, &mut tx, &agent).await?;
     let permit = ctx.authorize(Action::AgentUpdate, Target::Agent(&entity))?;
+    load::refuse_of_client(&version)?;
     agent.jwks = Some(jwks);
     agent.updated_at = ctx.now;
     if !agents::update(&mut tx, &agent, Some(ctx.now)).await? {

@@ -82,6 +82,18 @@ fn broken(agent: AgentId, why: VersionError) -> Error {
     Error::Broken
 }
 
+/// Refuses what would make an agent of a client into something else: it acts by its client, for the person whose client
+/// that is, and has no key and no other owner.
+pub(crate) fn refuse_of_client(version: &Version) -> Result<(), Error> {
+    if version.document.is_of_client() {
+        return Err(Error::Conflict(
+            "the agent is what a client of its owner became: it has no keys, redirect URIs and owner but those"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
 /// An event about an agent as it is after the change.
 pub(crate) fn event(ctx: &Ctx, kind: EventKind, agent: &Agent, version: &Version) -> Event {
     let mut event = ctx.event(kind);

@@ -32,6 +32,7 @@ pub async fn replace(
         entity,
     } = load::require(&ctx, &mut tx, &agent).await?;
     let permit = ctx.authorize(Action::AgentUpdate, Target::Agent(&entity))?;
+    load::refuse_of_client(&version)?;
     redirects::replace(&mut tx, agent.id, &uris).await?;
     agent.updated_at = ctx.now;
     if !agents::update(&mut tx, &agent, None).await? {

@@ -4,11 +4,13 @@ use axum::Json;
 use chancery_api::agents::{AgentView, RegisterAgent};
 use chancery_model::action::Action;
 use chancery_model::agent::{Agent, AgentState};
-use chancery_model::document::Document;
-use chancery_model::event::EventKind;
+use chancery_model::decision::Permit;
+use chancery_model::document::{CLIENT_PLATFORM, Document};
+use chancery_model::event::{Event, EventKind};
 use chancery_model::id::AgentId;
 use chancery_model::version::{Version, VersionState};
 use chancery_policy::{AgentEntity, Target};
+use chancery_store::tx::Tx;
 use chancery_store::{agents, error::StoreError, versions};
 use chancery_wire::client_assertion;
 use chancery_wire::document::{self, Statement};
@@ -24,10 +26,41 @@ use crate::extract::Body;
 /// `POST /v1/agents`: active at once when policy lets the caller put it into force alone, else a draft.
 pub async fn register(ctx: Ctx, Body(body): Body<RegisterAgent>) -> Result<Json<AgentView>, Error> {
     let RegisterAgent { document, jwks } = body;
-    check(&ctx, &document)?;
+    if document.is_of_client() {
+        return Err(Error::Invalid(format!(
+            "the platform `{CLIENT_PLATFORM}` is for what the clients of people become"
+        )));
+    }
     let jwks = jwks.map(|jwks| parse_keys(&jwks)).transpose()?;
     let mut tx = ctx.begin().await?;
-    let (owner, owner_added) = resolve::resolve(&ctx, &mut tx, &document.owner).await?;
+    let Registered {
+        loaded,
+        permit,
+        event,
+        more,
+    } = propose(&ctx, &mut tx, document, jwks).await?;
+    let view = view::of(&ctx, &mut tx, &loaded).await?;
+    ctx.commit(permit, tx, event, more).await?;
+    Ok(Json(view))
+}
+
+/// An agent that was registered in a transaction that its caller commits, with the permit and the events of it.
+pub(crate) struct Registered {
+    pub loaded: Loaded,
+    pub permit: Permit,
+    pub event: Event,
+    pub more: Vec<Event>,
+}
+
+/// Registers an agent, by every rule that there is about that.
+pub(crate) async fn propose(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    document: Document,
+    jwks: Option<String>,
+) -> Result<Registered, Error> {
+    check(ctx, &document)?;
+    let (owner, owner_added) = resolve::resolve(ctx, tx, &document.owner).await?;
     let caller = ctx.caller.hands();
     let mut agent = Agent {
         id: AgentId::generate(ctx.now, &*ctx.authority.entropy),
@@ -42,7 +75,7 @@ pub async fn register(ctx: Ctx, Body(body): Body<RegisterAgent>) -> Result<Json<
         registered_by: caller.author.clone(),
         revision: 1,
     };
-    let mut version = sign_version(&ctx, agent.id, 1, None, document);
+    let mut version = sign_version(ctx, agent.id, 1, None, document);
     let entity = AgentEntity::of(&agent, &version.document);
     let target = Target::Agent(&entity);
     let permit = ctx.authorize(Action::AgentRegister, target)?;
@@ -56,7 +89,7 @@ pub async fn register(ctx: Ctx, Body(body): Body<RegisterAgent>) -> Result<Json<
         agent.version = Some((version.number, version.digest));
         version = version.accept(ctx.now, caller.author)?;
     }
-    match agents::insert(&mut tx, &agent).await {
+    match agents::insert(tx, &agent).await {
         Err(StoreError::Constraint) => {
             return Err(Error::Conflict(format!(
                 "the name `{}` is in use",
@@ -65,8 +98,8 @@ pub async fn register(ctx: Ctx, Body(body): Body<RegisterAgent>) -> Result<Json<
         }
         inserted => inserted?,
     }
-    versions::insert(&mut tx, &version).await?;
-    let mut event = load::event(&ctx, EventKind::AgentRegistered, &agent, &version);
+    versions::insert(tx, &version).await?;
+    let mut event = load::event(ctx, EventKind::AgentRegistered, &agent, &version);
     event
         .facts
         .insert("status".to_owned(), agent.state.name().to_owned());
@@ -82,10 +115,12 @@ pub async fn register(ctx: Ctx, Body(body): Body<RegisterAgent>) -> Result<Json<
         version,
         entity,
     };
-    let view = view::of(&ctx, &mut tx, &loaded).await?;
-    ctx.commit(permit, tx, event, owner_added.into_iter().collect())
-        .await?;
-    Ok(Json(view))
+    Ok(Registered {
+        loaded,
+        permit,
+        event,
+        more: owner_added.into_iter().collect(),
+    })
 }
 
 /// The document's own rules, as a refusal that names the member.

@@ -30,6 +30,7 @@ pub async fn transfer(
         entity,
     } = load::require(&ctx, &mut tx, &agent).await?;
     let permit = ctx.authorize(Action::AgentTransfer, Target::Agent(&entity))?;
+    load::refuse_of_client(&version)?;
     if agent.version.is_none() {
         return Err(Error::Conflict(
             "a draft has not yet been accepted; register it anew".to_owned(),

@@ -5,9 +5,12 @@ use axum::http::HeaderMap;
 use chancery_api::agents::{AgentView, UpdateAgent};
 use chancery_model::action::Action;
 use chancery_model::agent::AgentState;
-use chancery_model::event::{DecisionFacts, EventKind};
+use chancery_model::decision::Permit;
+use chancery_model::document::{CLIENT_PLATFORM, Document};
+use chancery_model::event::{DecisionFacts, Event, EventKind};
 use chancery_model::version::{VersionState, widenings};
 use chancery_policy::{AgentEntity, Target};
+use chancery_store::tx::Tx;
 use chancery_store::{agents, versions};
 
 use crate::accounts::resolve;
@@ -28,11 +31,43 @@ pub async fn update(
     register::check(&ctx, &body.document)?;
     let seen = revision_seen(&headers)?;
     let mut tx = ctx.begin().await?;
+    let loaded = load::require(&ctx, &mut tx, &agent).await?;
+    let Proposed {
+        loaded,
+        permit,
+        event,
+        more,
+        ..
+    } = propose(&ctx, &mut tx, loaded, body.document, seen).await?;
+    let view = view::of(&ctx, &mut tx, &loaded).await?;
+    ctx.commit(permit, tx, event, more).await?;
+    Ok(Json(view))
+}
+
+/// A version that was proposed in a transaction that its caller commits, with the permit and the events of it.
+pub(crate) struct Proposed {
+    pub loaded: Loaded,
+    pub permit: Permit,
+    pub event: Event,
+    pub more: Vec<Event>,
+    /// Whether it is in force already.
+    pub is_in_force: bool,
+}
+
+/// Proposes a version of an agent that was seen in the revision `seen`, by every rule that there is about that.
+pub(crate) async fn propose(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    loaded: Loaded,
+    document: Document,
+    seen: i64,
+) -> Result<Proposed, Error> {
+    register::check(ctx, &document)?;
     let Loaded {
         agent,
         version,
         entity,
-    } = load::require(&ctx, &mut tx, &agent).await?;
+    } = loaded;
     let permit = ctx.authorize(Action::AgentUpdate, Target::Agent(&entity))?;
     if agent.revision != seen {
         return Err(Error::PreconditionFailed);
@@ -42,18 +77,23 @@ pub async fn update(
             "an agent that is retired cannot be changed".to_owned(),
         ));
     }
-    if body.document.name != agent.name {
+    if document.name != agent.name {
         return Err(Error::Invalid(
             "`name` cannot be changed; register another agent".to_owned(),
         ));
     }
-    if body.document.owner != version.document.owner {
+    if document.owner != version.document.owner {
         return Err(Error::Invalid(
             "`owner` is changed by a transfer".to_owned(),
         ));
     }
-    let (_, owner_added) = resolve::resolve(&ctx, &mut tx, &body.document.owner).await?;
-    let latest = versions::fetch_latest(&mut tx, agent.id)
+    if document.is_of_client() != version.document.is_of_client() {
+        return Err(Error::Invalid(format!(
+            "the platform `{CLIENT_PLATFORM}` is for what the clients of people became, and stays"
+        )));
+    }
+    let (_, owner_added) = resolve::resolve(ctx, tx, &document.owner).await?;
+    let latest = versions::fetch_latest(tx, agent.id)
         .await?
         .ok_or(Error::Broken)?;
     if latest.state == VersionState::Pending {
@@ -63,8 +103,7 @@ pub async fn update(
         )));
     }
     let number = latest.number + 1;
-    let proposed =
-        register::sign_version(&ctx, agent.id, number, Some(latest.digest), body.document);
+    let proposed = register::sign_version(ctx, agent.id, number, Some(latest.digest), document);
     if proposed.digest == version.digest {
         return Err(Error::Conflict(
             "the document is the one in force".to_owned(),
@@ -83,14 +122,14 @@ pub async fn update(
         Some(_) => ctx.permit(Action::AgentAccept, about),
         None => None,
     };
-    versions::insert(&mut tx, &proposed).await?;
+    versions::insert(tx, &proposed).await?;
     let mut loaded = Loaded {
         agent,
         version,
         entity,
     };
     let mut event = load::event(
-        &ctx,
+        ctx,
         EventKind::AgentVersionProposed,
         &loaded.agent,
         &proposed,
@@ -102,10 +141,11 @@ pub async fn update(
     let words: Vec<String> = widens.iter().map(ToString::to_string).collect();
     event.facts.insert("widens".to_owned(), words.join("; "));
     let mut more: Vec<_> = owner_added.into_iter().collect();
+    let is_in_force = accepting.is_some();
     if let Some(accepting) = accepting {
-        loaded = put_into_force(&ctx, &accepting, &mut tx, loaded, proposed).await?;
+        loaded = put_into_force(ctx, &accepting, tx, loaded, proposed).await?;
         let mut accepted = load::event(
-            &ctx,
+            ctx,
             EventKind::AgentVersionAccepted,
             &loaded.agent,
             &loaded.version,
@@ -114,12 +154,16 @@ pub async fn update(
         more.push(accepted);
     } else {
         // The pending version changes no right, but whoever read the agent before must look again.
-        if !agents::update(&mut tx, &loaded.agent, None).await? {
+        if !agents::update(tx, &loaded.agent, None).await? {
             return Err(Error::PreconditionFailed);
         }
         loaded.agent.revision += 1;
     }
-    let view = view::of(&ctx, &mut tx, &loaded).await?;
-    ctx.commit(permit, tx, event, more).await?;
-    Ok(Json(view))
+    Ok(Proposed {
+        loaded,
+        permit,
+        event,
+        more,
+        is_in_force,
+    })
 }

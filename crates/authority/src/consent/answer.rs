@@ -43,7 +43,7 @@ pub(crate) struct Asked {
     /// What was so when it was proven.
     pub snapshot: Arc<Snapshot>,
     /// The origin at which people sign in: their passkeys and sessions are of no use at another.
-    pages: String,
+    pub pages: String,
 }
 
 /// Why nobody is asked, or not yet.
@@ -153,9 +153,10 @@ impl Asked {
 
     /// What the tokens would be bound to.
     pub(crate) fn binding(&self) -> Binding {
-        match self.request.jkt {
-            Some(_) => Binding::Key,
-            None => Binding::Bearer,
+        match (&self.request.jkt, &self.agent.client) {
+            (Some(_), _) => Binding::Key,
+            (None, Some(_)) => Binding::Rotation,
+            (None, None) => Binding::Bearer,
         }
     }
 
@@ -222,19 +223,12 @@ impl Asked {
     /// Sends the browser to the client with an answer; every answer says which request it is about and who answers
     /// (RFC 9207).
     fn send(&self, answer: &[(&str, &str)]) -> Response {
-        let issuer = &*self.snapshot.issuer;
-        let mut parameters = answer.to_vec();
-        parameters.extend([("state", &*self.request.state), ("iss", issuer)]);
-        let location = self.redirect_uri.with(&parameters);
-        let Ok(location) = HeaderValue::from_str(&location) else {
-            return page::UNKNOWN.into_response();
-        };
-        let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response();
-        let no_store = HeaderValue::from_static("no-store");
-        response
-            .headers_mut()
-            .insert(header::CACHE_CONTROL, no_store);
-        response
+        send(
+            &self.redirect_uri,
+            &self.request.state,
+            &self.snapshot.issuer,
+            answer,
+        )
     }
 
     /// Sends a code.
@@ -287,6 +281,31 @@ impl Asked {
         event.facts.insert("redirect_uri".to_owned(), uri);
         event
     }
+}
+
+/// Sends the browser to where an answer was proven to go.
+pub(crate) fn send(
+    redirect_uri: &RedirectUri,
+    state: &str,
+    issuer: &str,
+    answer: &[(&str, &str)],
+) -> Response {
+    let mut parameters = answer.to_vec();
+    // A public client may recognise the answer by its proof key alone.
+    if !state.is_empty() {
+        parameters.push(("state", state));
+    }
+    parameters.push(("iss", issuer));
+    let location = redirect_uri.with(&parameters);
+    let Ok(location) = HeaderValue::from_str(&location) else {
+        return page::UNKNOWN.into_response();
+    };
+    let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response();
+    let no_store = HeaderValue::from_static("no-store");
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, no_store);
+    response
 }
 
 /// The person who asks; nobody else can consent. A login that another person had made may be in that person's hands, so

@@ -16,6 +16,7 @@ use chancery_wire::oauth::{ErrorCode, Form};
 
 use crate::agents::load;
 use crate::consent::answer::{self, Asked, Halt};
+use crate::consent::client;
 use crate::consent::page::{self, Question};
 use crate::consent::secrets;
 use crate::ctx::Ctx;
@@ -24,13 +25,17 @@ use crate::error::Error;
 use crate::grants::fit;
 use crate::state::Authority;
 
-/// `GET /oauth/authorize?client_id=…&request_uri=…`.
+/// `GET /oauth/authorize?client_id=…&request_uri=…`, or all of the request for a client that nobody registered.
 pub async fn authorize(
     State(authority): State<Arc<Authority>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let asked = match find(&authority, query.as_deref().unwrap_or("")).await {
+    let query = query.as_deref().unwrap_or("");
+    if client::is_of_client(query) {
+        return client::ask(authority, &headers, query).await;
+    }
+    let asked = match find(&authority, query).await {
         Ok(asked) => asked,
         Err(halt) => return halt.answer(None),
     };

@@ -12,6 +12,7 @@ use chancery_model::event::EventKind;
 use chancery_model::grant::{Binding, Grant, LIFETIME};
 use chancery_model::id::GrantId;
 use chancery_policy::Target;
+use chancery_store::tx::Tx;
 use chancery_store::{codes, grants, pushed_requests};
 use chancery_wire::hash;
 use chancery_wire::oauth::ErrorCode;
@@ -118,6 +119,17 @@ async fn answer_with(
 
 async fn approve(ctx: &Ctx, asked: &Asked, login: &KnownLogin) -> Result<Response, Halt> {
     asked.require_sign_in(ctx)?;
+    let tx = ctx.begin().await?;
+    give(ctx, asked, login, tx).await
+}
+
+/// Gives the grant that is asked for, with its code, in a transaction of the caller.
+pub(crate) async fn give(
+    ctx: &Ctx,
+    asked: &Asked,
+    login: &KnownLogin,
+    mut tx: Tx,
+) -> Result<Response, Halt> {
     asked.require_policy(ctx, login)?;
     let permit = ctx.authorize(Action::GrantGive, Target::Agent(&asked.agent.facts))?;
     let Some((_, version)) = asked.agent.agent.version else {
@@ -136,14 +148,13 @@ async fn approve(ctx: &Ctx, asked: &Asked, login: &KnownLogin) -> Result<Respons
         redirect_uri: request.registered_uri.clone(),
         created_at: ctx.now,
         expires_at: ctx.now.after(match binding {
-            Binding::Key => LIFETIME,
+            Binding::Key | Binding::Rotation => LIFETIME,
             // Time to fetch the one token, and its life.
             Binding::Bearer => CODE_LIFETIME + ctx.authority.config.access_token_lifetime,
         }),
         last_used_at: None,
         revoked_at: None,
     };
-    let mut tx = ctx.begin().await?;
     // All that is in force is held in the memory of every process.
     let known = grants::list_between(&mut tx, grant.subject, grant.agent, ctx.now).await?;
     if known.len() >= MOST {

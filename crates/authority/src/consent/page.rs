@@ -84,6 +84,30 @@ pub(crate) const STRANGE_FORM: Page = page(
     "The page is from another sign-in, or the agent changed since it was shown. Nothing was decided. Open the page \
      again and read it once more.",
 );
+/// One answer for a client that is not known: no document at its URL, one that is not acceptable, a URL that is none, or
+/// an id that was never given or has ended. Which, nobody is told (SSRF-04).
+pub(crate) const UNKNOWN_CLIENT: Page = page(
+    "unknown_client",
+    StatusCode::BAD_REQUEST,
+    "This client cannot be recognised",
+    "There is no acceptable description of the client where it says that there is one, or it never registered itself \
+     here. Nothing was sent anywhere.",
+);
+/// Nothing was ticked.
+pub(crate) const NO_TOOLS: Page = page(
+    "no_tools",
+    StatusCode::BAD_REQUEST,
+    "Choose at least one tool",
+    "A client that may call nothing needs nobody's consent. Nothing was decided. Go back and choose.",
+);
+/// The agent that the client is was stopped.
+pub(crate) const STOPPED: Page = page(
+    "principal_inactive",
+    StatusCode::FORBIDDEN,
+    "This client was stopped",
+    "The agent that this client is for you was stopped, and only somebody who may resume it lets it act again. Nothing \
+     was sent anywhere.",
+);
 /// The sign-in ended between the question and the answer.
 pub(crate) const SIGNED_OUT: Page = page(
     "unauthenticated",
@@ -97,7 +121,12 @@ pub(crate) fn sign_in(origin: &str, client: &str, uri: &str) -> Page {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("client_id", client);
     query.append_pair("request_uri", uri);
-    let question = format!("/oauth/authorize?{}", query.finish());
+    sign_in_to(origin, &query.finish())
+}
+
+/// The same for a request that is all in `query`.
+pub(crate) fn sign_in_to(origin: &str, query: &str) -> Page {
+    let question = format!("/oauth/authorize?{query}");
     let back: String = url::form_urlencoded::byte_serialize(question.as_bytes()).collect();
     Page {
         code: "login_required",
@@ -266,7 +295,7 @@ impl Question<'_> {
 
 /// A whole page. Where it has a form, browsers hold the redirect that follows to `form-action` too, so the origin of
 /// the answer is named there; and the form's own origin must be told to us, which `no-referrer` would suppress.
-fn document(
+pub(crate) fn document(
     status: StatusCode,
     title: &str,
     body: &str,
@@ -312,7 +341,7 @@ fn document(
 }
 
 /// A text of somebody else: escaped, whatever cannot be seen written out, and kept from turning what is beside it.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
     out.push_str("<bdi>");
     for letter in text.chars() {
@@ -342,7 +371,7 @@ fn is_visible(letter: char) -> bool {
 }
 
 /// The one escaping of these pages: the text can neither end an attribute nor begin a tag.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

@@ -1,4 +1,4 @@
-//! Pushed authorization requests (RFC 9126): the only way to ask a person. The client proves who it is, everything it
+//! Pushed authorization requests (RFC 9126): the only way for an agent to ask a person. The client proves who it is, everything it
 //! asks for is checked, and its browser then carries nothing but a name.
 
 use std::time::Duration;
@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chancery_gateway::snapshot::KnownAgent;
 use chancery_model::event::{Actor, ActorKind, Event, EventKind};
+use chancery_model::id::AgentId;
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
 use chancery_store::journal::{AppendError, Step};
@@ -16,7 +17,7 @@ use chancery_store::redirects;
 use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::oauth::{ErrorCode, Form, PushedResponse};
 use chancery_wire::pkce::{self, Challenge};
-use chancery_wire::redirect_uri::RedirectUri;
+use chancery_wire::redirect_uri::{InvalidRedirectUri, RedirectUri};
 use chancery_wire::{base64url, metadata};
 
 use crate::consent::secrets;
@@ -33,7 +34,7 @@ const LIFETIME: Duration = Duration::from_secs(60);
 /// The most requests of one client that wait at a time.
 const MOST_WAITING: i64 = 100;
 /// The longest `state`, in bytes.
-const LONGEST_STATE: usize = 512;
+pub(crate) const LONGEST_STATE: usize = 512;
 
 /// `POST /oauth/par`.
 pub(crate) async fn push(endpoints: &Endpoints, headers: &HeaderMap, body: &[u8]) -> Response {
@@ -82,7 +83,14 @@ async fn push_for(
     }
     let proof = prove(endpoints, &endpoints.push_url, headers, now)?;
     let uri = secrets::new_uri(authority);
-    let request = read(authority, form, agent, proof.as_ref(), &uri, now).await?;
+    refuse_foreign(form)?;
+    let registered = registered(authority, agent).await?;
+    let redirect_uri = form.require("redirect_uri", "`redirect_uri` is missing")?;
+    let redirect = Redirect::find(RedirectUri::parse(redirect_uri), &registered)?;
+    form.require("state", "`state` is missing")?;
+    let jkt = bound_key(form, proof.as_ref())?;
+    let wanted = read(authority, form, redirect, jkt, now)?;
+    let request = wanted.by(agent.agent.id, &uri, now);
     let event = pushed(authority, agent, &request, now);
     let proof = proof.map(|proof| client::once(proof.jti_hash(), proof.expires_at()));
     let uses = std::iter::once(client.assertion).chain(proof).collect();
@@ -104,19 +112,87 @@ async fn push_for(
     }
 }
 
-/// Reads all that a client asks for; what is not understood and would change the meaning is refused.
-async fn read(
+/// What a client asks a person for, read by the one function that all clients go through.
+pub(crate) struct Wanted {
+    /// The one resource that is asked for.
+    pub resource: String,
+    /// What for.
+    pub scope: Scope,
+    /// Where the answer goes.
+    pub redirect: Redirect,
+    /// What the client recognises the answer by; empty when it sent nothing.
+    pub state: String,
+    /// What the code will be bound to.
+    pub challenge: Challenge,
+    /// The key that the code will be bound to.
+    pub jkt: Option<String>,
+    /// Whether the person is asked.
+    pub prompt: Prompt,
+    /// For how long a sign-in counts.
+    pub max_age: Option<Duration>,
+}
+
+impl Wanted {
+    /// The request of an agent, under the name `uri`.
+    pub(crate) fn by(self, agent: AgentId, uri: &str, now: Timestamp) -> PushedRequest {
+        PushedRequest {
+            uri_hash: secrets::uri_hash(uri),
+            agent,
+            resource: self.resource,
+            scope: self.scope,
+            redirect_uri: self.redirect.asked.as_str().to_owned(),
+            registered_uri: self.redirect.registered.as_str().to_owned(),
+            state: self.state,
+            challenge: self.challenge.as_str().to_owned(),
+            jkt: self.jkt,
+            prompt: self.prompt,
+            max_age: self.max_age,
+            created_at: now,
+            expires_at: now.after(LIFETIME),
+            answered: None,
+        }
+    }
+}
+
+/// Where an answer goes, with the registered redirect URI that admits it: evidence that it may.
+#[derive(Clone)]
+pub(crate) struct Redirect {
+    /// Where the answer goes.
+    pub asked: RedirectUri,
+    /// What is registered.
+    pub registered: RedirectUri,
+}
+
+impl Redirect {
+    /// Holds what is asked for against what is registered (AUTHZ-01).
+    pub(crate) fn find(
+        asked: Result<RedirectUri, InvalidRedirectUri>,
+        registered: &[RedirectUri],
+    ) -> Result<Self, Refusal> {
+        let unregistered = || {
+            Refusal::new(
+                ErrorCode::InvalidRequest,
+                "the redirect URI is not one of those that are registered",
+                "unregistered_redirect_uri",
+            )
+        };
+        let asked = asked.map_err(|_| unregistered())?;
+        let registered = registered.iter().find(|own| own.admits(&asked));
+        let registered = registered.cloned().ok_or_else(unregistered)?;
+        Ok(Self { asked, registered })
+    }
+}
+
+/// Reads all that a client asks for beside where the answer goes; what is not understood and would change the meaning
+/// is refused.
+pub(crate) fn read(
     authority: &Authority,
     form: &Form<'_>,
-    agent: &KnownAgent,
-    proof: Option<&VerifiedProof>,
-    uri: &str,
+    redirect: Redirect,
+    jkt: Option<&str>,
     now: Timestamp,
-) -> Result<PushedRequest, Refusal> {
+) -> Result<Wanted, Refusal> {
     let invalid = |description, code| Refusal::new(ErrorCode::InvalidRequest, description, code);
-    refuse_foreign(form)?;
-    let redirect_uri = form.require("redirect_uri", "`redirect_uri` is missing")?;
-    let (redirect_uri, registered_uri) = find_redirect(authority, agent, redirect_uri).await?;
     if form.require("response_type", "`response_type` is missing")? != "code" {
         return Err(Refusal::new(
             ErrorCode::UnsupportedResponseType,
@@ -124,7 +200,7 @@ async fn read(
             "unsupported_response_type",
         ));
     }
-    let state = form.require("state", "`state` is missing")?;
+    let state = form.fetch("state").unwrap_or("");
     if state.len() > LONGEST_STATE {
         return Err(invalid("`state` is too long", "bad_state"));
     }
@@ -148,32 +224,25 @@ async fn read(
     };
     let resource = form.fetch("resource").ok_or(target("no_resource"))?;
     let resource = metadata::resource_uri(resource).map_err(|_| target("bad_resource"))?;
-    let jkt = bound_key(form, proof)?;
     let snapshot = authority.current.load_full();
     require_binding(authority, &snapshot, resource, jkt, now)?;
     let max_age = form.fetch("max_age").map(str::parse).transpose();
     let max_age =
         max_age.map_err(|_| invalid("`max_age` is a number of seconds", "bad_max_age"))?;
-    Ok(PushedRequest {
-        uri_hash: secrets::uri_hash(uri),
-        agent: agent.agent.id,
+    Ok(Wanted {
         resource: resource.to_owned(),
         scope,
-        redirect_uri,
-        registered_uri,
+        redirect,
         state: state.to_owned(),
-        challenge: challenge.as_str().to_owned(),
+        challenge,
         jkt: jkt.map(str::to_owned),
         prompt: prompt(form.fetch("prompt"))?,
         max_age: max_age.map(|seconds: u32| Duration::from_secs(seconds.into())),
-        created_at: now,
-        expires_at: now.after(LIFETIME),
-        answered: None,
     })
 }
 
 /// Refuses what would have to be obeyed and is not offered here.
-fn refuse_foreign(form: &Form<'_>) -> Result<(), Refusal> {
+pub(crate) fn refuse_foreign(form: &Form<'_>) -> Result<(), Refusal> {
     let invalid = |description, code| Refusal::new(ErrorCode::InvalidRequest, description, code);
     // RFC 9126 2.1.
     if form.fetch("request_uri").is_some() {
@@ -203,30 +272,19 @@ fn refuse_foreign(form: &Form<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The redirect URI, and the registered one that admits it (AUTHZ-01).
-async fn find_redirect(
+/// Where answers for an agent may go.
+async fn registered(
     authority: &Authority,
     agent: &KnownAgent,
-    asked: &str,
-) -> Result<(String, String), Refusal> {
-    let unregistered = Refusal::new(
-        ErrorCode::InvalidRequest,
-        "the redirect URI is not one of those that are registered",
-        "unregistered_redirect_uri",
-    );
-    let Ok(asked) = RedirectUri::parse(asked) else {
-        return Err(unregistered);
-    };
+) -> Result<Vec<RedirectUri>, Refusal> {
     let mut tx = authority.store.read().await?;
     let registered = redirects::list(&mut tx, agent.agent.id).await?;
-    let admits = |text: &String| RedirectUri::parse(text).is_ok_and(|own| own.admits(&asked));
-    let registered = registered.into_iter().find(admits);
-    let registered = registered.ok_or(unregistered)?;
-    Ok((asked.as_str().to_owned(), registered))
+    let parse = |text: &String| RedirectUri::parse(text).ok();
+    Ok(registered.iter().filter_map(parse).collect())
 }
 
 /// The key that the code will be bound to; when it is said twice, both must be the same (RFC 9449 10.1).
-fn bound_key<'a>(
+pub(crate) fn bound_key<'a>(
     form: &'a Form<'_>,
     proof: Option<&'a VerifiedProof>,
 ) -> Result<Option<&'a str>, Refusal> {

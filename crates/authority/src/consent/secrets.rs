@@ -34,6 +34,15 @@ pub(crate) fn form_token(ctx: &Ctx, uri: &str, login: &KnownLogin, version: Dige
     derive(&ctx.authority, "consent form", &texts)
 }
 
+/// The same for the page of a client that nobody registered: `asked` is all that the page was about.
+pub(crate) fn client_form_token(ctx: &Ctx, login: &KnownLogin, asked: &[&str]) -> String {
+    let person = login.owner_id.to_string();
+    let end = login.expires_at.as_micros().to_string();
+    let mut texts = vec![&*person, &*end];
+    texts.extend(asked);
+    derive(&ctx.authority, "client consent form", &texts)
+}
+
 /// The code of a request that this person lets through. The same each time, so that a form that is sent twice is
 /// answered with one code.
 pub(crate) fn code(ctx: &Ctx, uri: &str, login: &KnownLogin) -> String {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use chancery_model::time::Timestamp;
-use chancery_store::{codes, one_time, pushed_requests, refresh_tokens};
+use chancery_store::{
+    codes, one_time, pushed_requests, refresh_tokens, registered_clients, rotating_tokens,
+};
 
 use crate::error::Error;
 use crate::refresh;
@@ -50,6 +52,8 @@ async fn look(authority: &Authority, is_due: bool) -> Result<(), Error> {
         pushed_requests::sweep(&authority.store, now).await?;
         codes::sweep(&authority.store, now).await?;
         refresh_tokens::sweep(&authority.store, now).await?;
+        rotating_tokens::sweep(&authority.store, now).await?;
+        registered_clients::sweep(&authority.store, now).await?;
     }
     // A key whose overlap has ended is withdrawn now, not at the next full reading (JWKS-04).
     let has_ended = |until: Option<Timestamp>| until.is_some_and(|until| until <= now);

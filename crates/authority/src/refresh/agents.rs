@@ -13,7 +13,7 @@ use chancery_model::version::Version;
 use chancery_policy::AgentEntity;
 use chancery_store::agents::{self, StoredAgent};
 use chancery_store::tx::Tx;
-use chancery_store::{owners, versions};
+use chancery_store::{client_agents, owners, versions};
 use chancery_wire::jwk::{KeySet, PublicKey};
 use chancery_wire::{document, json};
 
@@ -28,6 +28,7 @@ pub(crate) async fn read(
     before: &Snapshot,
 ) -> Result<HashMap<AgentId, Arc<KnownAgent>>, Error> {
     let living = agents::list_living(tx).await?;
+    let mut clients = client_agents::list(tx).await?;
     let mut known = HashMap::with_capacity(living.len());
     for stored in living {
         let id = stored.agent.id;
@@ -38,10 +39,14 @@ pub(crate) async fn read(
             known.agent == stored.agent
                 && known.not_before == void_until(&stored)
                 && known.owner_is_live == owner_is_live
+                && known.client.as_ref() == clients.get(&id)
         });
         if let Some(same) = same {
             known.insert(id, Arc::clone(same));
-        } else if let Some(agent) = verify(tx, stored, owner_is_live, document_keys).await? {
+            continue;
+        }
+        let client = clients.remove(&id);
+        if let Some(agent) = verify(tx, stored, owner_is_live, client, document_keys).await? {
             known.insert(id, Arc::new(agent));
         }
     }
@@ -62,13 +67,15 @@ pub(crate) async fn read_one(
         .await?
         .ok_or(Error::Broken)?;
     let owner_is_live = directory::find_live(tx, &owner).await?;
-    verify(tx, stored, owner_is_live, document_keys).await
+    let client = client_agents::fetch_client(tx, id).await?;
+    verify(tx, stored, owner_is_live, client, document_keys).await
 }
 
 async fn verify(
     tx: &mut Tx,
     stored: StoredAgent,
     owner_is_live: bool,
+    client: Option<String>,
     document_keys: &[PublicKey],
 ) -> Result<Option<KnownAgent>, Error> {
     let id = stored.agent.id;
@@ -77,7 +84,8 @@ async fn verify(
         Some((number, _)) => versions::fetch(tx, id, number).await?,
         None => versions::fetch_latest(tx, id).await?,
     };
-    let known = version.and_then(|version| know(stored, &version, owner_is_live, document_keys));
+    let known =
+        version.and_then(|version| know(stored, &version, owner_is_live, client, document_keys));
     if known.is_none() {
         // A document that does not verify is not served as valid, and its agent cannot act (IDR-01).
         tracing::error!(agent.id = %id, "the agent's version does not verify; it is left out");
@@ -94,12 +102,14 @@ fn know(
     stored: StoredAgent,
     version: &Version,
     owner_is_live: bool,
+    client: Option<String>,
     document_keys: &[PublicKey],
 ) -> Option<KnownAgent> {
     let not_before = void_until(&stored);
     let agent = stored.agent;
     document::verify_version(version, document_keys).ok()?;
-    if !agent.is_described_by(version) {
+    // What is of a client says so in its document, and nothing else does: policies rely on it.
+    if !agent.is_described_by(version) || version.document.is_of_client() != client.is_some() {
         return None;
     }
     let keys = match &agent.jwks {
@@ -115,6 +125,7 @@ fn know(
         facts: AgentEntity::of(&agent, &version.document),
         recorded: AgentFacts::of(&agent, &version.document),
         not_before,
+        client,
         agent,
     })
 }

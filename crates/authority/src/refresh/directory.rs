@@ -9,7 +9,7 @@ use chancery_model::owner::{Owner, OwnerKind};
 use chancery_model::time::Timestamp;
 use chancery_policy::PersonFacts;
 use chancery_store::tx::Tx;
-use chancery_store::{logins, owners, resources, sessions};
+use chancery_store::{logins, meta, owners, resources, sessions};
 use chancery_wire::json;
 use chancery_wire::jwk::KeySet;
 
@@ -73,6 +73,17 @@ pub(crate) async fn find_live(tx: &mut Tx, owner: &Owner) -> Result<bool, Error>
     Ok(is_live(owner, &people))
 }
 
+/// The name under which it is kept until when clients may register themselves.
+pub(crate) const REGISTRATION_UNTIL: &str = "client_registration_until";
+
+async fn registration_until(tx: &mut Tx) -> Result<Option<Timestamp>, Error> {
+    let kept = meta::fetch(tx, REGISTRATION_UNTIL).await?;
+    let micros = kept.map(|text| text.parse()).transpose();
+    Ok(micros
+        .map_err(|_| Error::Broken)?
+        .map(Timestamp::from_micros))
+}
+
 /// The logins and sessions that are live, and every resource server; `before` knows when sessions were used.
 pub(crate) async fn read(
     tx: &mut Tx,
@@ -80,7 +91,10 @@ pub(crate) async fn read(
     before: &Directory,
     now: Timestamp,
 ) -> Result<Directory, Error> {
-    let mut directory = Directory::default();
+    let mut directory = Directory {
+        registration_until: registration_until(tx).await?,
+        ..Directory::default()
+    };
     for login in logins::list_live(tx, now).await? {
         let Some(owner) = people
             .get(&login.owner_id)

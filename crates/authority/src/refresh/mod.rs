@@ -113,6 +113,9 @@ fn touched(event: &Event) -> Touched {
         | EventKind::PolicyRemoved
         | EventKind::KeyCreated
         | EventKind::KeyRotated
+        | EventKind::ClientRegistrationOpened
+        | EventKind::ClientRegistered
+        | EventKind::ClientRemoved
         | EventKind::ClientAuthenticated
         | EventKind::TokenIssued
         | EventKind::TokenRefused

@@ -87,7 +87,8 @@ pub(crate) fn require_binding(
             nonce: true,
             ..Refusal::new(
                 ErrorCode::InvalidDpopProof,
-                "tokens for this resource are bound to a key; send a DPoP proof",
+                "tokens for this resource are bound to a key: send a DPoP proof, or have an administrator let the resource \
+                 take bearer tokens for a while (`--allow-bearer`)",
                 "proof_missing",
             )
         });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::http::HeaderMap;
 use chancery_gateway::snapshot::{KnownAgent, Snapshot};
 use chancery_model::digest::Digest;
-use chancery_model::id::ClientId;
+use chancery_model::id::{ClientId, names_public_client};
 use chancery_model::time::Timestamp;
 use chancery_store::one_time::OneTime;
 use chancery_wire::client_assertion::{self, ASSERTION_TYPE, UnverifiedAssertion};
@@ -93,6 +93,20 @@ pub(crate) fn authenticate(
         who,
         assertion: once(verified.jti_hash(), verified.expires_at()),
     })
+}
+
+/// What a public client calls itself: one without a secret, which proves nothing by its name. Whether a code or a
+/// refresh token is its own is for whoever finds that to say. `None` when the form is of somebody who authenticates.
+pub(crate) fn public<'a>(headers: &HeaderMap, form: &'a Form<'_>) -> Option<&'a str> {
+    let proofs = ["client_assertion", "client_assertion_type", "client_secret"];
+    if headers.contains_key("authorization")
+        || proofs.iter().any(|proof| form.fetch(proof).is_some())
+    {
+        return None;
+    }
+    let id = form.fetch("client_id")?;
+    // Who has a name of another form has a key too.
+    names_public_client(id).then_some(id)
 }
 
 /// Something that may be used once, until it ends anyway.

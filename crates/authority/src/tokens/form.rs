@@ -9,6 +9,21 @@ use crate::tokens::refusal::Refusal;
 
 /// The form of a request, which must say that it is one.
 pub(crate) fn parse<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Form<'a>, Refusal> {
+    require_form(headers)?;
+    Ok(Form::parse(body)?)
+}
+
+/// The same for a form with at most so many parameters.
+pub(crate) fn parse_up_to<'a>(
+    headers: &HeaderMap,
+    body: &'a [u8],
+    most: usize,
+) -> Result<Form<'a>, Refusal> {
+    require_form(headers)?;
+    Ok(Form::parse_up_to(body, most)?)
+}
+
+fn require_form(headers: &HeaderMap) -> Result<(), Refusal> {
     if !extract::is_of_type(headers, "application/x-www-form-urlencoded") {
         return Err(Refusal::new(
             ErrorCode::InvalidRequest,
@@ -16,7 +31,7 @@ pub(crate) fn parse<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Form<'a>,
             "content_type",
         ));
     }
-    Ok(Form::parse(body)?)
+    Ok(())
 }
 
 /// Reads a body that is no larger than a form may be.

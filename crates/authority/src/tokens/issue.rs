@@ -20,6 +20,7 @@ use crate::tokens::binding::{prove, require_binding};
 use crate::tokens::client::{self, Client, FAILED, Who};
 use crate::tokens::form;
 use crate::tokens::mint::{Grant, Holder, Minted, mint};
+use crate::tokens::public;
 use crate::tokens::redeem;
 use crate::tokens::refusal::{self, Refusal};
 use crate::tokens::renew;
@@ -59,6 +60,16 @@ async fn try_issue(
         "the grant type is `authorization_code`, `refresh_token` or `client_credentials`",
         "unsupported_grant_type",
     ))?;
+    if let Some(client) = client::public(headers, &form) {
+        let request = public::Request {
+            endpoints,
+            headers,
+            form: &form,
+            client,
+            now,
+        };
+        return public::issue(&request, &grant_type).await;
+    }
     let snapshot = authority.current.load_full();
     let client = client::authenticate(authority, &snapshot, headers, &form, now)?;
     let request = Request {
@@ -77,7 +88,7 @@ async fn try_issue(
 }
 
 /// By what a client asks for a token.
-enum GrantType {
+pub(crate) enum GrantType {
     AuthorizationCode,
     RefreshToken,
     ClientCredentials,

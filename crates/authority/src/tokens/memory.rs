@@ -72,7 +72,7 @@ impl Memory {
         let token = access_token::verify(token, &snapshot.token_keys, &expect)?;
         let answer = answer(&Introspection::Active(token.claims()));
         let known = Arc::new(Known {
-            client: token.claims().client_id.parse().ok(),
+            client: token.claims().holder(),
             answer,
             token,
         });

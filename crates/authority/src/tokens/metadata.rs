@@ -21,6 +21,10 @@ pub async fn authorization_server(State(authority): State<Arc<Authority>>) -> Re
         .map(|known| known.resource.clone())
         .collect();
     resources.sort();
+    let registration = at("/oauth/register");
+    let takes_registrations =
+        (authority.directory.load()).takes_registrations(authority.clock.now());
+    let registration = &*registration;
     let endpoints = Endpoints {
         authorization: &at("/oauth/authorize"),
         pushed_authorization_request: &at("/oauth/par"),
@@ -28,10 +32,12 @@ pub async fn authorization_server(State(authority): State<Arc<Authority>>) -> Re
         introspection: &at("/oauth/introspect"),
         revocation: &at("/oauth/revoke"),
         jwks: &at("/oauth/jwks"),
+        registration: takes_registrations.then_some(registration),
     };
     let metadata = AuthorizationServer::new(issuer, endpoints, Vec::new(), resources);
     let mut response = Json(metadata).into_response();
-    let cache = HeaderValue::from_static("public, max-age=300");
+    // An exception begins and ends: what is in here then is not to be believed for long.
+    let cache = HeaderValue::from_static("public, max-age=60");
     response.headers_mut().insert(header::CACHE_CONTROL, cache);
     response
 }

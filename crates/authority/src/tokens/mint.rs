@@ -104,7 +104,7 @@ pub(crate) fn mint(
         iss: snapshot.issuer.clone(),
         sub: consented.map_or_else(|| id.clone(), |consented| consented.subject.to_string()),
         aud: grant.audience.to_owned(),
-        client_id: id.clone(),
+        client_id: known.map_or_else(|| id.clone(), |known| known.client_id()),
         iat: now.as_secs(),
         exp: grant.expires_at.as_secs(),
         jti: TokenId::generate(now, entropy),
@@ -157,7 +157,7 @@ fn require_consent(
     let (_, present) = live.map_err(|why| no_consent(why).about(consented.id))?;
     let scope = Scope::parse(grant.scope.unwrap_or(""));
     let is_within = scope.is_ok_and(|scope| scope.is_within(&present.scope));
-    let is_bound = present.binding == Binding::Bearer || grant.jkt.is_some();
+    let is_bound = present.binding != Binding::Key || grant.jkt.is_some();
     let is_shorter = grant.expires_at <= present.expires_at;
     if grant.audience != present.resource || !is_within || !is_bound || !is_shorter {
         tracing::error!(grant.id = %consented.id, "a token would be more than its grant; it was not issued");

@@ -2,7 +2,7 @@
 //! and DPoP, introspection, revocation.
 //!
 //! [`issue`] is the first straight line of the design; [`redeem`] and [`renew`] issue on behalf of people, to whom
-//! the room `consent` speaks. Who a client is, is found out in [`client`] alone;
+//! the room `consent` speaks, and [`public`] to clients that have no key to prove who they are. Who a client is, is found out in [`client`] alone;
 //! whether a token may exist at all, in [`mint`] alone, whatever asks for it.
 
 use std::sync::Arc;
@@ -18,6 +18,7 @@ pub mod issue;
 pub(crate) mod memory;
 pub mod metadata;
 pub(crate) mod mint;
+pub(crate) mod public;
 pub(crate) mod redeem;
 pub(crate) mod refusal;
 pub(crate) mod renew;

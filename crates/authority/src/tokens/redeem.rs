@@ -13,13 +13,13 @@ use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use chancery_model::grant::{Binding, Grant as Consented};
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
-use chancery_store::codes::{self, Code};
+use chancery_store::codes::{self, ANY_KEY, Code};
 use chancery_store::grants;
 use chancery_store::journal::{AppendError, Step};
 use chancery_store::one_time::OneTime;
 use chancery_store::refresh_tokens::RefreshToken;
 use chancery_wire::dpop::VerifiedProof;
-use chancery_wire::oauth::{ErrorCode, TokenResponse, TokenType};
+use chancery_wire::oauth::{ErrorCode, Form, TokenResponse, TokenType};
 use chancery_wire::pkce::{Challenge, Verifier};
 use chancery_wire::{base64url, hash};
 
@@ -75,7 +75,7 @@ pub(crate) async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refus
     let consented = grants::fetch(&mut tx, code.grant).await?;
     let consented = consented.ok_or(Refusal::unavailable())?;
     drop(tx);
-    if let Err(refused) = check(request, &code, &consented, agent, proof.as_ref()) {
+    if let Err(refused) = check(form, &code, &consented, Some(agent), proof.as_ref()) {
         // Whoever holds a code that is not theirs, or half of what it is bound to, is not asked twice (TOK-02).
         codes::burn(&authority.store, code.code_hash, now).await?;
         return Err(refused.about(consented.id));
@@ -86,7 +86,7 @@ pub(crate) async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refus
     if code.expires_at <= now {
         return Err(refuse("code_expired").about(consented.id));
     }
-    require_resource(request, &consented)?;
+    require_resource(form, &consented)?;
     let jkt = proof.as_ref().map(VerifiedProof::jkt);
     let step = |refresh| Step::Redeem {
         code: code.code_hash,
@@ -104,7 +104,7 @@ pub(crate) async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refus
     // of one short token: a key that is shown only now does not make more of it.
     let refresh = match consented.binding {
         Binding::Key => jkt.map(|jkt| new_refresh(authority, &code, &consented, jkt, now)),
-        Binding::Bearer => None,
+        Binding::Bearer | Binding::Rotation => None,
     };
     let (refresh_token, kept) = refresh.unzip();
     let uses = uses(request, proof.as_ref());
@@ -123,15 +123,14 @@ pub(crate) async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refus
 
 /// Holds a code against what came with it; each bond is a refusal of its own for the record, and the same for the
 /// client.
-fn check(
-    request: &Request<'_>,
+pub(crate) fn check(
+    form: &Form<'_>,
     code: &Code,
     consented: &Consented,
-    agent: &KnownAgent,
+    agent: Option<&KnownAgent>,
     proof: Option<&VerifiedProof>,
 ) -> Result<(), Refusal> {
-    let form = request.form;
-    if consented.agent != agent.agent.id {
+    if agent.is_none_or(|agent| consented.agent != agent.agent.id) {
         return Err(refuse("code_of_another_client"));
     }
     // OAuth 2.1 lets it be left out; what is there must be the same.
@@ -148,6 +147,7 @@ fn check(
         return Err(refuse("code_verifier_mismatch"));
     }
     match (&code.jkt, proof) {
+        (Some(bound), Some(_)) if bound == ANY_KEY => Ok(()),
         (Some(bound), Some(proof)) if bound == proof.jkt() => Ok(()),
         (Some(_), Some(_)) => Err(refuse("jkt_mismatch")),
         (Some(_), None) => Err(refuse("proof_missing")),
@@ -157,7 +157,18 @@ fn check(
 }
 
 /// A code came twice: everything that came of it ends (RFC 6749 4.1.2, TOK-01).
-async fn replayed(
+pub(crate) async fn replayed(
+    authority: &Authority,
+    agent: &KnownAgent,
+    consented: &Consented,
+    now: Timestamp,
+) -> Refusal {
+    end_because("code_replayed", authority, agent, consented, now).await
+}
+
+/// Ends a grant because of what came for it, and refuses with the same reason.
+pub(crate) async fn end_because(
+    why: &'static str,
     authority: &Authority,
     agent: &KnownAgent,
     consented: &Consented,
@@ -170,16 +181,16 @@ async fn replayed(
     let entropy = &*authority.entropy;
     let event = Event {
         agent: Some(agent.recorded.clone()),
-        outcome: "code_replayed".to_owned(),
+        outcome: why.to_owned(),
         ..Event::new(EventKind::GrantRevoked, actor, now, entropy)
     };
     match end::end(authority, consented.id, &event).await {
-        Ok(()) => refuse("code_replayed").about(consented.id),
+        Ok(()) => refuse(why).about(consented.id),
         Err(error) => {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 grant.id = %consented.id,
-                "a code came twice, and its grant could not be ended"
+                why, "the grant could not be ended"
             );
             Refusal::unavailable()
         }
@@ -297,11 +308,8 @@ pub(crate) fn require_agent(who: &Who) -> Result<&KnownAgent, Refusal> {
 }
 
 /// A resource that is named must be that of the grant (RFC 8707 2.2, TOK-12).
-pub(crate) fn require_resource(
-    request: &Request<'_>,
-    consented: &Consented,
-) -> Result<(), Refusal> {
-    let named = request.form.fetch("resource");
+pub(crate) fn require_resource(form: &Form<'_>, consented: &Consented) -> Result<(), Refusal> {
+    let named = form.fetch("resource");
     if named.is_none_or(|resource| resource == consented.resource) {
         return Ok(());
     }

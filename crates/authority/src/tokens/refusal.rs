@@ -17,6 +17,9 @@ use crate::error::Error;
 use crate::refresh::GRANT;
 use crate::state::Authority;
 
+/// How much of the name of a public client the record takes, in characters.
+const LONGEST_NAME: usize = 200;
+
 /// A refusal: what the client is told, and what the record says.
 #[derive(Debug, Clone)]
 pub(crate) struct Refusal {
@@ -26,6 +29,8 @@ pub(crate) struct Refusal {
     pub code: &'static str,
     /// Whom the request claimed to be from.
     pub claimed: Option<ClientId>,
+    /// What a public client called itself.
+    pub named: Option<Box<str>>,
     /// Who it was, once that is proven, and the assertion that proved it.
     pub proven: Option<Box<(ClientId, OneTime)>>,
     /// The grant that it is about, for the record.
@@ -41,9 +46,18 @@ impl Refusal {
             error: OAuthError::new(error, description),
             code,
             claimed: None,
+            named: None,
             proven: None,
             grant: None,
             nonce: false,
+        }
+    }
+
+    /// The same, by a public client that called itself `name`.
+    pub(crate) fn named(self, name: &str) -> Self {
+        Self {
+            named: Some(name.chars().take(LONGEST_NAME).collect::<String>().into()),
+            ..self
         }
     }
 
@@ -87,6 +101,7 @@ impl From<OAuthError> for Refusal {
             error,
             code: error.code.name(),
             claimed: None,
+            named: None,
             proven: None,
             grant: None,
             nonce: false,
@@ -190,6 +205,9 @@ async fn record(
         // Only a claim: whoever asked did not prove to be this client.
         if let Some(claimed) = refusal.claimed {
             facts.insert("claimed_client_id".to_owned(), claimed.to_string());
+        }
+        if let Some(named) = &refusal.named {
+            facts.insert("claimed_client_id".to_owned(), named.to_string());
         }
         if suppressed > 0 {
             facts.insert("not_recorded_before".to_owned(), suppressed.to_string());

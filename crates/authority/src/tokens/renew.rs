@@ -59,7 +59,7 @@ pub(crate) async fn renew(request: &Request<'_>) -> Result<TokenResponse, Refusa
     if !token.is_in_force(now) || !consented.is_in_force(now) {
         return Err(refuse("grant_not_in_force"));
     }
-    require_resource(request, &consented)?;
+    require_resource(form, &consented)?;
     let scope = shrunk(form.fetch("scope"), &token.scope)?;
     let jkt = Some(VerifiedProof::jkt(&proof));
     let fetch = Fetch {
@@ -86,7 +86,7 @@ pub(crate) async fn renew(request: &Request<'_>) -> Result<TokenResponse, Refusa
 }
 
 /// The scope that is asked for, which nothing may be added to.
-fn shrunk(asked: Option<&str>, given: &Scope) -> Result<Scope, Refusal> {
+pub(crate) fn shrunk(asked: Option<&str>, given: &Scope) -> Result<Scope, Refusal> {
     let Some(asked) = asked else {
         return Ok(given.clone());
     };

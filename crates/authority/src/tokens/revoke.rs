@@ -99,7 +99,7 @@ async fn try_revoke(
         return Ok(());
     };
     let claims = verified.claims();
-    if claims.client_id != id.to_string() {
+    if claims.holder() != Some(id) {
         return Ok(());
     }
     let write = async {

@@ -5,6 +5,7 @@
 mod accounts;
 mod agents;
 mod audit;
+mod clients;
 mod consent;
 mod database;
 mod enforcement;

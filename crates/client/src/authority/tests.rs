@@ -1,6 +1,7 @@
 use chancery_api::agents::{
     AgentQuery, Because, RegisterAgent, ReplaceKeys, ReplaceRedirects, TransferAgent, UpdateAgent,
 };
+use chancery_api::clients::OpenRegistration;
 use chancery_api::grants::GrantQuery;
 use chancery_api::keys::RotateKey;
 use chancery_api::log::EventQuery;
@@ -197,6 +198,12 @@ async fn call_everything(authority: &Authority) {
         authority.mcp_list(&page).await.is_ok(),
         authority.mcp_show("x").await.is_ok(),
         authority.mcp_accept("x").await.is_ok(),
+        authority
+            .client_open(&OpenRegistration { seconds: 60 })
+            .await
+            .is_ok(),
+        authority.client_list(&page).await.is_ok(),
+        authority.client_remove("x").await.is_ok(),
         authority.mcp_remove("x").await.is_ok(),
         authority.policy_put("x", &policy).await.is_ok(),
         authority.policy_list(&page).await.is_ok(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chancery_gateway::snapshot::Snapshot;
+use chancery_gateway::snapshot::{KnownAgent, Snapshot};
 use chancery_model::event::EventKind;
 use chancery_policy::{DEFAULT, PolicySource, ToolDefinition};
 use chancery_wire::access_token::{Act, Claims};
@@ -56,6 +56,53 @@ async fn call_on_behalf_of_a_person_names_both_in_the_record() {
     succeeds(&call_with(&world, &world.token(&world.alice, "desk")).await);
     let events = world.events();
     assert_eq!(events.last().expect("an event").subject, None);
+}
+
+#[tokio::test]
+async fn token_of_a_public_client_is_of_the_agent_that_it_became_and_of_no_other() {
+    const CLIENT: &str = "https://app.example/client.json";
+    let upstream = Upstream::start(Speaks::Modern).await;
+    let world = world(&upstream.url());
+    let claims = Claims {
+        client_id: CLIENT.to_owned(),
+        ..world.delegated("desk")
+    };
+    let token = world.sign(&claims);
+    let of = |client: Option<&str>| {
+        world.change(|snapshot| {
+            let known = &snapshot.agents[&world.alice.id];
+            let known = KnownAgent {
+                agent: known.agent.clone(),
+                owner_is_live: known.owner_is_live,
+                keys: None,
+                facts: known.facts.clone(),
+                recorded: known.recorded.clone(),
+                not_before: known.not_before,
+                client: client.map(str::to_owned),
+            };
+            snapshot.agents.insert(world.alice.id, Arc::new(known));
+        });
+    };
+    refused(
+        &world,
+        &call_with(&world, &token).await,
+        "principal_inactive",
+    );
+    of(Some(CLIENT));
+    succeeds(&call_with(&world, &token).await);
+    let permitted = world.recorded(EventKind::CallPermitted).await;
+    assert_eq!(permitted.actor.id, world.alice.id.to_string());
+    assert_eq!(permitted.subject.as_deref(), Some(&*claims.sub));
+    of(Some("https://other.example/client.json"));
+    refused(
+        &world,
+        &call_with(&world, &token).await,
+        "principal_inactive",
+    );
+    // Under its own name an agent of a client has no tokens.
+    of(Some(CLIENT));
+    let own = world.sign(&world.delegated("desk"));
+    refused(&world, &call_with(&world, &own).await, "principal_inactive");
 }
 
 #[tokio::test]

@@ -164,6 +164,7 @@ fn agent_with(name: &str, id: AgentId, at: Timestamp, tools: &Value) -> KnownAge
             version: Some(version()),
         },
         not_before: Timestamp::from_secs(0),
+        client: None,
         agent,
     }
 }

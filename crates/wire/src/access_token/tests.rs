@@ -487,3 +487,35 @@ fn token_that_says_half_of_on_whose_behalf_it_is_is_for_nobody() {
         assert_eq!(half.acting(), Err(Muddled), "{half:?}");
     }
 }
+
+#[test]
+fn token_of_a_public_client_is_of_the_agent_that_acts() {
+    let own = claims();
+    let agent = own.client_id.clone();
+    assert_eq!(own.agent_id(), agent.parse().ok());
+    let public = Claims {
+        sub: "own_01hzy0000000000000000000aa".to_owned(),
+        client_id: "https://app.example/client.json".to_owned(),
+        act: Some(Act {
+            sub: agent.clone(),
+            iss: own.iss.clone(),
+        }),
+        grant_id: Some("grt_01hzy0000000000000000000aa".parse().expect("an id")),
+        ..own
+    };
+    assert_eq!(public.agent_id(), agent.parse().ok());
+    assert!(matches!(public.acting(), Ok(Acting::Delegated { .. })));
+    // On its own behalf no public client has a token, and a name that is none of ours is no client.
+    let alone = Claims {
+        sub: public.client_id.clone(),
+        act: None,
+        grant_id: None,
+        ..public.clone()
+    };
+    assert_eq!(alone.agent_id(), None);
+    let odd = Claims {
+        client_id: "something".to_owned(),
+        ..public
+    };
+    assert_eq!(odd.acting(), Err(Muddled));
+}

@@ -22,6 +22,7 @@ fn path(route: &Route, agent: &str) -> String {
         .replace("{passkey}", "pky_01hzy0000000000000000000aa")
         .replace("{session}", "ses_01hzy0000000000000000000aa")
         .replace("{event}", "evt_01hzy0000000000000000000aa")
+        .replace("{client}", "cli_01hzy0000000000000000000aa")
         .replace("{grant}", "grt_01hzy0000000000000000000aa")
 }
 
@@ -48,6 +49,7 @@ fn body(route: &Route, agent: &str) -> Option<Value> {
             "id": "AA", "client_data_json": "AA", "authenticator_data": "AA", "signature": "AA", "user_handle": "AA",
         }}),
         "SignInByCode" => json!({"code": "x"}),
+        "OpenRegistration" => json!({"seconds": 60}),
         "RegisterResource" => json!({"url": "https://new.example"}),
         "AddMcpServer" => {
             json!({"name": "new", "upstream": {"kind": "http", "url": "http://127.0.0.1:1/mcp"}})

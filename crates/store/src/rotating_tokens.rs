@@ -1,0 +1,102 @@
+//! Refresh tokens of public clients: kept as hashes, each of use once, remembered after that so that a second use is
+//! seen.
+
+use chancery_model::digest::Digest;
+use chancery_model::id::GrantId;
+use chancery_model::scope::Scope;
+use chancery_model::time::Timestamp;
+
+use crate::connect::Store;
+use crate::error::StoreError;
+use crate::tx::Tx;
+use crate::value::{Row, params};
+
+/// A refresh token that is replaced by its use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RotatingToken {
+    /// The hash of the token.
+    pub token_hash: Digest,
+    /// What it gives tokens of.
+    pub grant: GrantId,
+    /// The most that its tokens may name.
+    pub scope: Scope,
+    /// The key that its holder must prove; none under an exception of the resource.
+    pub jkt: Option<String>,
+    /// When the person signed in, where that is known.
+    pub auth_time: Option<Timestamp>,
+    /// When it ends unless it is used before.
+    pub idle_until: Timestamp,
+    /// When it ends in any case.
+    pub expires_at: Timestamp,
+    /// When it was used.
+    pub used_at: Option<Timestamp>,
+}
+
+impl RotatingToken {
+    /// Whether its time has not run out at `now`.
+    pub fn is_in_time(&self, now: Timestamp) -> bool {
+        now < self.idle_until && now < self.expires_at
+    }
+}
+
+/// Adds a token.
+pub(crate) async fn insert(tx: &mut Tx, token: &RotatingToken) -> Result<(), StoreError> {
+    let sql = "INSERT INTO rotating_token (token_hash, grant_id, scope, jkt, auth_time, idle_until, expires_at) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    let values = params![
+        token.token_hash.to_string(),
+        token.grant.to_string(),
+        token.scope.to_string(),
+        token.jkt.clone(),
+        token.auth_time,
+        token.idle_until,
+        token.expires_at,
+    ];
+    tx.execute(sql, values).await?;
+    Ok(())
+}
+
+/// The token with this hash, used or not.
+pub async fn fetch(tx: &mut Tx, token_hash: Digest) -> Result<Option<RotatingToken>, StoreError> {
+    let sql = "SELECT token_hash, grant_id, scope, jkt, auth_time, idle_until, expires_at, used_at \
+               FROM rotating_token WHERE token_hash = $1";
+    let rows = tx
+        .query("rotating_token", sql, params![token_hash.to_string()])
+        .await?;
+    let read = |row: &Row| {
+        Ok(RotatingToken {
+            token_hash: row.parse("token_hash")?,
+            grant: row.parse("grant_id")?,
+            scope: row.parse("scope")?,
+            jkt: row.text_or_null("jkt")?.map(str::to_owned),
+            auth_time: row.time_or_null("auth_time")?,
+            idle_until: row.time("idle_until")?,
+            expires_at: row.time("expires_at")?,
+            used_at: row.time_or_null("used_at")?,
+        })
+    };
+    rows.first().map(read).transpose()
+}
+
+/// Uses a token up; false when it was used before, or ended.
+pub(crate) async fn use_it(
+    tx: &mut Tx,
+    token_hash: Digest,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let sql = "UPDATE rotating_token SET used_at = $1 \
+               WHERE token_hash = $2 AND used_at IS NULL AND idle_until > $1 AND expires_at > $1";
+    Ok(tx
+        .execute(sql, params![now, token_hash.to_string()])
+        .await?
+        == 1)
+}
+
+/// Forgets the tokens whose grants ended before `now`; a used one is remembered until then. Returns how many there were.
+pub async fn sweep(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
+    let mut tx = store.begin().await?;
+    let sql = "DELETE FROM rotating_token WHERE expires_at < $1";
+    let swept = tx.execute(sql, params![now]).await?;
+    tx.end().await?;
+    Ok(swept)
+}

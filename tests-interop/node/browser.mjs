@@ -1,0 +1,41 @@
+// The browser of a person, as far as these suites need one: it signs in by a header, reads the page that asks, ticks
+// tools and presses a button.
+
+import assert from 'node:assert/strict';
+
+const ENTITIES = { '&quot;': '"', '&#39;': "'", '&lt;': '<', '&gt;': '>', '&amp;': '&' };
+const plain = (text) => text.replaceAll(/&(?:quot|#39|lt|gt|amp);/g, (entity) => ENTITIES[entity]);
+const attribute = (tag, name) => plain(new RegExp(` ${name}="([^"]*)"`).exec(tag)?.[1] ?? '');
+
+export class Browser {
+  constructor(login) {
+    this.headers = { authorization: `Bearer ${login}` };
+  }
+
+  /** Opens the page that a client sends its person to. */
+  async open(url) {
+    const response = await fetch(url, { headers: this.headers, redirect: 'manual' });
+    return { url, status: response.status, text: await response.text() };
+  }
+
+  /** Agrees to `tools` on a page; answers with where the browser is sent, or the page that it stays at. */
+  async agree(page, ...tools) {
+    assert.equal(page.status, 200, page.text);
+    const form = new URLSearchParams({ answer: 'approve' });
+    for (const [tag] of page.text.matchAll(/<input type="hidden"[^>]*>/g)) {
+      form.append(attribute(tag, 'name'), attribute(tag, 'value'));
+    }
+    for (const [, tag, tool] of page.text.matchAll(/(<input type="checkbox"[^>]*>) <bdi>([^<]*)/g)) {
+      if (tools.includes(plain(tool))) form.append(attribute(tag, 'name'), 'on');
+    }
+    const { origin } = new URL(page.url);
+    const response = await fetch(new URL('/oauth/authorize/adopt', page.url), {
+      method: 'POST',
+      headers: { ...this.headers, origin },
+      body: form,
+      redirect: 'manual',
+    });
+    const location = response.headers.get('location');
+    return { location: location && new URL(location), text: await response.text() };
+  }
+}
