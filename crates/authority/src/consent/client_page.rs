@@ -126,9 +126,9 @@ pub(crate) fn waits(agent: &AgentName) -> Response {
     let name = shown(agent.as_str());
     let body = format!(
         "<p>You agreed. The client is now your agent {name}, and somebody else has to agree too before it may act, or \
-         may do more than before: an approver puts it into force with <code>chancery agent activate {name}</code>, or \
-         <code>chancery agent accept {name}</code> for more tools.</p><p>Nothing was sent to the client. Once that is \
-         done, begin again there.</p>"
+         may do more than before. An approver puts it into force with <code>chancery agent activate {name}</code>; where \
+         it acts already and would do more, <code>chancery agent show {name}</code> says which version waits to be \
+         accepted.</p><p>Nothing was sent to the client. Once that is done, begin again there.</p>"
     );
     document(StatusCode::OK, "A second person has to agree", &body, None)
 }
