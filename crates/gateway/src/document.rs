@@ -27,14 +27,15 @@ pub struct Fetched<T> {
 #[error("the document cannot be had")]
 pub struct NoDocument;
 
-/// Fetches the JSON document of at most `most` bytes at `url`, and reads it. Failing takes the same time whatever the
-/// reason, also when it is there and `read` refuses it.
+/// Fetches the JSON document of at most `most` bytes at `url`, and reads it, while it holds its `turn`. Failing takes the
+/// same time whatever the reason, also when it is there and `read` refuses it.
 pub async fn fetch<T, E: std::fmt::Display>(
     reach: &Reach,
     url: &str,
     is_development: bool,
     most: usize,
     read: impl FnOnce(&[u8]) -> Result<T, E>,
+    turn: impl Send,
 ) -> Result<Fetched<T>, NoDocument> {
     let over = tokio::time::Instant::now() + PATIENCE;
     let fetching = try_fetch(reach, url, is_development, most);
@@ -50,6 +51,8 @@ pub async fn fetch<T, E: std::fmt::Display>(
         Err(_) => "took_too_long",
     };
     tracing::info!(url, why, "the document of a client cannot be had");
+    // Nobody waits for a turn that is only waited out.
+    drop(turn);
     tokio::time::sleep_until(over).await;
     Err(NoDocument)
 }

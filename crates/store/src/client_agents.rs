@@ -21,6 +21,16 @@ pub async fn fetch(
     rows.first().map(|row| row.parse("agent_id")).transpose()
 }
 
+/// How many agents the clients of a person are, retired ones apart.
+pub async fn count_living(tx: &mut Tx, owner: OwnerId) -> Result<u64, StoreError> {
+    let sql = "SELECT agent_id FROM client_agent JOIN agent ON agent.id = client_agent.agent_id \
+               WHERE client_agent.owner_id = $1 AND agent.state <> 'retired'";
+    let rows = tx
+        .query("client_agent", sql, params![owner.to_string()])
+        .await?;
+    Ok(rows.len() as u64)
+}
+
 /// The client that an agent is of; `None` when it was registered as itself.
 pub async fn fetch_client(tx: &mut Tx, agent: AgentId) -> Result<Option<String>, StoreError> {
     let sql = "SELECT client_id FROM client_agent WHERE agent_id = $1";

@@ -87,6 +87,19 @@ pub(crate) async fn propose(
             "`owner` is changed by a transfer".to_owned(),
         ));
     }
+    // Consent made all of it, and a person without any role may propose another version: they choose tools, and describe
+    // nothing as what it is not.
+    if version.document.is_of_client() {
+        let with_its_tools = Document {
+            tools: document.tools.clone(),
+            ..version.document.clone()
+        };
+        if document != with_its_tools {
+            return Err(Error::Invalid(
+                "of an agent that is the client of a person only `tools` change".to_owned(),
+            ));
+        }
+    }
     if document.is_of_client() != version.document.is_of_client() {
         return Err(Error::Invalid(format!(
             "the platform `{CLIENT_PLATFORM}` is for what the clients of people became, and stays"

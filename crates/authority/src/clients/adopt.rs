@@ -35,9 +35,34 @@ pub(crate) enum Standing {
 pub(crate) enum Adopted {
     /// The agent, with the tools that were chosen.
     Ready(AgentId),
-    /// An agent of this name, of which something waits for a second person.
-    Waits(AgentName),
+    /// Something waits for a second person.
+    Waits(Waiting),
+    /// The person has as many clients as one person may have.
+    TooMany,
 }
+
+/// What waits for a second person.
+pub(crate) struct Waiting {
+    /// The name of the agent.
+    pub name: AgentName,
+    /// The number of the version that waits: only that one was agreed to.
+    pub version: i64,
+    /// Whether the agent has never acted.
+    pub is_draft: bool,
+}
+
+impl Waiting {
+    pub(crate) fn draft(loaded: &Loaded) -> Self {
+        Self {
+            name: loaded.agent.name.clone(),
+            version: loaded.version.number,
+            is_draft: true,
+        }
+    }
+}
+
+/// The most agents, retired ones apart, that the clients of one person may be.
+const MOST: u64 = 50;
 
 /// Finds what the client of a person became.
 pub(crate) async fn standing(
@@ -76,7 +101,7 @@ pub(crate) async fn adopt(
             let document = document(ctx, client, server, tools)?;
             make(ctx, tx, login, client, document, before).await
         }
-        Standing::Waits(loaded) => Ok(Adopted::Waits(loaded.agent.name)),
+        Standing::Waits(loaded) => Ok(Adopted::Waits(Waiting::draft(&loaded))),
         Standing::Stopped => Err(Error::Conflict("the agent is stopped".to_owned())),
         Standing::Is(loaded) => change(ctx, tx, *loaded, server, tools).await,
     }
@@ -90,12 +115,16 @@ async fn make(
     document: Document,
     before: Option<AgentId>,
 ) -> Result<Adopted, Error> {
+    if client_agents::count_living(&mut tx, login.owner_id).await? >= MOST {
+        return Ok(Adopted::TooMany);
+    }
     let registered = register::propose(ctx, &mut tx, document, None).await?;
     let agent = &registered.loaded.agent;
     if agent.owner_id != login.owner_id {
         return Err(Error::Broken);
     }
-    let (id, name, state) = (agent.id, agent.name.clone(), agent.state.clone());
+    let (id, state) = (agent.id, agent.state.clone());
+    let waiting = Waiting::draft(&registered.loaded);
     // Of two who adopt the same client for the same person, one is first, and the other looks again.
     if !client_agents::put(&mut tx, login.owner_id, &client.id, id, before).await? {
         return Err(Error::Busy);
@@ -113,7 +142,7 @@ async fn make(
     Ok(match state {
         AgentState::Active => Adopted::Ready(id),
         AgentState::Draft | AgentState::Suspended { .. } | AgentState::Retired { .. } => {
-            Adopted::Waits(name)
+            Adopted::Waits(waiting)
         }
     })
 }
@@ -133,8 +162,16 @@ async fn change(
         return Ok(Adopted::Ready(id));
     }
     let latest = versions::fetch_latest(&mut tx, id).await?;
-    if latest.is_some_and(|latest| latest.state == VersionState::Pending) {
-        return Ok(Adopted::Waits(name));
+    let waiting = |version| {
+        Adopted::Waits(Waiting {
+            name: name.clone(),
+            version,
+            is_draft: false,
+        })
+    };
+    let latest = latest.ok_or(Error::Broken)?;
+    if latest.state == VersionState::Pending {
+        return Ok(waiting(latest.number));
     }
     let seen = loaded.agent.revision;
     let proposed = update::propose(ctx, &mut tx, loaded, document, seen).await?;
@@ -142,7 +179,7 @@ async fn change(
         .await?;
     Ok(match proposed.is_in_force {
         true => Adopted::Ready(id),
-        false => Adopted::Waits(name),
+        false => waiting(latest.number + 1),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use chancery_gateway::document;
 use chancery_model::digest::Digest;
-use chancery_model::id::RegisteredClientId;
+use chancery_model::id::{OwnerId, RegisteredClientId};
 use chancery_model::time::Timestamp;
 use chancery_store::registered_clients;
 use chancery_wire::client_metadata::{ClientMetadata, DOCUMENT, client_url};
@@ -42,6 +42,7 @@ impl KnownClient {
 /// address (SSRF-04). Only for a person who signed in: strangers have us fetch nothing.
 pub(crate) async fn find(
     authority: &Authority,
+    person: OwnerId,
     id: &str,
     now: Timestamp,
 ) -> Result<Option<KnownClient>, Error> {
@@ -56,14 +57,12 @@ pub(crate) async fn find(
     let read = match documents.recall(id, now) {
         Some(read) => read,
         None => {
-            // Few at a time; who comes beyond that may come again.
-            let Ok(fetching) = documents.fetches.try_acquire() else {
+            let Some(turn) = documents.turn(person) else {
                 return Err(Error::Unavailable);
             };
             let read = |bytes: &[u8]| ClientMetadata::of_document(bytes, id);
             let (reach, most) = (&authority.reach, DOCUMENT.bytes);
-            let fetched = document::fetch(reach, id, is_development, most, read).await;
-            drop(fetching);
+            let fetched = document::fetch(reach, id, is_development, most, read, turn).await;
             let max_age = fetched.as_ref().ok().and_then(|fetched| fetched.max_age);
             let read = fetched.ok().map(|fetched| fetched.read);
             documents.remember(id, read, max_age, now)

@@ -18,7 +18,7 @@ pub async fn remove(ctx: Ctx, Path(client): Path<String>) -> Result<Json<ClientV
     let permit = ctx.authorize(Action::ClientManage, Target::Authority)?;
     let unknown = || Error::NotFound("client");
     let id: RegisteredClientId = client.parse().map_err(|_| unknown())?;
-    let mut tx = ctx.begin().await?;
+    let mut tx = ctx.begin_stop().await?;
     let found = registered_clients::fetch(&mut tx, id, ctx.now).await?;
     let found = found.ok_or_else(unknown)?;
     if !registered_clients::remove(&mut tx, id, ctx.now).await? {

@@ -26,6 +26,7 @@ use crate::consent::secrets::{self, URI};
 use crate::ctx::Ctx;
 use crate::directory::KnownLogin;
 use crate::error::Error;
+use crate::refresh;
 use crate::state::Authority;
 use crate::tokens::form;
 use crate::tokens::redeem::code_hash;
@@ -130,7 +131,8 @@ async fn try_to_adopt(
     let adopted = adopt::adopt(&ctx, &login, &asked.client, server, &chosen).await?;
     match adopted {
         Adopted::Ready(agent) => give(&ctx, &login, asked, uri, agent).await,
-        Adopted::Waits(name) => Ok(client_page::waits(&name)),
+        Adopted::Waits(waiting) => Ok(client_page::waits(&waiting)),
+        Adopted::TooMany => Ok(page::TOO_MANY_CLIENTS.into_response()),
     }
 }
 
@@ -189,7 +191,8 @@ async fn deny(ctx: &Ctx, login: &KnownLogin, asked: &AskedByClient) -> Result<Re
     event
         .facts
         .insert("client".to_owned(), asked.client.id.clone());
-    ctx.authority.journal.append(event).await?;
+    let tx = ctx.begin().await?;
+    refresh::commit(&ctx.authority, tx, event, Vec::new()).await?;
     let wanted = &asked.wanted;
     let code = ErrorCode::AccessDenied;
     Ok(client::refuse(

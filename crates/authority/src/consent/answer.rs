@@ -283,6 +283,22 @@ impl Asked {
     }
 }
 
+/// The address of an answer: it says which request it is about and who answers (RFC 9207).
+pub(crate) fn address(
+    redirect_uri: &RedirectUri,
+    state: &str,
+    issuer: &str,
+    answer: &[(&str, &str)],
+) -> String {
+    let mut parameters = answer.to_vec();
+    // A public client may recognise the answer by its proof key alone.
+    if !state.is_empty() {
+        parameters.push(("state", state));
+    }
+    parameters.push(("iss", issuer));
+    redirect_uri.with(&parameters)
+}
+
 /// Sends the browser to where an answer was proven to go.
 pub(crate) fn send(
     redirect_uri: &RedirectUri,
@@ -290,13 +306,7 @@ pub(crate) fn send(
     issuer: &str,
     answer: &[(&str, &str)],
 ) -> Response {
-    let mut parameters = answer.to_vec();
-    // A public client may recognise the answer by its proof key alone.
-    if !state.is_empty() {
-        parameters.push(("state", state));
-    }
-    parameters.push(("iss", issuer));
-    let location = redirect_uri.with(&parameters);
+    let location = address(redirect_uri, state, issuer, answer);
     let Ok(location) = HeaderValue::from_str(&location) else {
         return page::UNKNOWN.into_response();
     };

@@ -20,7 +20,7 @@ use chancery_wire::hash;
 use chancery_wire::oauth::{ErrorCode, Form};
 use chancery_wire::redirect_uri::{InvalidRedirectUri, RedirectUri};
 
-use crate::clients::adopt::{self, Standing};
+use crate::clients::adopt::{self, Standing, Waiting};
 use crate::clients::find::{self, KnownClient};
 use crate::consent::answer;
 use crate::consent::client_page::{self, ClientQuestion};
@@ -76,12 +76,13 @@ pub(crate) async fn ask(authority: Arc<Authority>, headers: &HeaderMap, query: &
     if asked.wanted.prompt == Prompt::None {
         // What a client becomes is never decided without a person.
         let code = ErrorCode::ConsentRequired;
-        return refuse(
+        let text = "the client wants an answer without asking you, and none is given to a client like this";
+        return offer(
             &asked.wanted.redirect,
             &asked.wanted.state,
             &asked.snapshot,
             code,
-            "",
+            text,
         );
     }
     question(&ctx, &asked, &login, query)
@@ -96,7 +97,7 @@ pub(crate) async fn find(
     let form = Form::parse(query.as_bytes())
         .map_err(|_| here(ctx, "", page::UNKNOWN, "malformed_request"))?;
     let id = form.fetch("client_id").unwrap_or("");
-    let client = find::find(&ctx.authority, id, ctx.now).await;
+    let client = find::find(&ctx.authority, login.owner_id, id, ctx.now).await;
     let client = client.map_err(|error| Box::new(page::of(error)))?;
     let client =
         client.ok_or_else(|| here(ctx, id, page::UNKNOWN_CLIENT, page::UNKNOWN_CLIENT.code))?;
@@ -115,7 +116,7 @@ pub(crate) async fn find(
     let there = |refused: Refusal| {
         let (code, description) = (refused.error.code, refused.error.description);
         let state = state.unwrap_or("");
-        let response = refuse(&redirect, state, &snapshot, code, description);
+        let response = offer(&redirect, state, &snapshot, code, description);
         Box::new(recorded(ctx, &client.id, refused.code, response))
     };
     let (wanted, server) = read(ctx, &form, &client, &redirect, &snapshot).map_err(there)?;
@@ -129,7 +130,7 @@ pub(crate) async fn find(
         Standing::New(_) | Standing::Is(_) => {}
         Standing::Stopped => return Err(here(ctx, id, page::STOPPED, page::STOPPED.code)),
         Standing::Waits(loaded) => {
-            return Err(Box::new(client_page::waits(&loaded.agent.name)));
+            return Err(Box::new(client_page::waits(&Waiting::draft(loaded))));
         }
     }
     Ok(AskedByClient {
@@ -272,6 +273,23 @@ fn may_call(document: &Document, server: &str, tool: &str) -> bool {
         let is_named = grant.tool == "*" || grant.tool == tool;
         grant.server == server && is_named && grant.permissions.contains(&ToolPermission::Call)
     })
+}
+
+/// Tells the person why nothing is asked, and lets them go back with that. Whoever wrote the client's document wrote where
+/// its answers go, so before the person has decided anything nobody is sent there (RFC 9700 4.11).
+fn offer(
+    redirect: &Redirect,
+    state: &str,
+    snapshot: &Snapshot,
+    code: ErrorCode,
+    description: &str,
+) -> Response {
+    let mut answer = vec![("error", code.name())];
+    if !description.is_empty() {
+        answer.push(("error_description", description));
+    }
+    let address = answer::address(&redirect.asked, state, &snapshot.issuer, &answer);
+    client_page::cannot(description, &address, redirect.asked.as_str())
 }
 
 /// Tells the client that there is no code, and why.

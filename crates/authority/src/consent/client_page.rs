@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::response::Response;
-use chancery_model::document::AgentName;
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
 use chancery_wire::redirect_uri::RedirectUri;
 
+use crate::clients::adopt::Waiting;
 use crate::consent::client::Shown;
 use crate::consent::page::{document, escaped, shown};
 use crate::text::rfc3339;
@@ -121,14 +121,36 @@ impl ClientQuestion<'_> {
     }
 }
 
+/// Why a client is given nothing; the person may go back to it with that.
+pub(crate) fn cannot(why: &str, address: &str, redirect_uri: &str) -> Response {
+    let body = format!(
+        "<p>The client asks for something that it cannot have: {}.</p><p>Nothing was decided, and nothing was sent \
+         anywhere.</p><p><a rel=\"noreferrer\" href=\"{}\">Go back to the client</a>, at {}</p>",
+        shown(why),
+        escaped(address),
+        shown(redirect_uri)
+    );
+    document(
+        StatusCode::BAD_REQUEST,
+        "This cannot be asked of you",
+        &body,
+        None,
+    )
+}
+
 /// Something that the person agreed to waits for somebody else; nothing goes to the client.
-pub(crate) fn waits(agent: &AgentName) -> Response {
-    let name = shown(agent.as_str());
+pub(crate) fn waits(waiting: &Waiting) -> Response {
+    let Waiting { name, version, .. } = waiting;
+    let name = shown(name.as_str());
+    let verb = match waiting.is_draft {
+        true => "activate",
+        false => "accept",
+    };
     let body = format!(
         "<p>You agreed. The client is now your agent {name}, and somebody else has to agree too before it may act, or \
-         may do more than before. An approver puts it into force with <code>chancery agent activate {name}</code>; where \
-         it acts already and would do more, <code>chancery agent show {name}</code> says which version waits to be \
-         accepted.</p><p>Nothing was sent to the client. Once that is done, begin again there.</p>"
+         may do more than before. An approver looks at it with <code>chancery agent show {name}</code> and puts into \
+         force what you agreed to with <code>chancery agent {verb} {name} --version {version}</code>.</p>\
+         <p>Nothing was sent to the client. Once that is done, begin again there.</p>"
     );
     document(StatusCode::OK, "A second person has to agree", &body, None)
 }

@@ -100,6 +100,13 @@ pub(crate) const NO_TOOLS: Page = page(
     "Choose at least one tool",
     "A client that may call nothing needs nobody's consent. Nothing was decided. Go back and choose.",
 );
+/// The person has let as many clients become agents as there may be.
+pub(crate) const TOO_MANY_CLIENTS: Page = page(
+    "too_many_clients",
+    StatusCode::CONFLICT,
+    "You have fifty clients already",
+    "Nothing was decided. Have those retired that you no longer use, and begin again.",
+);
 /// The agent that the client is was stopped.
 pub(crate) const STOPPED: Page = page(
     "principal_inactive",
@@ -160,7 +167,7 @@ pub(crate) fn of(error: Error) -> Response {
             let status = error.into_response().status();
             let body = match may_be_decided {
                 true => {
-                    "<p>Whether it was decided is not known. Look at what acts in your name before you try again.</p>"
+                    "<p>Try again in a moment. If you had answered already, look first at what acts in your name.</p>"
                 }
                 false => "<p>Nothing was decided. Try again in a moment.</p>",
             };

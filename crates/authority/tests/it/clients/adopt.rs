@@ -1,11 +1,11 @@
 //! A client becomes an agent of the person who lets it act.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::clients::world::{
-    Hidden, LOCAL, World, answer, approve, authorize, code_in, fields, stays_here, told,
+    Hidden, LOCAL, World, answer, approve, authorize, code_in, fields, offered, stays_here, told,
 };
-use crate::house::claims;
+use crate::house::{ADMIN, claims};
 use crate::request::ask;
 
 /// A change of the fields that a form sends.
@@ -73,10 +73,7 @@ async fn client_that_nobody_registered_becomes_an_agent_of_whoever_lets_it_act()
         "{waits:?}"
     );
 
-    house
-        .admin("POST", &format!("/v1/agents/{id}/activate"), Value::Null)
-        .await
-        .ok();
+    house.activate(ADMIN, &id).await.ok();
     let page = world.authorize(&world.alice, &query).await;
     let (_, tools) = fields(&page);
     assert!(tools["add"].1 && !tools["sub"].1);
@@ -184,7 +181,7 @@ async fn authz_13_no_client_shares_what_another_person_consented_to() {
     assert!(fields(&page).1.values().all(|(_, is_checked)| !is_checked));
     let silent = world.query(&world.client, &[("prompt", "none")]);
     let silent = world.authorize(&world.alice, &silent).await;
-    assert_eq!(told(&silent)["error"], "consent_required");
+    assert_eq!(offered(&silent)["error"], "consent_required");
 }
 
 #[tokio::test]
@@ -337,7 +334,7 @@ async fn nothing_is_sent_anywhere_before_client_and_redirect_uri_are_proven() {
         let refused = world
             .authorize(&world.alice, &world.query(&world.client, &[(name, value)]))
             .await;
-        assert_eq!(told(&refused)["error"], error, "{name}={value}");
+        assert_eq!(offered(&refused)["error"], error, "{name}={value}");
     }
     let stateless = world.query(&world.client, &[("state", "")]);
     assert_eq!(world.authorize(&world.alice, &stateless).await.status, 200);
@@ -397,4 +394,86 @@ async fn agent_of_a_client_stays_one_and_nothing_else_becomes_one() {
         .ok();
     let next = world.adopt(&world.alice, &world.client, &["add"]).await;
     assert_ne!(next, id);
+}
+
+/// Consent made all of the agent: its person chooses tools, and describes nothing as what it is not. What an approver looked
+/// at and what comes into force is one version.
+#[tokio::test]
+async fn idr_06_person_changes_nothing_of_their_client_but_its_tools() {
+    let world = World::new().await;
+    let house = &world.house;
+    let query = world.query(&world.client, &[]);
+    let waits = world.consent(&world.alice, &query, &["add"]).await;
+    assert!(waits.text().contains("--version 1"), "{waits:?}");
+    let registered = house.last_event("agent.registered").await;
+    let id = registered["agent"]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let path = format!("/v1/agents/{id}");
+    let seen = house.get(&path).await;
+    let because = json!({"reason": "mine"});
+    let reject = format!("{path}/versions/1/reject");
+    house
+        .as_login(&world.alice, "POST", &reject, because)
+        .await
+        .ok();
+    let put = async |change: &dyn Fn(&mut serde_json::Value)| {
+        let view = house.get(&path).await;
+        let mut document = view["document"].clone();
+        change(&mut document);
+        let ask = ask("PUT", &path).bearer(&world.alice);
+        let ask = ask.header("if-match", view["revision"].to_string());
+        house.send(ask.json(&json!({"document": document}))).await
+    };
+    for (member, value) in [
+        (
+            "description",
+            json!("known by a document at trusted.example"),
+        ),
+        ("autonomy_level", json!("autonomous")),
+        (
+            "data_access",
+            json!([{"resource": "crm", "operations": ["read"], "classification": "restricted"}]),
+        ),
+        ("connected_systems", json!(["trusted.example"])),
+    ] {
+        let refused = put(&|document| document[member] = value.clone()).await;
+        refused.refused(400, "invalid_request");
+    }
+    let all = json!([{"server": "desk", "tool": "*", "permissions": ["call"]}]);
+    put(&|document| document["tools"] = all.clone()).await.ok();
+    let seen = seen["revision"].to_string();
+    house
+        .activate_seen(ADMIN, &id, &seen)
+        .await
+        .refused(412, "precondition_failed");
+    assert_eq!(house.get(&path).await["status"], "draft");
+}
+
+#[tokio::test]
+async fn dos_06_person_has_only_so_many_clients() {
+    let world = World::new().await;
+    for number in 0..50 {
+        let client = world.app.put_client(&format!("/{number}.json"), |_| ());
+        let query = world.query(&client, &[]);
+        let waits = world.consent(&world.alice, &query, &["add"]).await;
+        assert_eq!(waits.status, 200, "{waits:?}");
+    }
+    let query = world.query(&world.client, &[]);
+    let refused = world.consent(&world.alice, &query, &["add"]).await;
+    stays_here(&refused, "fifty clients");
+    let registered = world.house.last_event("agent.registered").await;
+    let id = registered["agent"]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let path = format!("/v1/agents/{id}/retire");
+    world
+        .house
+        .admin("POST", &path, json!({"reason": "unused"}))
+        .await
+        .ok();
+    let waits = world.consent(&world.alice, &query, &["add"]).await;
+    assert_eq!(waits.status, 200, "{waits:?}");
 }

@@ -119,7 +119,7 @@ async fn reg_06_registration_is_off_until_it_is_opened_and_ends_by_itself() {
     );
     assert_eq!(
         world.authorize(&alice, &query).await.status,
-        303,
+        400,
         "the bearer exception has ended"
     );
     let listed = house.get("/v1/clients").await;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::clients::world::{REDIRECT, World, told};
-use crate::house::{House, claims, new_key};
+use crate::clients::world::{REDIRECT, World, offered};
+use crate::house::{ADMIN, House, claims, new_key};
 use crate::request::{Ask, ask};
 
 fn text<'a>(answer: &'a Value, name: &str) -> &'a str {
@@ -165,7 +165,7 @@ async fn without_an_exception_a_client_is_told_at_once_and_with_a_key_it_goes_on
     let plain = world
         .authorize(&world.alice, &world.query(&world.client, &[]))
         .await;
-    let refused = told(&plain);
+    let refused = offered(&plain);
     assert_eq!(refused["error"], "invalid_target");
     assert!(
         refused["error_description"].contains("--allow-bearer"),
@@ -181,10 +181,7 @@ async fn without_an_exception_a_client_is_told_at_once_and_with_a_key_it_goes_on
         .as_str()
         .expect("an id")
         .to_owned();
-    house
-        .admin("POST", &format!("/v1/agents/{id}/activate"), Value::Null)
-        .await
-        .ok();
+    house.activate(ADMIN, &id).await.ok();
     let nonce = nonce(&world).await;
     let prove = |ask: Ask| ask.header("dpop", proof(house, &key, &nonce));
     let code = world.code(&world.alice, &query, &["add"]).await;

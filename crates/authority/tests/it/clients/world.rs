@@ -12,7 +12,7 @@ use chancery_wire::pkce::{Challenge, Verifier};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::house::House;
+use crate::house::{ADMIN, House};
 use crate::request::{Answer, Ask, ask};
 use crate::upstream::{Upstream, add};
 
@@ -190,10 +190,7 @@ impl World {
             .as_str()
             .expect("an id")
             .to_owned();
-        self.house
-            .admin("POST", &format!("/v1/agents/{id}/activate"), Value::Null)
-            .await
-            .ok();
+        self.house.activate(ADMIN, &id).await.ok();
         id
     }
 
@@ -312,8 +309,21 @@ pub(crate) fn answer(page: &Answer, tools: &[&str], choice: &str) -> Ask {
 /// What a client is told at its redirect URI.
 pub(crate) fn told(answer: &Answer) -> HashMap<String, String> {
     assert_eq!(answer.status, 303, "{answer:?}");
-    let location = answer.header("location");
-    assert!(location.starts_with(&format!("{REDIRECT}?")), "{answer:?}");
+    told_at(answer.header("location"))
+}
+
+/// The same where the person decided nothing: they are sent nowhere, and may go back by themselves.
+pub(crate) fn offered(answer: &Answer) -> HashMap<String, String> {
+    assert_eq!(answer.status, 400, "{answer:?}");
+    assert!(answer.headers.get("location").is_none(), "{answer:?}");
+    let page = answer.text();
+    let link = page.split("rel=\"noreferrer\" href=\"").nth(1);
+    let link = link.and_then(|rest| rest.split('"').next());
+    told_at(&link.expect("a link").replace("&amp;", "&"))
+}
+
+fn told_at(location: &str) -> HashMap<String, String> {
+    assert!(location.starts_with(&format!("{REDIRECT}?")), "{location}");
     let told: HashMap<String, String> = Url::parse(location)
         .expect("a URL")
         .query_pairs()
