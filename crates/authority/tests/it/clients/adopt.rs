@@ -73,7 +73,7 @@ async fn client_that_nobody_registered_becomes_an_agent_of_whoever_lets_it_act()
         "{waits:?}"
     );
 
-    house.activate(ADMIN, &id).await.ok();
+    house.activate(ADMIN, id).await.ok();
     let page = world.authorize(&world.alice, &query).await;
     let (_, tools) = fields(&page);
     assert!(tools["add"].1 && !tools["sub"].1);
