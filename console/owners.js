@@ -11,7 +11,7 @@ import { ofOwner } from './you.js';
 const ROLES = [
   ['administrator', 'every administrative act'],
   ['approver', 'accepts, stops and resumes agents'],
-  ['operator', 'stops agents and revokes tokens'],
+  ['operator', 'stops agents, revokes tokens and grants'],
   ['auditor', 'reads everything'],
 ];
 
@@ -53,7 +53,7 @@ async function add(reload) {
 
 async function disable(owner, reload) {
   const act = (reason) => post(path('owners', owner.handle, 'disable'), { reason });
-  const body = h('p', 'Their logins end now, and agents that nobody else answers for stop.');
+  const body = h('p', 'All their ways to sign in end now, and agents that nobody else answers for stop.');
   if (!(await askReason({ title: `Record that ${owner.handle} left?`, confirm: 'Record it', danger: true, body, act }))) return;
   await reload();
   tell(`${owner.handle} is disabled.`);

@@ -46,7 +46,7 @@ pub const ROUTES: &[Route] = routes! {
     "GET" "/v1/owners" Some(Action::OwnerRead), None, "OwnerPage", "List owners";
     "POST" "/v1/owners/{owner}/disable" Some(Action::OwnerManage), Some("Because"), "OwnerView", "Record that an owner left";
     "POST" "/v1/owners/{owner}/logins" Some(Action::OwnerManage), Some("IssueLogin"), "Login", "Give a person a login";
-    "POST" "/v1/owners/{owner}/logout" Some(Action::OwnerManage), Some("Because"), "OwnerView", "End every login of a person";
+    "POST" "/v1/owners/{owner}/logout" Some(Action::OwnerManage), Some("Because"), "OwnerView", "End every login, session, open invitation and recovery code of a person";
     "POST" "/v1/owners/{owner}/invitations" Some(Action::OwnerManage), Some("InvitePerson"), "Invitation", "Invite a person to enrol a passkey";
     "GET" "/v1/owners/{owner}/passkeys" Some(Action::OwnerRead), None, "PasskeyPage", "List the passkeys of a person";
     "POST" "/v1/owners/{owner}/passkeys/{passkey}/revoke" Some(Action::OwnerManage), Some("Because"), "PasskeyView", "End a passkey of a person, and what it began";

@@ -222,7 +222,8 @@ impl Ctx {
         }
     }
 
-    /// The same for enrolling a passkey and for signing out, which a recovery code is for too.
+    /// The caller at their own ways of signing in, also when a recovery code began the session: for enrolling a passkey and
+    /// for signing out.
     pub fn own_or_recovering(&self) -> Result<Own<'_>, Error> {
         if let Caller::Human(login) = &self.caller
             && let Some(session) = &login.session

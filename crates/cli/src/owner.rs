@@ -21,7 +21,7 @@ pub(crate) enum Verb {
     /// List owners
     #[command(after_help = "Example:\n  chancery owner list")]
     List,
-    /// Record that an owner left; agents that nobody answers for stop
+    /// Record that an owner left; their ways to sign in end, and agents that nobody answers for stop
     #[command(after_help = "Example:\n  chancery owner disable alice@example.com --reason 'left'")]
     Disable(Disable),
     /// Give a person a login; the secret is printed once
@@ -29,7 +29,7 @@ pub(crate) enum Verb {
         after_help = "Example:\n  chancery owner login alice@example.com --role approver --lifetime 7d"
     )]
     Login(Login),
-    /// End every login, session and open invitation of a person, as when one may have leaked; passkeys stay
+    /// End every login, session, open invitation and recovery code of a person, as when one may have leaked; passkeys stay
     #[command(
         after_help = "Example:\n  chancery owner logout alice@example.com --reason 'laptop lost'"
     )]
@@ -144,7 +144,7 @@ enum Role {
     Administrator,
     /// Put what others proposed into force
     Approver,
-    /// Stop agents and tokens, read
+    /// Stop agents, tokens and grants, read
     Operator,
     /// Read everything, change nothing
     Auditor,

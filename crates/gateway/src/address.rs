@@ -3,7 +3,7 @@
 //! Metadata services, link-local, unspecified, broadcast and multicast addresses: never. Loopback:
 //! only where the administrator wrote such an address or `localhost`, so that no name can be pointed
 //! at it later. Private ranges are where MCP servers live; the administrator registers every
-//! URL, so they are open. What a stranger wrote, the URL of a client's document, leads to the public network alone.
+//! URL, so they are open. What a stranger wrote, the URL of a client's document, leads to the public network alone; in development it may name this very machine.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

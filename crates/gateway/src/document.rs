@@ -1,4 +1,4 @@
-//! Fetches the small document at a URL that a stranger wrote: bounded in size and time, from the public network alone,
+//! Fetches the small document at a URL that a stranger wrote: bounded in size and time, from the public network alone (in development also from this machine),
 //! without redirects, and the same answer for whatever goes wrong (SSRF-03, SSRF-04).
 
 use std::time::Duration;

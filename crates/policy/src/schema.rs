@@ -73,8 +73,7 @@ pub(crate) fn subject_of(action: Action) -> Option<&'static str> {
         | Action::GrantGive
         | Action::GrantWithdraw
         | Action::GrantRevoke => Some("Agent"),
-        Action::GrantRead => Some("Owner"),
-        Action::OwnerManage | Action::OwnerRead => Some("Owner"),
+        Action::GrantRead | Action::OwnerManage | Action::OwnerRead => Some("Owner"),
         Action::ResourceManage | Action::ResourceRead => Some("Resource"),
         Action::McpManage | Action::McpRead => Some("Server"),
         Action::PolicyManage | Action::PolicyRead => Some("Policy"),

@@ -4,7 +4,7 @@
 //! without its record. High-rate events that change nothing else go through [`journal::Journal`], one
 //! durable batch per flush; what such an event uses up, or leaves for the next step, is in the same flush
 //! ([`journal::Step`]). There is one file per table; functions take `&mut Tx` and give `model`
-//! types. What differs between the databases lives in `connect`. No rule lives here.
+//! types. What differs between the databases lives in `connect`. No rule lives here but how long a row is kept and counts.
 
 pub mod agents;
 pub mod client_agents;

@@ -92,7 +92,7 @@ pub(crate) async fn require_person(tx: &mut Tx, handle: &OwnerHandle) -> Result<
         return Ok(owner);
     }
     Err(Error::Conflict(
-        "only a person who has not left can have a login".to_owned(),
+        "only a person who has not left can sign in".to_owned(),
     ))
 }
 

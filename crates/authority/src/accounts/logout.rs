@@ -34,7 +34,9 @@ pub async fn logout(
     // Codes are in no list, so whoever got hold of some would not be seen.
     let codes = recovery_codes::end_for_owner(&mut tx, owner.id).await?;
     if ended + sessions + invitations + codes == 0 {
-        return Err(Error::Conflict("that person has no login".to_owned()));
+        return Err(Error::Conflict(
+            "that person has nothing that could be ended".to_owned(),
+        ));
     }
     let mut event = ctx.event(EventKind::LoginRevoked);
     event.reason = Some(reason.as_str().to_owned());

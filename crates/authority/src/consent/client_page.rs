@@ -60,7 +60,7 @@ impl ClientQuestion<'_> {
             shown(self.person),
         );
         let mut tell = |term: &str, text: String| {
-            body.push_str(&format!("<dt>{term}</dt><dd>{text}</dd>"));
+            body.push_str(&format!("<div><dt>{term}</dt><dd>{text}</dd></div>"));
         };
         tell("Known by", shown(self.client));
         let claimed = self.claimed.map(shown);
@@ -113,8 +113,8 @@ impl ClientQuestion<'_> {
             ));
         }
         body.push_str(
-            "</fieldset><p><button name=\"answer\" value=\"deny\">No</button> \
-             <button name=\"answer\" value=\"approve\">Yes, let it call these in my name</button></p></form>",
+            "</fieldset><p class=\"answers\"><button name=\"answer\" value=\"deny\">No</button> \
+             <button class=\"primary\" name=\"answer\" value=\"approve\">Yes, let it call these in my name</button></p></form>",
         );
         let title = "May this client act in your name?";
         document(StatusCode::OK, title, &body, Some(self.redirect_uri))

@@ -73,7 +73,7 @@ pub(crate) const OTHER_HANDS: Page = page(
 pub(crate) const TOO_MANY: Page = page(
     "too_many_grants",
     StatusCode::CONFLICT,
-    "You have let this agent act a hundred times",
+    "You have given this agent a hundred grants",
     "Nothing was decided. Take back what you no longer need, and begin again.",
 );
 /// The form is not from the page that this person was shown.

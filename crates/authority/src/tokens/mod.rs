@@ -1,9 +1,9 @@
 //! The authorization server: `client_credentials`, `authorization_code` and `refresh_token` with `private_key_jwt`
-//! and DPoP, introspection, revocation.
+//! and DPoP, or as a public client; introspection, revocation.
 //!
 //! [`issue`] is the first straight line of the design; [`redeem`] and [`renew`] issue on behalf of people, to whom
-//! the room `consent` speaks, and [`public`] to clients that have no key to prove who they are. Who a client is, is found out in [`client`] alone;
-//! whether a token may exist at all, in [`mint`] alone, whatever asks for it.
+//! the room `consent` speaks, and [`public`] to clients that have no key to prove who they are. Who a client is, is found
+//! out in [`client`] alone; whether a token may exist at all, in [`mint`] alone, whatever asks for it.
 
 use std::sync::Arc;
 
