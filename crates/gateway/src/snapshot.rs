@@ -113,6 +113,12 @@ impl Inactive {
 }
 
 impl Snapshot {
+    /// The MCP server that a resource identifier names, when it is one behind this gateway.
+    pub fn server_of(&self, resource: &str) -> Option<&Arc<KnownServer>> {
+        let path = resource.strip_prefix(self.issuer.as_str())?;
+        self.servers.get(path.strip_prefix("/mcp/")?)
+    }
+
     /// Whether the whole chain of a verified token is live at `now`: the one rule for every use of a token.
     pub fn admit(
         &self,

@@ -270,6 +270,24 @@ pub struct ToolGrant {
     pub permissions: Vec<ToolPermission>,
 }
 
+impl ToolGrant {
+    /// Whether it lets the agent call `tool` of `server`.
+    pub fn lets_call(&self, server: &str, tool: &str) -> bool {
+        (self.tool == tool && self.server == server && self.is_of_calls())
+            || self.lets_call_all(server)
+    }
+
+    /// Whether it lets the agent call every tool of `server`, those of later days too.
+    pub fn lets_call_all(&self, server: &str) -> bool {
+        self.tool == "*" && self.server == server && self.is_of_calls()
+    }
+
+    /// Whether it is of calls, and not of seeing a tool alone.
+    pub fn is_of_calls(&self) -> bool {
+        self.permissions.contains(&ToolPermission::Call)
+    }
+}
+
 fn call() -> Vec<ToolPermission> {
     vec![ToolPermission::Call]
 }
@@ -376,6 +394,16 @@ impl Document {
     /// The published JSON Schema (2020-12) of the document.
     pub fn json_schema() -> serde_json::Value {
         schemars::schema_for!(Document).to_value()
+    }
+
+    /// Whether it lets the agent call `tool` of the MCP server `server`.
+    pub fn lets_call(&self, server: &str, tool: &str) -> bool {
+        self.tools.iter().any(|grant| grant.lets_call(server, tool))
+    }
+
+    /// Whether it lets the agent call every tool of the MCP server `server`, those of later days too.
+    pub fn lets_call_all(&self, server: &str) -> bool {
+        self.tools.iter().any(|grant| grant.lets_call_all(server))
     }
 
     /// Checks what the types do not: limits, duplicates, legal names and a future end.

@@ -129,7 +129,7 @@ impl Grants {
     fn of(tools: &[ToolGrant]) -> Self {
         let mut grants = Self::default();
         for grant in tools {
-            let callable = grant.permissions.contains(&ToolPermission::Call);
+            let callable = grant.is_of_calls();
             let listable = callable || grant.permissions.contains(&ToolPermission::List);
             let (what, call, list) = if grant.tool == "*" {
                 let server = Uid::new(&schema::SERVER, grant.server.clone());

@@ -193,7 +193,7 @@ fn is_same(one: &Document, other: &Document) -> bool {
                 (
                     grant.server.clone(),
                     grant.tool.clone(),
-                    grant.permissions.contains(&ToolPermission::Call),
+                    grant.is_of_calls(),
                 )
             })
             .collect();

@@ -28,8 +28,8 @@ use crate::directory::KnownLogin;
 use crate::error::Error;
 use crate::refresh;
 use crate::state::Authority;
+use crate::tokens::code::code_hash;
 use crate::tokens::form;
-use crate::tokens::redeem::code_hash;
 
 /// How often a decision is tried while others change the same rows.
 const ATTEMPTS: usize = 4;

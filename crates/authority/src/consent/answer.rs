@@ -3,6 +3,7 @@
 //! [`Asked`] is the evidence: only with it can anything be sent to a redirect URI (AUTHZ-03).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -14,7 +15,7 @@ use chancery_model::grant::{Binding, Grant};
 use chancery_model::id::AgentId;
 use chancery_model::time::Timestamp;
 use chancery_store::codes::{self, Code};
-use chancery_store::pushed_requests::{self, PushedRequest};
+use chancery_store::pushed_requests::{self, Prompt, PushedRequest};
 use chancery_store::redirects;
 use chancery_store::tx::Tx;
 use chancery_wire::oauth::ErrorCode;
@@ -27,8 +28,8 @@ use crate::directory::KnownLogin;
 use crate::error::{Error, ToRecord};
 use crate::grants::end;
 use crate::state::Authority;
+use crate::tokens::code::{CODE_LIFETIME, code_hash};
 use crate::tokens::issue;
-use crate::tokens::redeem::{CODE_LIFETIME, code_hash};
 
 /// A request whose client and redirect URI are proven.
 pub(crate) struct Asked {
@@ -162,27 +163,15 @@ impl Asked {
 
     /// Requires that the person signed in recently enough for this client.
     pub(crate) fn require_sign_in(&self, ctx: &Ctx) -> Result<(), Halt> {
-        use chancery_store::pushed_requests::Prompt;
         let request = &self.request;
-        let by_age = request.max_age.map(|age| ctx.now.before(age));
-        let by_prompt = match request.prompt {
-            Prompt::Login => Some(request.created_at),
-            Prompt::Ask | Prompt::None => None,
-        };
-        let Some(since) = by_age.max(by_prompt) else {
-            return Ok(());
-        };
-        // A sign-in of which nothing is known is none.
-        if ctx.caller.auth_time().is_some_and(|at| at >= since) {
-            Ok(())
-        } else {
-            Err(self.sign_in())
+        match is_signed_in_enough(ctx, request.prompt, request.max_age, request.created_at) {
+            true => Ok(()),
+            false => Err(self.sign_in()),
         }
     }
 
     /// What is done about somebody who has to sign in first.
     pub(crate) fn sign_in(&self) -> Halt {
-        use chancery_store::pushed_requests::Prompt;
         match self.request.prompt {
             Prompt::None => Halt::There(ErrorCode::LoginRequired),
             Prompt::Ask | Prompt::Login => {
@@ -316,6 +305,25 @@ pub(crate) fn send(
         .headers_mut()
         .insert(header::CACHE_CONTROL, no_store);
     response
+}
+
+/// Whether the person signed in recently enough for a client: no longer ago than `max_age`, and after `asked_at` when it
+/// asks for a new sign-in. One of which nothing is known is none.
+pub(crate) fn is_signed_in_enough(
+    ctx: &Ctx,
+    prompt: Prompt,
+    max_age: Option<Duration>,
+    asked_at: Timestamp,
+) -> bool {
+    let by_age = max_age.map(|age| ctx.now.before(age));
+    let by_prompt = match prompt {
+        Prompt::Login => Some(asked_at),
+        Prompt::Ask | Prompt::None => None,
+    };
+    match by_age.max(by_prompt) {
+        Some(since) => ctx.caller.auth_time().is_some_and(|at| at >= since),
+        None => true,
+    }
 }
 
 /// The person who asks; nobody else can consent. A login that another person had made may be in that person's hands, so

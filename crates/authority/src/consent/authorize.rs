@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use chancery_gateway::snapshot::KnownServer;
 use chancery_model::action::Action;
-use chancery_model::document::{Document, ToolPermission};
+use chancery_model::document::Document;
 use chancery_model::grant;
 use chancery_policy::Target;
 use chancery_store::pushed_requests::{self, Prompt};
@@ -137,10 +137,8 @@ async fn question(ctx: &Ctx, asked: &Asked, login: &KnownLogin) -> Result<Respon
         model: asked.agent.recorded.model.as_deref(),
         resource: &request.resource,
         tools: tools(asked, document),
-        takes_later_tools: document.tools.iter().any(|grant| {
-            let is_there = server(asked).is_some_and(|known| known.server.name == grant.server);
-            is_there && grant.tool == "*" && grant.permissions.contains(&ToolPermission::Call)
-        }),
+        takes_later_tools: server(asked)
+            .is_some_and(|known| document.lets_call_all(&known.server.name)),
         scope: &request.scope,
         until: ctx.now.after(grant::LIFETIME),
         token_lifetime: ctx.authority.config.access_token_lifetime,
@@ -154,21 +152,18 @@ async fn question(ctx: &Ctx, asked: &Asked, login: &KnownLogin) -> Result<Respon
 
 /// The MCP server behind the resource, when it is one of ours.
 fn server(asked: &Asked) -> Option<&Arc<KnownServer>> {
-    let mut servers = asked.snapshot.servers.values();
-    servers.find(|known| known.resource == asked.request.resource)
+    asked.snapshot.server_of(&asked.request.resource)
 }
 
 /// The tools that the agent's document lets it call on the MCP server behind a resource, when it is one of ours.
 fn tools(asked: &Asked, document: &Document) -> Option<Vec<String>> {
     let server = server(asked)?;
     let name = &server.server.name;
-    let is_granted = |tool: &&String| {
-        document.tools.iter().any(|grant| {
-            let is_named = grant.tool == "*" || grant.tool == **tool;
-            grant.server == *name && is_named && grant.permissions.contains(&ToolPermission::Call)
-        })
-    };
-    let mut tools: Vec<String> = server.tools.keys().filter(is_granted).cloned().collect();
+    let tools = server.tools.keys();
+    let mut tools: Vec<String> = tools
+        .filter(|tool| document.lets_call(name, tool))
+        .cloned()
+        .collect();
     tools.sort_unstable();
     Some(tools)
 }

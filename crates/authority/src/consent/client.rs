@@ -9,7 +9,6 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use chancery_gateway::snapshot::{KnownServer, Snapshot};
-use chancery_model::document::{Document, ToolPermission};
 use chancery_model::event::EventKind;
 use chancery_model::grant;
 use chancery_model::id::names_public_client;
@@ -165,10 +164,7 @@ fn read(
         ),
         _ => refused,
     })?;
-    let server = snapshot
-        .servers
-        .values()
-        .find(|known| known.resource == wanted.resource);
+    let server = snapshot.server_of(&wanted.resource);
     let server = server.ok_or(Refusal::new(
         ErrorCode::InvalidTarget,
         "a client that nobody registered may ask for an MCP server of this authority alone",
@@ -179,15 +175,8 @@ fn read(
 
 /// Requires a sign-in that is recent enough for the client; one of which nothing is known is none.
 fn require_sign_in(ctx: &Ctx, wanted: &Wanted, query: &str) -> Result<(), Box<Response>> {
-    let by_prompt = match wanted.prompt {
-        Prompt::Login => Some(ctx.now.before(FRESH)),
-        Prompt::Ask | Prompt::None => None,
-    };
-    let by_age = wanted.max_age.map(|age| ctx.now.before(age));
-    let Some(since) = by_age.max(by_prompt) else {
-        return Ok(());
-    };
-    if ctx.caller.auth_time().is_some_and(|at| at >= since) {
+    let since = ctx.now.before(FRESH);
+    if answer::is_signed_in_enough(ctx, wanted.prompt, wanted.max_age, since) {
         return Ok(());
     }
     let origin = ctx.authority.relying_party.origin();
@@ -252,7 +241,7 @@ fn question(ctx: &Ctx, asked: &AskedByClient, login: &KnownLogin, query: &str) -
             .map(|tool| {
                 (
                     *tool,
-                    document.is_some_and(|document| may_call(document, name, tool)),
+                    document.is_some_and(|document| document.lets_call(name, tool)),
                 )
             })
             .collect(),
@@ -265,14 +254,6 @@ fn question(ctx: &Ctx, asked: &AskedByClient, login: &KnownLogin, query: &str) -
         form: &form,
     };
     question.page()
-}
-
-/// Whether a document lets its agent call a tool.
-fn may_call(document: &Document, server: &str, tool: &str) -> bool {
-    document.tools.iter().any(|grant| {
-        let is_named = grant.tool == "*" || grant.tool == tool;
-        grant.server == server && is_named && grant.permissions.contains(&ToolPermission::Call)
-    })
 }
 
 /// Tells the person why nothing is asked, and lets them go back with that. Whoever wrote the client's document wrote where

@@ -50,7 +50,7 @@ impl ClientQuestion<'_> {
     pub(crate) fn page(&self) -> Response {
         let from = match self.host {
             Some(host) => shown(host),
-            None => "a client that registered itself, unverified".to_owned(),
+            None => "A client that registered itself, unverified".to_owned(),
         };
         let mut body = format!(
             "<p><strong class=\"client\">{from}</strong> asks to act in your name. The answer goes to \

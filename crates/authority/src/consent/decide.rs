@@ -26,8 +26,8 @@ use crate::error::Error;
 use crate::grants::end;
 use crate::refresh;
 use crate::state::Authority;
+use crate::tokens::code::{CODE_LIFETIME, code_hash};
 use crate::tokens::form;
-use crate::tokens::redeem::{CODE_LIFETIME, code_hash};
 
 /// The most grants that one person has given one agent at a time.
 const MOST: usize = 100;

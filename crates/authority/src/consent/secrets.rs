@@ -8,7 +8,7 @@ use chancery_wire::{base64url, hash};
 use crate::ctx::Ctx;
 use crate::directory::KnownLogin;
 use crate::state::Authority;
-use crate::tokens::redeem::CODE;
+use crate::tokens::code::CODE;
 
 /// What every `request_uri` of ours begins with (RFC 9126 2.2).
 pub(crate) const URI: &str = "urn:ietf:params:oauth:request_uri:";

@@ -103,12 +103,8 @@ enum Target {
 }
 
 fn find_resource(authority: &Authority, snapshot: &Snapshot, resource: &str) -> Option<Target> {
-    let behind_gateway = resource.strip_prefix(snapshot.issuer.as_str());
-    if let Some(name) = behind_gateway.and_then(|path| path.strip_prefix("/mcp/")) {
-        return snapshot
-            .servers
-            .get(name)
-            .map(|known| Target::Mcp(known.server.bearer_until));
+    if let Some(known) = snapshot.server_of(resource) {
+        return Some(Target::Mcp(known.server.bearer_until));
     }
     let directory = authority.directory.load();
     directory

@@ -12,6 +12,7 @@ use crate::tokens::memory::Memory;
 
 pub(crate) mod binding;
 pub(crate) mod client;
+pub(crate) mod code;
 pub(crate) mod form;
 pub mod introspect;
 pub mod issue;

@@ -12,9 +12,8 @@ use chancery_model::grant::Grant as Consented;
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
 use chancery_store::journal::{AppendError, Step};
-use chancery_store::one_time::OneTime;
 use chancery_store::rotating_tokens::{self, RotatingToken};
-use chancery_store::{codes, grants, registered_clients};
+use chancery_store::{grants, registered_clients};
 use chancery_wire::base64url;
 use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::oauth::{ErrorCode, Form, TokenResponse};
@@ -23,11 +22,11 @@ use crate::refresh;
 use crate::state::Authority;
 use crate::tokens::Endpoints;
 use crate::tokens::binding::prove;
-use crate::tokens::client::{self, Who};
+use crate::tokens::client::Who;
+use crate::tokens::code::{self, Bonds};
 use crate::tokens::issue::{self, GrantType};
 use crate::tokens::redeem::{
-    CODE, Fetch, IDLE, answer, check, code_hash, end_because, look_again, refresh_hash, refuse,
-    replayed, require_resource,
+    Fetch, IDLE, answer, end_because, refresh_hash, refuse, require_resource, uses,
 };
 use crate::tokens::refusal::Refusal;
 use crate::tokens::renew::shrunk;
@@ -82,31 +81,15 @@ async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
     } = *request;
     let authority = &*endpoints.authority;
     let proof = prove(endpoints, &endpoints.token_url, headers, now)?;
-    let text = form.require("code", "`code` is missing")?;
-    let unknown = refuse("unknown_code");
-    if !text.starts_with(CODE) {
-        return Err(unknown);
-    }
-    let mut tx = authority.store.read().await?;
-    let code = codes::fetch(&mut tx, code_hash(text)).await?;
-    let code = code.ok_or(unknown)?;
-    let consented = grants::fetch(&mut tx, code.grant).await?;
-    let consented = consented.ok_or(Refusal::unavailable())?;
-    drop(tx);
+    let (code, consented) = code::find(authority, form).await?;
     let agent = find_agent(request, &consented).await?;
-    if let Err(refused) = check(form, &code, &consented, agent.as_deref(), proof.as_ref()) {
-        // Whoever holds a code that is not theirs, or half of what it is bound to, is not asked twice (TOK-02).
-        codes::burn(&authority.store, code.code_hash, now).await?;
-        return Err(refused.about(consented.id));
-    }
-    let agent = agent.ok_or(refuse("code_of_another_client"))?;
-    if code.used_at.is_some() {
-        return Err(replayed(authority, &agent, &consented, now).await);
-    }
-    if code.expires_at <= now {
-        return Err(refuse("code_expired").about(consented.id));
-    }
-    require_resource(form, &consented)?;
+    let bonds = Bonds {
+        form,
+        code: &code,
+        consented: &consented,
+        proof: proof.as_ref(),
+    };
+    let agent = bonds.require(authority, agent.as_ref(), now).await?;
     let jkt = proof.as_ref().map(VerifiedProof::jkt);
     let fetch = Fetch {
         consented: &consented,
@@ -114,9 +97,9 @@ async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
         jkt,
         auth_time: code.auth_time,
     };
-    let (minted, permit) = fetch.mint(authority, &agent, now).await?;
+    let (minted, permit) = fetch.mint(authority, agent, now).await?;
     let (refresh_token, refresh) = new_token(authority, &fetch, &code.scope, now);
-    let who = Who::Agent(Arc::clone(&agent));
+    let who = Who::Agent(Arc::clone(agent));
     let event = issue::issued(authority, &who, &minted, Some(&permit), now);
     let step = Step::RedeemPublic {
         code: code.code_hash,
@@ -124,18 +107,17 @@ async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
     };
     match authority
         .journal
-        .append_step(event, uses(proof.as_ref()), step)
+        .append_step(event, uses(None, proof.as_ref()), step)
         .await
     {
         Ok(()) => {}
         // Of several who came with the same code one was faster, or the grant ended meanwhile.
         Err(AppendError::Lost) => {
-            return Err(replayed(authority, &agent, &consented, now).await);
+            return Err(code::replayed(authority, agent, &consented, now).await);
         }
         Err(error) => return Err(Refusal::from(error)),
     }
-    look_again(authority, &agent, &minted, now)?;
-    Ok(answer(minted, Some(refresh_token)))
+    answer(authority, agent, minted, Some(refresh_token), now)
 }
 
 async fn rotate(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
@@ -202,7 +184,7 @@ async fn rotate(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
     };
     match authority
         .journal
-        .append_step(event, uses(proof.as_ref()), step)
+        .append_step(event, uses(None, proof.as_ref()), step)
         .await
     {
         Ok(()) => {}
@@ -210,8 +192,7 @@ async fn rotate(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
         Err(AppendError::Lost) => return Err(reused(authority, &agent, &consented, now).await),
         Err(error) => return Err(Refusal::from(error)),
     }
-    look_again(authority, &agent, &minted, now)?;
-    Ok(answer(minted, Some(next_token)))
+    answer(authority, &agent, minted, Some(next_token), now)
 }
 
 /// The agent that a grant is to, if it is what the client that asks became; the name proves nothing, but no client has
@@ -272,9 +253,4 @@ fn new_token(
         used_at: None,
     };
     (text, token)
-}
-
-fn uses(proof: Option<&VerifiedProof>) -> Vec<OneTime> {
-    let proof = proof.map(|proof| client::once(proof.jti_hash(), proof.expires_at()));
-    proof.into_iter().collect()
 }

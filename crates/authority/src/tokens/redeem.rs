@@ -1,9 +1,7 @@
 //! A code for tokens: what a person consented to, fetched by the client that the code was sent to, with the key and the
 //! secret that it is bound to, once.
-//!
-//! Every bond is held whether or not the client asks for it, so leaving one out is no way around it (AUTHZ-05). A
-//! code that its finder cannot use is used up all the same.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chancery_gateway::snapshot::{KnownAgent, Snapshot};
@@ -13,14 +11,12 @@ use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use chancery_model::grant::{Binding, Grant as Consented};
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
-use chancery_store::codes::{self, ANY_KEY, Code};
-use chancery_store::grants;
+use chancery_store::codes::Code;
 use chancery_store::journal::{AppendError, Step};
 use chancery_store::one_time::OneTime;
 use chancery_store::refresh_tokens::RefreshToken;
 use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::oauth::{ErrorCode, Form, TokenResponse, TokenType};
-use chancery_wire::pkce::{Challenge, Verifier};
 use chancery_wire::{base64url, hash};
 
 use crate::grants::end;
@@ -29,23 +25,16 @@ use crate::refresh;
 use crate::state::Authority;
 use crate::tokens::binding::{prove, require_binding};
 use crate::tokens::client::{self, FAILED, Who};
+use crate::tokens::code::{self, Bonds};
 use crate::tokens::issue::{self, Request};
 use crate::tokens::mint::{Delegate, Grant, Holder, Minted, mint};
 use crate::tokens::refusal::Refusal;
 
-/// How long a code is of use.
-pub(crate) const CODE_LIFETIME: Duration = Duration::from_secs(60);
 /// How long a refresh token lives without being used.
 pub(crate) const IDLE: Duration = Duration::from_secs(8 * 3_600);
 
-/// The form of codes and of refresh tokens: each has a prefix of its own, and so has its hash (TOK-03).
-pub(crate) const CODE: &str = "chc_";
+/// The form of refresh tokens, which nothing takes for one of another kind (TOK-03).
 pub(crate) const REFRESH: &str = "chr_";
-
-/// The hash by which a code is kept.
-pub(crate) fn code_hash(code: &str) -> Digest {
-    hash::sha256_for("authorization code", &[code])
-}
 
 /// The hash by which a refresh token is kept.
 pub(crate) fn refresh_hash(token: &str) -> Digest {
@@ -64,29 +53,14 @@ pub(crate) async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refus
     let authority = &*endpoints.authority;
     let agent = require_agent(&client.who)?;
     let proof = prove(endpoints, &endpoints.token_url, headers, now)?;
-    let text = form.require("code", "`code` is missing")?;
-    let unknown = refuse("unknown_code");
-    if !text.starts_with(CODE) {
-        return Err(unknown);
-    }
-    let mut tx = authority.store.read().await?;
-    let code = codes::fetch(&mut tx, code_hash(text)).await?;
-    let code = code.ok_or(unknown)?;
-    let consented = grants::fetch(&mut tx, code.grant).await?;
-    let consented = consented.ok_or(Refusal::unavailable())?;
-    drop(tx);
-    if let Err(refused) = check(form, &code, &consented, Some(agent), proof.as_ref()) {
-        // Whoever holds a code that is not theirs, or half of what it is bound to, is not asked twice (TOK-02).
-        codes::burn(&authority.store, code.code_hash, now).await?;
-        return Err(refused.about(consented.id));
-    }
-    if code.used_at.is_some() {
-        return Err(replayed(authority, agent, &consented, now).await);
-    }
-    if code.expires_at <= now {
-        return Err(refuse("code_expired").about(consented.id));
-    }
-    require_resource(form, &consented)?;
+    let (code, consented) = code::find(authority, form).await?;
+    let bonds = Bonds {
+        form,
+        code: &code,
+        consented: &consented,
+        proof: proof.as_ref(),
+    };
+    let agent = bonds.require(authority, Some(agent), now).await?;
     let jkt = proof.as_ref().map(VerifiedProof::jkt);
     let step = |refresh| Step::Redeem {
         code: code.code_hash,
@@ -107,63 +81,17 @@ pub(crate) async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refus
         Binding::Bearer | Binding::Rotation => None,
     };
     let (refresh_token, kept) = refresh.unzip();
-    let uses = uses(request, proof.as_ref());
+    let uses = uses(Some(client.assertion), proof.as_ref());
     let event = issue::issued(authority, &client.who, &minted, Some(&permit), now);
     match authority.journal.append_step(event, uses, step(kept)).await {
         Ok(()) => {}
         // Of several who came with the same code one was faster, or the grant ended meanwhile.
         Err(AppendError::Lost) => {
-            return Err(replayed(authority, agent, &consented, now).await);
+            return Err(code::replayed(authority, agent, &consented, now).await);
         }
         Err(error) => return Err(Refusal::from(error)),
     }
-    look_again(authority, agent, &minted, now)?;
-    Ok(answer(minted, refresh_token))
-}
-
-/// Holds a code against what came with it; each bond is a refusal of its own for the record, and the same for the
-/// client.
-pub(crate) fn check(
-    form: &Form<'_>,
-    code: &Code,
-    consented: &Consented,
-    agent: Option<&KnownAgent>,
-    proof: Option<&VerifiedProof>,
-) -> Result<(), Refusal> {
-    if agent.is_none_or(|agent| consented.agent != agent.agent.id) {
-        return Err(refuse("code_of_another_client"));
-    }
-    // OAuth 2.1 lets it be left out; what is there must be the same.
-    if form
-        .fetch("redirect_uri")
-        .is_some_and(|uri| uri != code.redirect_uri)
-    {
-        return Err(refuse("redirect_uri_mismatch"));
-    }
-    let verifier = form.fetch("code_verifier").unwrap_or("");
-    let verifier = Verifier::parse(verifier).map_err(|_| refuse("bad_code_verifier"))?;
-    let challenge = Challenge::parse(&code.challenge).map_err(|_| refuse("bad_code_challenge"))?;
-    if !challenge.is_of(&verifier) {
-        return Err(refuse("code_verifier_mismatch"));
-    }
-    match (&code.jkt, proof) {
-        (Some(bound), Some(_)) if bound == ANY_KEY => Ok(()),
-        (Some(bound), Some(proof)) if bound == proof.jkt() => Ok(()),
-        (Some(_), Some(_)) => Err(refuse("jkt_mismatch")),
-        (Some(_), None) => Err(refuse("proof_missing")),
-        // A code that was asked for under an exception of its resource.
-        (None, Some(_) | None) => Ok(()),
-    }
-}
-
-/// A code came twice: everything that came of it ends (RFC 6749 4.1.2, TOK-01).
-pub(crate) async fn replayed(
-    authority: &Authority,
-    agent: &KnownAgent,
-    consented: &Consented,
-    now: Timestamp,
-) -> Refusal {
-    end_because("code_replayed", authority, agent, consented, now).await
+    answer(authority, agent, minted, refresh_token, now)
 }
 
 /// Ends a grant because of what came for it, and refuses with the same reason.
@@ -296,7 +224,7 @@ pub(crate) fn refuse(code: &'static str) -> Refusal {
 }
 
 /// Only agents act on behalf of people.
-pub(crate) fn require_agent(who: &Who) -> Result<&KnownAgent, Refusal> {
+pub(crate) fn require_agent(who: &Who) -> Result<&Arc<KnownAgent>, Refusal> {
     match who {
         Who::Agent(known) => Ok(known),
         Who::Resource(_) => Err(Refusal::new(
@@ -322,34 +250,27 @@ pub(crate) fn require_resource(form: &Form<'_>, consented: &Consented) -> Result
 }
 
 /// What a request used up that led to a token.
-pub(crate) fn uses(request: &Request<'_>, proof: Option<&VerifiedProof>) -> Vec<OneTime> {
+pub(crate) fn uses(assertion: Option<OneTime>, proof: Option<&VerifiedProof>) -> Vec<OneTime> {
     let proof = proof.map(|proof| client::once(proof.jti_hash(), proof.expires_at()));
-    std::iter::once(request.client.assertion)
-        .chain(proof)
-        .collect()
+    assertion.into_iter().chain(proof).collect()
 }
 
-/// A stop that was committed while we wrote wins: what was made is void and does not leave (SI-12).
-pub(crate) fn look_again(
+/// The answer with a token. A stop that was committed while we wrote wins: what was made is void then and does not leave
+/// (SI-12).
+pub(crate) fn answer(
     authority: &Authority,
     agent: &KnownAgent,
-    minted: &Minted,
+    minted: Minted,
+    refresh_token: Option<String>,
     now: Timestamp,
-) -> Result<(), Refusal> {
+) -> Result<TokenResponse, Refusal> {
+    let Minted { token, claims } = minted;
     let present = authority.current.load();
     let known = present.agents.get(&agent.agent.id);
-    let upheld = known.map(|known| present.uphold_claims(known, &minted.claims, now));
-    match upheld {
-        Some(Ok(())) => Ok(()),
-        Some(Err(why)) => Err(refuse(why.code())),
-        None => Err(refuse("stopped")),
-    }
-}
-
-/// The answer with a token that may leave.
-pub(crate) fn answer(minted: Minted, refresh_token: Option<String>) -> TokenResponse {
-    let Minted { token, claims } = minted;
-    TokenResponse {
+    let known = known.ok_or_else(|| refuse("stopped"))?;
+    let upheld = present.uphold_claims(known, &claims, now);
+    upheld.map_err(|why| refuse(why.code()))?;
+    Ok(TokenResponse {
         access_token: token,
         token_type: match claims.cnf {
             Some(_) => TokenType::DPoP,
@@ -358,5 +279,5 @@ pub(crate) fn answer(minted: Minted, refresh_token: Option<String>) -> TokenResp
         expires_in: u64::try_from(claims.exp - claims.iat).unwrap_or(0),
         scope: claims.scope,
         refresh_token,
-    }
+    })
 }

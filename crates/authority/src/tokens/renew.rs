@@ -13,8 +13,7 @@ use chancery_wire::oauth::{ErrorCode, TokenResponse};
 use crate::tokens::binding::prove;
 use crate::tokens::issue::{self, Request};
 use crate::tokens::redeem::{
-    Fetch, IDLE, REFRESH, answer, look_again, refresh_hash, refuse, require_agent,
-    require_resource, uses,
+    Fetch, IDLE, REFRESH, answer, refresh_hash, refuse, require_agent, require_resource, uses,
 };
 use crate::tokens::refusal::Refusal;
 
@@ -75,14 +74,13 @@ pub(crate) async fn renew(request: &Request<'_>) -> Result<TokenResponse, Refusa
         grant: consented.id,
         idle_until: now.after(IDLE).min(token.expires_at),
     };
-    let used = uses(request, Some(&proof));
+    let used = uses(Some(client.assertion), Some(&proof));
     match authority.journal.append_step(event, used, step).await {
         Ok(()) => {}
         Err(AppendError::Lost) => return Err(refuse("grant_not_in_force")),
         Err(error) => return Err(Refusal::from(error)),
     }
-    look_again(authority, agent, &minted, now)?;
-    Ok(answer(minted, None))
+    answer(authority, agent, minted, None, now)
 }
 
 /// The scope that is asked for, which nothing may be added to.
