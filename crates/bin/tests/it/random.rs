@@ -32,6 +32,8 @@ async fn draw(program: &Program, data: &Path, agent: &Party, drawn: &mut BTreeSe
         let token = access_token(&caller.fresh_token(agent).await);
         add(&claims(&token)["jti"]);
     }
+    // What is not sealed yet is not listed: those of the process before would come once more.
+    caller.sealed().await;
     let events = caller.get("/v1/events?newest=true&limit=500").await;
     let started_here = events["items"].as_array().expect("a list").iter();
     for event in started_here.take(DRAWS) {
