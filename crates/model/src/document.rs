@@ -504,6 +504,33 @@ mod tests {
     }
 
     #[test]
+    fn a_document_lets_call_what_it_grants_calls_of_on_that_server_alone() {
+        let document = parse(serde_json::json!({
+            "name": "bot", "owner": "alice@example.com",
+            "tools": [
+                {"server": "desk", "tool": "get_order"},
+                {"server": "desk", "tool": "issue_refund", "permissions": ["list"]},
+                {"server": "time", "tool": "*"},
+                {"server": "mail", "tool": "*", "permissions": ["list"]},
+            ],
+        }))
+        .expect("a document");
+        for (server, tool, expected) in [
+            ("desk", "get_order", true),
+            ("desk", "issue_refund", false),
+            ("desk", "*", false),
+            ("time", "get_order", true),
+            ("mail", "get_order", false),
+            ("Desk", "get_order", false),
+        ] {
+            let lets = document.lets_call(server, tool);
+            assert_eq!(lets, expected, "{server} {tool}");
+        }
+        let all = ["desk", "time", "mail"].map(|server| document.lets_call_all(server));
+        assert_eq!(all, [false, true, false]);
+    }
+
+    #[test]
     fn idr_05_members_that_the_authority_decides_are_refused() {
         for member in [
             "id",
