@@ -41,14 +41,7 @@ pub(crate) async fn commit(
     let touched = touched(&first);
     tx.commit(first, more).await?;
     authority.sealing.bell.notify_one();
-    let seen = match touched {
-        Touched::Agent(agent) => one_agent(authority, agent).await,
-        Touched::Token(jti) => one_token(authority, jti).await,
-        Touched::Grant(id) => one_grant(authority, id).await,
-        Touched::SignIn => sign_in(authority).await,
-        Touched::Nothing => nothing(authority).await,
-        Touched::More => everything(authority).await,
-    };
+    let seen = one(authority, touched).await;
     // The change is durable; whoever follows the database sees it soon, even if we could not show it now.
     seen.map_err(|_| Error::Unproven)
 }
@@ -131,117 +124,55 @@ fn touched(event: &Event) -> Touched {
     }
 }
 
-/// Adds one revoked token; everything when something else changed meanwhile.
-async fn one_token(authority: &Authority, jti: TokenId) -> Result<(), Error> {
-    let one_at_a_time = authority.refreshing.lock().await;
-    let now = authority.clock.now();
-    let mut tx = authority.store.follow().await?;
-    let number = tx.change_number().await?.unsigned_abs();
-    drop(tx);
-    let current = authority.current.load_full();
-    if number != current.number + 1 {
-        drop(one_at_a_time);
-        return everything(authority).await;
-    }
-    let mut next = Snapshot::clone(&current);
-    next.number = number;
-    next.revoked.insert(jti);
-    authority.current.store(Arc::new(next));
-    authority.mark_current(now);
-    Ok(())
-}
-
-/// Reads anew who may speak to us; everything when something else changed meanwhile.
-async fn sign_in(authority: &Authority) -> Result<(), Error> {
-    let one_at_a_time = authority.refreshing.lock().await;
+/// Reads anew what one change touched; everything when something else changed meanwhile.
+async fn one(authority: &Authority, touched: Touched) -> Result<(), Error> {
+    let _one_at_a_time = authority.refreshing.lock().await;
     let now = authority.clock.now();
     let mut tx = authority.store.follow().await?;
     let number = tx.change_number().await?.unsigned_abs();
     let current = authority.current.load_full();
     if number != current.number + 1 {
         drop(tx);
-        drop(one_at_a_time);
-        return everything(authority).await;
+        return read(authority).await;
     }
-    let people = directory::read_owners(&mut tx).await?;
-    let before = authority.directory.load_full();
-    let directory = directory::read(&mut tx, &people, &before, now).await?;
-    drop(tx);
     let mut next = Snapshot::clone(&current);
     next.number = number;
+    let mut who_may_ask = None;
+    match touched {
+        Touched::Agent(id) => {
+            let document_keys = keys_for(&authority.keys.load().verifying, Purpose::Document);
+            match agents::read_one(&mut tx, id, &document_keys).await? {
+                Some(agent) => next.agents.insert(id, Arc::new(agent)),
+                None => next.agents.remove(&id),
+            };
+        }
+        Touched::Token(jti) => {
+            next.revoked.insert(jti);
+        }
+        Touched::Grant(id) => {
+            let grant = grants::fetch(&mut tx, id).await?;
+            let known = Arc::make_mut(&mut next.grants);
+            match grant.filter(|grant| grant.is_in_force(now)) {
+                Some(grant) => known.insert(id, Arc::new(grant)),
+                None => known.remove(&id),
+            };
+        }
+        Touched::SignIn => {
+            let people = directory::read_owners(&mut tx).await?;
+            let before = authority.directory.load_full();
+            who_may_ask = Some(directory::read(&mut tx, &people, &before, now).await?);
+        }
+        Touched::Nothing => {}
+        Touched::More => {
+            drop(tx);
+            return read(authority).await;
+        }
+    }
+    drop(tx);
     // Whoever has seen the new number has seen who may ask.
-    authority.directory.store(Arc::new(directory));
-    authority.current.store(Arc::new(next));
-    authority.mark_current(now);
-    Ok(())
-}
-
-/// Counts a change that enforcement need not see; everything when something else changed meanwhile.
-async fn nothing(authority: &Authority) -> Result<(), Error> {
-    let one_at_a_time = authority.refreshing.lock().await;
-    let now = authority.clock.now();
-    let mut tx = authority.store.follow().await?;
-    let number = tx.change_number().await?.unsigned_abs();
-    drop(tx);
-    let current = authority.current.load_full();
-    if number != current.number + 1 {
-        drop(one_at_a_time);
-        return everything(authority).await;
+    if let Some(directory) = who_may_ask {
+        authority.directory.store(Arc::new(directory));
     }
-    let mut next = Snapshot::clone(&current);
-    next.number = number;
-    authority.current.store(Arc::new(next));
-    authority.mark_current(now);
-    Ok(())
-}
-
-/// Reads one grant anew; everything when something else changed meanwhile.
-async fn one_grant(authority: &Authority, id: GrantId) -> Result<(), Error> {
-    let one_at_a_time = authority.refreshing.lock().await;
-    let now = authority.clock.now();
-    let mut tx = authority.store.follow().await?;
-    let number = tx.change_number().await?.unsigned_abs();
-    let current = authority.current.load_full();
-    if number != current.number + 1 {
-        drop(tx);
-        drop(one_at_a_time);
-        return everything(authority).await;
-    }
-    let grant = grants::fetch(&mut tx, id).await?;
-    drop(tx);
-    let mut next = Snapshot::clone(&current);
-    next.number = number;
-    let known = Arc::make_mut(&mut next.grants);
-    match grant.filter(|grant| grant.is_in_force(now)) {
-        Some(grant) => known.insert(id, Arc::new(grant)),
-        None => known.remove(&id),
-    };
-    authority.current.store(Arc::new(next));
-    authority.mark_current(now);
-    Ok(())
-}
-
-/// Reads one agent anew; everything when something else changed meanwhile.
-async fn one_agent(authority: &Authority, id: AgentId) -> Result<(), Error> {
-    let one_at_a_time = authority.refreshing.lock().await;
-    let now = authority.clock.now();
-    let mut tx = authority.store.follow().await?;
-    let number = tx.change_number().await?.unsigned_abs();
-    let current = authority.current.load_full();
-    if number != current.number + 1 {
-        drop(tx);
-        drop(one_at_a_time);
-        return everything(authority).await;
-    }
-    let document_keys = keys_for(&authority.keys.load().verifying, Purpose::Document);
-    let agent = agents::read_one(&mut tx, id, &document_keys).await?;
-    drop(tx);
-    let mut next = Snapshot::clone(&current);
-    next.number = number;
-    match agent {
-        Some(agent) => next.agents.insert(id, Arc::new(agent)),
-        None => next.agents.remove(&id),
-    };
     authority.current.store(Arc::new(next));
     authority.mark_current(now);
     Ok(())
