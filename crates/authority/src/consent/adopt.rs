@@ -200,7 +200,6 @@ async fn deny(ctx: &Ctx, login: &KnownLogin, asked: &AskedByClient) -> Result<Re
         &wanted.state,
         &asked.snapshot,
         code,
-        "",
     ))
 }
 

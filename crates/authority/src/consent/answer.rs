@@ -255,10 +255,11 @@ impl Asked {
         codes::insert(&mut tx, &code).await?;
         let mut issued = self.event(ctx, EventKind::CodeIssued);
         end::describe(&mut issued, grant);
-        let mut events = given.into_iter().chain(std::iter::once(issued));
-        if let Some(first) = events.next() {
-            ctx.commit(permit, tx, first, events.collect()).await?;
-        }
+        let (first, more) = match given {
+            Some(given) => (given, vec![issued]),
+            None => (issued, Vec::new()),
+        };
+        ctx.commit(permit, tx, first, more).await?;
         Ok(self.send_code(&text))
     }
 

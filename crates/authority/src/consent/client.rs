@@ -279,12 +279,8 @@ pub(crate) fn refuse(
     state: &str,
     snapshot: &Snapshot,
     code: ErrorCode,
-    description: &str,
 ) -> Response {
-    let mut answer = vec![("error", code.name())];
-    if !description.is_empty() {
-        answer.push(("error_description", description));
-    }
+    let answer = [("error", code.name())];
     answer::send(&redirect.asked, state, &snapshot.issuer, &answer)
 }
 

@@ -47,22 +47,30 @@ async fn look(authority: &Authority, is_due: bool) -> Result<(), Error> {
     let mut tx = authority.store.follow().await?;
     let number = tx.change_number().await?.unsigned_abs();
     drop(tx);
-    if is_due {
-        one_time::sweep(&authority.store, now).await?;
-        pushed_requests::sweep(&authority.store, now).await?;
-        codes::sweep(&authority.store, now).await?;
-        refresh_tokens::sweep(&authority.store, now).await?;
-        rotating_tokens::sweep(&authority.store, now).await?;
-        registered_clients::sweep(&authority.store, now).await?;
-    }
     // A key whose overlap has ended is withdrawn now, not at the next full reading (JWKS-04).
     let has_ended = |until: Option<Timestamp>| until.is_some_and(|until| until <= now);
     let ring = authority.keys.load();
     let is_withdrawn = (ring.verifying.iter()).any(|known| has_ended(known.verifies_until));
     if is_due || is_withdrawn || authority.current.load().number != number {
-        return refresh::everything(authority).await;
+        refresh::everything(authority).await?;
+    } else {
+        authority.mark_current(now);
     }
-    authority.mark_current(now);
+    // What is known comes first: a row that cannot be removed keeps nobody from seeing what changed.
+    if is_due {
+        sweep(authority, now).await?;
+    }
+    Ok(())
+}
+
+/// Removes what has ended and that nobody asks for any more.
+async fn sweep(authority: &Authority, now: Timestamp) -> Result<(), Error> {
+    one_time::sweep(&authority.store, now).await?;
+    pushed_requests::sweep(&authority.store, now).await?;
+    codes::sweep(&authority.store, now).await?;
+    refresh_tokens::sweep(&authority.store, now).await?;
+    rotating_tokens::sweep(&authority.store, now).await?;
+    registered_clients::sweep(&authority.store, now).await?;
     Ok(())
 }
 

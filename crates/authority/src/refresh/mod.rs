@@ -1,7 +1,7 @@
 //! Making a committed change visible: builds the next snapshot and swaps it in before the change is answered.
 //!
-//! A change of one agent or of one grant costs the reading of that one, whatever the number of the others, and a sign-in
-//! the reading of people and their logins. Everything else is read anew, and what did not change keeps its verified or
+//! A change of one agent or of one grant costs the reading of that one from the database, and a copy of the maps that name
+//! the others; a sign-in the reading of people and their logins. Everything else is read anew, and what did not change keeps its verified or
 //! compiled form.
 
 mod agents;
