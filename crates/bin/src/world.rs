@@ -1,11 +1,13 @@
 //! The clock and the randomness of the operating system.
 
+use std::cell::RefCell;
 use std::fs;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chancery_model::entropy::Entropy;
 use chancery_model::time::{Clock, Timestamp};
+use zeroize::Zeroize;
 
 /// How far the machine's clock may move away from the time that passed before it is not believed.
 const TOLERANCE: i64 = 5_000_000;
@@ -89,11 +91,74 @@ fn uptime() -> Option<Duration> {
 
 /// The random source of the operating system, asked directly: the generator of the cryptography library spends tens of
 /// milliseconds on its first byte, which every command and every start would wait for.
+///
+/// A thread asks for many bytes at a time, since each request takes a few and each question to the system costs a
+/// microsecond. What it has given out it no longer has.
 pub(crate) struct OperatingSystem;
+
+/// Bytes of one question to the system.
+const AHEAD: usize = 512;
+
+/// What a thread asked for ahead.
+struct Ahead {
+    bytes: [u8; AHEAD],
+    left: usize,
+}
+
+thread_local! {
+    static AHEAD_OF_USE: RefCell<Ahead> = const { RefCell::new(Ahead { bytes: [0; AHEAD], left: 0 }) };
+}
+
+impl Ahead {
+    fn give(&mut self, wanted: &mut [u8]) {
+        if self.left < wanted.len() {
+            ask(&mut self.bytes);
+            self.left = AHEAD;
+        }
+        let (rest, _given) = self.bytes.split_at_mut(self.left);
+        let (_kept, given) = rest.split_at_mut(self.left - wanted.len());
+        wanted.copy_from_slice(given);
+        given.zeroize();
+        self.left -= wanted.len();
+    }
+}
 
 impl Entropy for OperatingSystem {
     fn fill(&self, bytes: &mut [u8]) {
-        // Without randomness nothing here is safe, and the source only fails when the system is broken.
-        getrandom::fill(bytes).expect("the operating system gives randomness");
+        if bytes.len() > AHEAD {
+            ask(bytes);
+        } else {
+            AHEAD_OF_USE.with_borrow_mut(|ahead| ahead.give(bytes));
+        }
+    }
+}
+
+fn ask(bytes: &mut [u8]) {
+    // Without randomness nothing here is safe, and the source only fails when the system is broken.
+    getrandom::fill(bytes).expect("the operating system gives randomness");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn bytes_are_given_once_and_not_kept() {
+        let mut ahead = Ahead {
+            bytes: [0; AHEAD],
+            left: 0,
+        };
+        let mut seen = HashSet::new();
+        for length in (8..=64).cycle().take(500) {
+            let mut wanted = vec![0; length];
+            ahead.give(&mut wanted);
+            assert!(seen.insert(wanted[..8].to_vec()), "given twice");
+            let given = &ahead.bytes[ahead.left..ahead.left + length];
+            assert!(given.iter().all(|byte| *byte == 0), "kept");
+        }
+        let mut all = [0; AHEAD];
+        ahead.give(&mut all);
+        assert_eq!(ahead.left, 0);
     }
 }
