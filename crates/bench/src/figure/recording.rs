@@ -1,6 +1,8 @@
-//! What recording takes of an issuance: the same journal and sequencer in a process that does nothing else,
-//! at the rate of the issuance, because the size of a batch depends on it.
+//! What recording takes of an issuance: the same journal and sequencer in a process that does nothing else but the
+//! signatures of an issuance, for as many at a time as the issuance has connections, because the size of a batch depends
+//! on both; less what the signatures take by themselves.
 
+use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,31 +18,31 @@ use chancery_model::secret::Secret;
 use chancery_model::time::{Clock, Timestamp};
 use chancery_store::connect::{DatabaseUrl, Store};
 use chancery_store::one_time::OneTime;
+use chancery_wire::jwk::{Algorithm, PrivateKey};
 use serde_json::{Value, json};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::Mutex;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, CONNECTIONS};
 use crate::child::{self, number};
 use crate::cores::used_here;
 use crate::event;
 use crate::world::{Distinct, MachineClock};
 
-/// Events at a fixed rate.
+/// Events between signatures.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Recording {
     #[arg(long)]
-    seconds: f64,
-    #[arg(long)]
-    rate: f64,
+    count: usize,
     #[arg(long)]
     folder: PathBuf,
 }
 
-/// Seconds of processor time that recording one issuance takes at `rate` issuances a second.
+/// Seconds of processor time that recording one issuance takes, at so many issuances a second as there were.
 pub(super) async fn cost(bench: &Bench, rate: f64) -> Result<f64> {
-    let (rate, seconds) = (rate.to_string(), bench.seconds());
+    let count = ((rate * bench.length.as_secs_f64()) as usize).max(1_000);
+    let count = count.to_string();
     let folder = bench.disk.to_string_lossy();
-    let args = ["recording", "--rate", &rate, "--seconds", &seconds];
+    let args = ["recording", "--count", &count];
     let measured = child::measure(&[&args[..], &["--folder", &folder]].concat()).await?;
     number(&measured, "seconds_per_event")
 }
@@ -96,40 +98,69 @@ impl Recording {
         let authority = authority(folder.path()).await?;
         let mut sealed = authority.sealing.sealed.subscribe();
         let entropy = Distinct::default();
-        let total = (self.rate * self.seconds).max(1.0) as usize;
         let now = MachineClock.now();
-        let mut ready: Vec<_> = (0..total)
-            .map(|_| (event::issuance(now, &entropy), uses(&entropy, now)))
-            .collect();
+        let events = (0..self.count).map(|_| (event::issuance(now, &entropy), uses(&entropy, now)));
+        let ready = Arc::new(Mutex::new(events.collect::<Vec<_>>()));
+        let signer = Arc::new(Signer::new()?);
         let idle = {
             let before = used_here()?;
             tokio::time::sleep(Duration::from_millis(500)).await;
             (used_here()? - before).as_secs_f64() * 2.0
         };
-        let before = used_here()?;
-        let begin = tokio::time::Instant::now();
-        let mut every = interval(Duration::from_millis(1));
-        every.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let (begin, before) = (tokio::time::Instant::now(), used_here()?);
         let mut running = tokio::task::JoinSet::new();
-        while !ready.is_empty() {
-            every.tick().await;
-            let due = (begin.elapsed().as_secs_f64() * self.rate) as usize;
-            let left = total.saturating_sub(due.max(1));
-            while ready.len() > left {
-                let Some((event, uses)) = ready.pop() else {
-                    break;
-                };
-                let authority = Arc::clone(&authority);
-                running.spawn(async move { authority.journal.append_once(event, uses).await });
-            }
+        for _connection in 0..CONNECTIONS {
+            let (authority, ready, signer) = (authority.clone(), ready.clone(), signer.clone());
+            running.spawn(async move {
+                loop {
+                    let Some((event, uses)) = ready.lock().await.pop() else {
+                        return anyhow::Ok(());
+                    };
+                    signer.sign_as_an_issuance()?;
+                    authority.journal.append_once(event, uses).await?;
+                }
+            });
         }
         while let Some(done) = running.join_next().await {
             done??;
         }
         // What was there when the authority was founded is sealed with the first of ours.
-        sealed.wait_for(|size| *size >= total as u64).await?;
-        let took = begin.elapsed().as_secs_f64();
-        let used = (used_here()? - before).as_secs_f64() - idle * took;
-        Ok(json!({"seconds_per_event": used / total as f64}))
+        sealed.wait_for(|size| *size >= self.count as u64).await?;
+        let used = (used_here()? - before).as_secs_f64() - idle * begin.elapsed().as_secs_f64();
+        let before = used_here()?;
+        for _ in 0..self.count {
+            signer.sign_as_an_issuance()?;
+        }
+        let signing = (used_here()? - before).as_secs_f64();
+        Ok(json!({"seconds_per_event": (used - signing) / self.count as f64}))
+    }
+}
+
+/// The signatures of an issuance.
+struct Signer {
+    key: PrivateKey,
+    signature: Vec<u8>,
+}
+
+impl Signer {
+    const MESSAGE: [u8; 256] = [7; 256];
+
+    fn new() -> Result<Self> {
+        let key = PrivateKey::generate(Algorithm::Es256)?;
+        let signature = key.sign(&Self::MESSAGE);
+        Ok(Self { key, signature })
+    }
+
+    /// Two are verified, one is made.
+    fn sign_as_an_issuance(&self) -> Result<()> {
+        for _ in 0..2 {
+            black_box(
+                self.key
+                    .public()
+                    .verify(black_box(&Self::MESSAGE), &self.signature),
+            )?;
+        }
+        black_box(self.key.sign(black_box(&Self::MESSAGE)));
+        Ok(())
     }
 }
