@@ -1,6 +1,6 @@
 //! The data folder: what only its owner may read.
 //!
-//! `chancery.db` (SQLite) with `chancery.db.lock`, `master.key` (wraps the keys in the database), `admin.token` (the
+//! `chancery.db` (SQLite) with `chancery.db-entries` (the log's entries) and `chancery.db.lock`, `master.key` (wraps the keys in the database), `admin.token` (the
 //! local administrator's credential), `log.key` (the log's public verifier key) and `server.json` (where the running
 //! authority listens, and the key by which it proves itself).
 

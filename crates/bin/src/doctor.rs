@@ -192,13 +192,17 @@ async fn port(place: &Place) -> Finding {
 
 fn secrets(data: &Path) -> Finding {
     const WHAT: &str = "secrets";
-    for name in ["master.key", "admin.token", "server.json", "chancery.db"] {
+    const DATABASE: [&str; 2] = ["chancery.db", "chancery.db-entries"];
+    for name in ["master.key", "admin.token", "server.json"]
+        .iter()
+        .chain(&DATABASE)
+    {
         let path = data.join(name);
         let Ok(metadata) = fs::metadata(&path) else {
             continue;
         };
         let is_private = metadata.permissions().mode() & 0o077 == 0;
-        if !is_private && name != "chancery.db" {
+        if !is_private && !DATABASE.contains(name) {
             let found = format!("`{}` can be read by others", path.display());
             return Finding::ill(WHAT, found, format!("chmod 600 {}", path.display()));
         }

@@ -160,7 +160,12 @@ fn stor_03_a_data_folder_without_its_database_is_not_founded_anew() {
     let key = std::fs::read(data.join("log.key")).expect("a key");
     let backup = outside.path().join("backup");
     std::fs::create_dir(&backup).expect("a folder");
-    let files = ["chancery.db", "chancery.db-wal", "chancery.db-shm"];
+    let files = [
+        "chancery.db",
+        "chancery.db-wal",
+        "chancery.db-shm",
+        "chancery.db-entries",
+    ];
     for file in files {
         std::fs::rename(data.join(file), backup.join(file)).expect("moved");
     }

@@ -335,6 +335,8 @@ const MOST_POLICIES: usize = 64;
 const LONGEST_TEXT: usize = 4_000;
 /// The longest event: an entry of the log is at most this long (C2SP tlog-tiles).
 pub const LONGEST_EVENT: usize = 65_535;
+/// Most events are no longer than so many bytes.
+const USUAL_EVENT: usize = 1_024;
 
 impl From<&Decision> for DecisionFacts {
     fn from(decision: &Decision) -> Self {
@@ -408,8 +410,10 @@ impl Event {
 
     /// The canonical JSON of the event: the entry that the log's leaf hash covers.
     pub fn to_canonical_json(&self) -> String {
-        // Serialising to a String fails only for maps with keys that are not texts; there are none.
-        serde_json::to_string(self).expect("an event has only text keys")
+        let mut json = Vec::with_capacity(USUAL_EVENT);
+        // Serialising to memory fails only for maps with keys that are not texts; there are none.
+        serde_json::to_writer(&mut json, self).expect("an event has only text keys");
+        String::from_utf8(json).expect("JSON is text")
     }
 }
 

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
+use rusqlite::config::DbConfig;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_postgres::error::SqlState;
 
+use crate::entries::{self, Entries};
 use crate::error::StoreError;
 use crate::tx::Tx;
 use crate::value::{Row, Value};
@@ -33,6 +35,8 @@ enum Database {
         reader: Arc<Mutex<rusqlite::Connection>>,
         follower: Arc<Mutex<rusqlite::Connection>>,
         flushes: Flushes,
+        /// Where entries lie, once the schema is the present one.
+        entries: Option<Arc<Entries>>,
     },
     Postgres {
         pool: Pool,
@@ -55,12 +59,17 @@ pub(crate) struct Flushes(Arc<AtomicBool>);
 
 impl Flushes {
     /// Refuses once one has failed.
-    fn require_whole(&self) -> Result<(), StoreError> {
+    pub(crate) fn require_whole(&self) -> Result<(), StoreError> {
         if self.0.load(Ordering::SeqCst) {
             let gone = "a flush failed, and what it lost is not known; start the program again";
             return Err(StoreError::unavailable("writing")(gone.into()));
         }
         Ok(())
+    }
+
+    /// One has failed.
+    pub(crate) fn fail(&self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 
     /// Looks at what became of a commit.
@@ -72,7 +81,7 @@ impl Flushes {
             .and_then(|error| error.sqlite_error());
         let code = error.map(|error| error.extended_code);
         if matches!(code, Some(SQLITE_IOERR_FSYNC | SQLITE_IOERR_DIR_FSYNC)) {
-            self.0.store(true, Ordering::SeqCst);
+            self.fail();
         }
     }
 }
@@ -134,9 +143,41 @@ impl Store {
     }
 
     async fn open_once(url: &DatabaseUrl) -> Result<Self, StoreError> {
-        let store = Self::connect(url)?;
+        let left = matches!(url, DatabaseUrl::Sqlite(path) if entries::are_left(path));
+        let mut store = Self::connect(url)?;
+        // Only in this order: whoever else makes the database at this moment has made its schema before it writes entries.
+        if left && crate::migrate::state(&store).await? == SchemaState::Empty {
+            let lost = "it is empty, but its entries are not; restore it from its backup";
+            return Err(StoreError::unavailable("opening SQLite")(lost.into()));
+        }
         crate::migrate::bring_up_to_date(&store).await?;
+        store.open_entries(url).await?;
         Ok(store)
+    }
+
+    async fn open_entries(&mut self, url: &DatabaseUrl) -> Result<(), StoreError> {
+        let DatabaseUrl::Sqlite(path) = url else {
+            return Ok(());
+        };
+        let mut tx = self.read().await?;
+        let position = crate::log::fetch_position(&mut tx).await?;
+        let used = crate::one_time::fetch_memory(&mut tx).await?;
+        drop(tx);
+        if let Database::Sqlite {
+            entries, flushes, ..
+        } = &mut self.database
+        {
+            *entries = Some(Entries::open(path, flushes.clone(), position, used).await?);
+        }
+        Ok(())
+    }
+
+    /// The file of entries, on SQLite.
+    pub(crate) fn entries(&self) -> Option<&Arc<Entries>> {
+        match &self.database {
+            Database::Sqlite { entries, .. } => entries.as_ref(),
+            Database::Postgres { .. } => None,
+        }
     }
 
     /// Opens the database to look at it, and changes nothing.
@@ -155,6 +196,7 @@ impl Store {
                     reader: shared(open_sqlite_for_reading(path)?),
                     follower: shared(open_sqlite_for_reading(path)?),
                     flushes: Flushes::default(),
+                    entries: None,
                 }
             }
             DatabaseUrl::Postgres(url) => Database::Postgres {
@@ -172,7 +214,7 @@ impl Store {
                 writer, flushes, ..
             } => {
                 flushes.require_whole()?;
-                begin_sqlite(writer, flushes, "BEGIN IMMEDIATE").await
+                self.begin_sqlite(writer, flushes, "BEGIN IMMEDIATE").await
             }
             Database::Postgres { pool, .. } => {
                 begin_postgres(pool, "BEGIN ISOLATION LEVEL SERIALIZABLE").await
@@ -200,7 +242,7 @@ impl Store {
             } => {
                 // What cannot be relied on is soon too old to permit anything.
                 flushes.require_whole()?;
-                begin_sqlite(follower, flushes, "BEGIN DEFERRED").await
+                self.begin_sqlite(follower, flushes, "BEGIN DEFERRED").await
             }
             Database::Postgres { pool, .. } => begin_postgres(pool, READING).await,
         }
@@ -213,9 +255,26 @@ impl Store {
         match &self.database {
             Database::Sqlite {
                 reader, flushes, ..
-            } => begin_sqlite(reader, flushes, "BEGIN DEFERRED").await,
+            } => self.begin_sqlite(reader, flushes, "BEGIN DEFERRED").await,
             Database::Postgres { readers, .. } => begin_postgres(readers, READING).await,
         }
+    }
+
+    async fn begin_sqlite(
+        &self,
+        connection: &Arc<Mutex<rusqlite::Connection>>,
+        flushes: &Flushes,
+        begin: &'static str,
+    ) -> Result<Tx, StoreError> {
+        let waiting = tokio::time::timeout(PATIENCE, Arc::clone(connection).lock_owned());
+        let guard = waiting
+            .await
+            .map_err(|late| StoreError::unavailable("waiting for the writer")(late.into()))?;
+        guard
+            .execute_batch(begin)
+            .map_err(sqlite_error("beginning a transaction"))?;
+        let session = Session::Sqlite(guard, flushes.clone());
+        Ok(Tx::new(session, self.entries().cloned()))
     }
 }
 
@@ -228,6 +287,10 @@ fn open_sqlite(path: &std::path::Path) -> Result<rusqlite::Connection, StoreErro
          PRAGMA cache_size = -16384; PRAGMA cache_spill = OFF; PRAGMA wal_autocheckpoint = 4000;";
     connection
         .execute_batch(settings)
+        .map_err(sqlite_error("setting up SQLite"))?;
+    // A statement keeps its plan, whatever values it is run with; SQLite would make a new one each time.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
         .map_err(sqlite_error("setting up SQLite"))?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
@@ -288,21 +351,6 @@ fn open_postgres(url: &str) -> Result<Pool, StoreError> {
         .map_err(|error| StoreError::unavailable("opening PostgreSQL")(error.into()))
 }
 
-async fn begin_sqlite(
-    connection: &Arc<Mutex<rusqlite::Connection>>,
-    flushes: &Flushes,
-    begin: &'static str,
-) -> Result<Tx, StoreError> {
-    let waiting = tokio::time::timeout(PATIENCE, Arc::clone(connection).lock_owned());
-    let guard = waiting
-        .await
-        .map_err(|late| StoreError::unavailable("waiting for the writer")(late.into()))?;
-    guard
-        .execute_batch(begin)
-        .map_err(sqlite_error("beginning a transaction"))?;
-    Ok(Tx::new(Session::Sqlite(guard, flushes.clone())))
-}
-
 async fn begin_postgres(pool: &Pool, begin: &'static str) -> Result<Tx, StoreError> {
     const CONNECTING: &str = "connecting to PostgreSQL";
     let object = tokio::time::timeout(STATEMENT, pool.get())
@@ -310,7 +358,7 @@ async fn begin_postgres(pool: &Pool, begin: &'static str) -> Result<Tx, StoreErr
         .map_err(|late| StoreError::unavailable(CONNECTING)(late.into()))?
         .map_err(|error| StoreError::unavailable(CONNECTING)(error.into()))?;
     match in_time("beginning a transaction", object.batch_execute(begin)).await {
-        Ok(()) => Ok(Tx::new(Session::Postgres(Box::new(object)))),
+        Ok(()) => Ok(Tx::new(Session::Postgres(Box::new(object)), None)),
         Err(error) => {
             // Whether it began is not known, so the connection is not used again.
             drop(Object::take(object));

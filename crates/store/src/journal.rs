@@ -1,11 +1,12 @@
 //! Group commit: events that change no row wait together for one flush.
 //!
 //! While one flush is under way, the next batch gathers; so the cost of a flush is shared by all who
-//! asked during the one before. Once several ask at a time, a batch gathers a little longer, so that
-//! flushing takes a small part of the time whatever the disk; who asks alone never waits for others.
-//! An answer comes only after the flush. What an event uses up, or leaves for the next step of its client, is in
-//! the same flush as the event: there is no moment between the two.
+//! asked during the one before. A batch gathers on while there is anything else to do: then whoever is being served
+//! shares the flush, and it takes no time from anybody. Where nothing else is to be done, nobody waits for others.
+//! An answer comes only after the flush. What an event uses up is in the same flush as the event. What it leaves for the
+//! next step of its client is committed with the event: on PostgreSQL in that flush too, on SQLite after it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chancery_model::digest::Digest;
@@ -13,9 +14,11 @@ use chancery_model::event::Event;
 use chancery_model::id::{EventId, GrantId};
 use chancery_model::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::task::yield_now;
+use tokio::time::Instant;
 
 use crate::connect::Store;
+use crate::entries::{Append, Entries};
 use crate::error::StoreError;
 use crate::one_time::{OneTime, Used};
 use crate::outbox;
@@ -28,10 +31,10 @@ use crate::{codes, grants};
 
 /// The most events in one batch.
 const BATCH: usize = 4_096;
-/// While several ask at a time, a flush begins no sooner than so many times what the last one took after it began.
-const SHARE: u32 = 10;
 /// The longest that a batch gathers.
 const GATHER: Duration = Duration::from_millis(4);
+/// How often a transaction that another one beat is run again.
+const ATTEMPTS: u32 = 10;
 /// The most events that may wait; beyond it callers are refused at once.
 const WAITING: usize = 16_384;
 
@@ -47,10 +50,13 @@ struct Waiting {
     line: String,
     uses: Vec<OneTime>,
     step: Option<Step>,
-    answer: oneshot::Sender<Result<(), AppendError>>,
+    answer: oneshot::Sender<Answer>,
 }
 
-/// A step of a client that acts on behalf of a person, taken in the flush that records it. These are too many to
+/// What became of an event: durable, or why not.
+pub type Answer = Result<(), AppendError>;
+
+/// A step of a client that acts on behalf of a person, taken in the transaction that records it. These are too many to
 /// be changes: nothing that enforcement sees is other than before.
 #[derive(Debug, Clone)]
 pub enum Step {
@@ -177,32 +183,36 @@ impl Journal {
         Self { queue }
     }
 
-    /// Resolves once `event` is durable.
-    pub async fn append(&self, event: Event) -> Result<(), AppendError> {
-        self.enqueue(event, Vec::new(), None).await
+    /// Resolves once `event` is durable. It waits for its flush from the call on, whoever waits for the answer.
+    pub fn append(&self, event: Event) -> impl Future<Output = Answer> + use<> {
+        answered(self.enqueue(event, Vec::new(), None))
     }
 
     /// Records `event` and uses all of `uses` in the same flush; refused when one was used before (SI-4).
-    pub async fn append_once(&self, event: Event, uses: Vec<OneTime>) -> Result<(), AppendError> {
-        self.enqueue(event, uses, None).await
+    pub fn append_once(
+        &self,
+        event: Event,
+        uses: Vec<OneTime>,
+    ) -> impl Future<Output = Answer> + use<> {
+        answered(self.enqueue(event, uses, None))
     }
 
-    /// The same, and takes `step` in the same flush; refused when it cannot be taken.
-    pub async fn append_step(
+    /// The same, and takes `step` with it; refused when it cannot be taken.
+    pub fn append_step(
         &self,
         event: Event,
         uses: Vec<OneTime>,
         step: Step,
-    ) -> Result<(), AppendError> {
-        self.enqueue(event, uses, Some(step)).await
+    ) -> impl Future<Output = Answer> + use<> {
+        answered(self.enqueue(event, uses, Some(step)))
     }
 
-    async fn enqueue(
+    fn enqueue(
         &self,
         event: Event,
         uses: Vec<OneTime>,
         step: Option<Step>,
-    ) -> Result<(), AppendError> {
+    ) -> Result<oneshot::Receiver<Answer>, AppendError> {
         let (answer, answered) = oneshot::channel();
         let (id, at) = (event.id, event.at);
         let line = outbox::line(event).map_err(|_| AppendError::TooLarge)?;
@@ -220,74 +230,212 @@ impl Journal {
                 mpsc::error::TrySendError::Full(_) => AppendError::Full,
                 mpsc::error::TrySendError::Closed(_) => AppendError::Unavailable,
             })?;
-        answered.await.unwrap_or(Err(AppendError::Unavailable))
+        Ok(answered)
+    }
+}
+
+async fn answered(queued: Result<oneshot::Receiver<Answer>, AppendError>) -> Answer {
+    queued?.await.unwrap_or(Err(AppendError::Unavailable))
+}
+
+impl Waiting {
+    fn answer(self, answer: Answer) {
+        // Whoever asked may have gone; the event is durable all the same.
+        let _gone = self.answer.send(answer);
     }
 }
 
 async fn write_batches(store: Store, mut queue: mpsc::Receiver<Waiting>) {
     let mut batch = Vec::new();
     let mut used = Used::default();
-    let mut due = Instant::now();
     while queue.recv_many(&mut batch, BATCH).await > 0 {
-        if due > Instant::now() {
-            sleep_until(due).await;
+        gather(&mut queue, &mut batch).await;
+        let written = match store.entries() {
+            Some(entries) => write_to_file(&store, entries, &mut batch).await,
+            None => write_to_database(&store, &mut used, &mut batch).await,
+        };
+        if let Err(error) = written {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the journal cannot write"
+            );
         }
+        for waiting in batch.drain(..) {
+            waiting.answer(Err(AppendError::Unavailable));
+        }
+    }
+}
+
+/// Lets everybody else run, and takes what they append, until nobody does.
+async fn gather(queue: &mut mpsc::Receiver<Waiting>, batch: &mut Vec<Waiting>) {
+    let due = Instant::now() + GATHER;
+    let mut before = 0;
+    while before < batch.len() && batch.len() < BATCH && Instant::now() < due {
+        before = batch.len();
+        yield_now().await;
         while batch.len() < BATCH
             && let Ok(more) = queue.try_recv()
         {
             batch.push(more);
         }
-        let began = Instant::now();
-        let answers = match write_with_retries(&store, &mut used, &batch).await {
-            Ok(answers) => answers,
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the journal cannot write"
-                );
-                vec![Err(AppendError::Unavailable); batch.len()]
-            }
-        };
-        due = match batch.len() {
-            1 => began,
-            _ => began + GATHER.min(began.elapsed() * SHARE),
-        };
-        for (waiting, answer) in batch.drain(..).zip(answers) {
-            // Whoever asked may have gone; the event is durable all the same.
-            let _gone = waiting.answer.send(answer);
-        }
     }
 }
 
-async fn write_with_retries(
+fn now(batch: &[Waiting]) -> Timestamp {
+    let latest = batch.iter().map(|waiting| waiting.at).max();
+    latest.unwrap_or(Timestamp::from_micros(0))
+}
+
+/// Writes a batch to the file of entries, and answers. What a step uses up is there before the step is taken: who is
+/// killed between the two has used it up for nothing, and nobody uses it twice.
+async fn write_to_file(
     store: &Store,
-    used: &mut Used,
-    batch: &[Waiting],
-) -> Result<Vec<Result<(), AppendError>>, StoreError> {
+    entries: &Arc<Entries>,
+    batch: &mut Vec<Waiting>,
+) -> Result<(), StoreError> {
+    let append = |waiting: &mut Waiting| Append {
+        uses: std::mem::take(&mut waiting.uses),
+        entry: match waiting.step {
+            Some(_) => None,
+            None => Some(std::mem::take(&mut waiting.line)),
+        },
+    };
+    let now = now(batch);
+    let appends = batch.iter_mut().map(append).collect();
+    let fresh = entries.flush(appends, now).await?;
+    let mut steps = Vec::new();
+    for (waiting, is_fresh) in batch.drain(..).zip(fresh) {
+        match (is_fresh, &waiting.step) {
+            (false, _) => waiting.answer(Err(AppendError::Replayed)),
+            (true, None) => waiting.answer(Ok(())),
+            (true, Some(_)) => steps.push(waiting),
+        }
+    }
+    take_steps(store, steps).await;
+    Ok(())
+}
+
+/// Takes steps together, and answers. Where one of them is what the database refuses, each is taken by itself, so that it
+/// does not keep the others back.
+async fn take_steps(store: &Store, steps: Vec<Waiting>) {
+    let refused = match write_steps_with_retries(store, &steps).await {
+        Ok(answers) => {
+            for (waiting, answer) in steps.into_iter().zip(answers) {
+                waiting.answer(answer);
+            }
+            return;
+        }
+        Err(error) => error,
+    };
+    tracing::error!(
+        error = &refused as &dyn std::error::Error,
+        "steps of clients cannot be taken"
+    );
+    let is_of_one = !matches!(
+        refused,
+        StoreError::Unavailable { .. } | StoreError::Conflict
+    );
+    for waiting in steps {
+        let answer = match is_of_one {
+            true => write_steps_with_retries(store, std::slice::from_ref(&waiting)).await,
+            false => Ok(Vec::new()),
+        };
+        let answer = answer.ok().and_then(|answers| answers.first().copied());
+        waiting.answer(answer.unwrap_or(Err(AppendError::Unavailable)));
+    }
+}
+
+async fn write_steps_with_retries(
+    store: &Store,
+    steps: &[Waiting],
+) -> Result<Vec<Answer>, StoreError> {
     let mut attempts = 0;
     loop {
-        match write(store, used, batch).await {
-            Err(error) if error.is_retryable() && attempts < 10 => attempts += 1,
+        match write_steps(store, steps).await {
+            Err(error) if error.is_retryable() && attempts < ATTEMPTS => attempts += 1,
             done => return done,
         }
     }
 }
 
-async fn write(
+async fn write_steps(store: &Store, steps: &[Waiting]) -> Result<Vec<Answer>, StoreError> {
+    if steps.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut tx = store.begin().await?;
+    let mut rows = Rows::default();
+    let mut answers = Vec::with_capacity(steps.len());
+    for waiting in steps {
+        answers.push(rows.take(&mut tx, waiting).await?);
+    }
+    rows.write(&mut tx).await?;
+    tx.end().await?;
+    Ok(answers)
+}
+
+/// The events of a transaction, which become one row of the outbox.
+#[derive(Default)]
+struct Rows {
+    first: Option<(EventId, Timestamp)>,
+    lines: String,
+}
+
+impl Rows {
+    /// Takes the step of an event, if it has one, and the event with it.
+    async fn take(&mut self, tx: &mut Tx, waiting: &Waiting) -> Result<Answer, StoreError> {
+        if let Some(step) = &waiting.step
+            && !step.take(tx, waiting.at).await?
+        {
+            return Ok(Err(AppendError::Lost));
+        }
+        if self.first.is_none() {
+            self.first = Some((waiting.id, waiting.at));
+        } else {
+            self.lines.push('\n');
+        }
+        self.lines.push_str(&waiting.line);
+        Ok(Ok(()))
+    }
+
+    async fn write(self, tx: &mut Tx) -> Result<(), StoreError> {
+        match self.first {
+            Some((id, at)) => outbox::append_lines(tx, id, at, &self.lines).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Writes a batch as rows, and answers.
+async fn write_to_database(
+    store: &Store,
+    used: &mut Used,
+    batch: &mut Vec<Waiting>,
+) -> Result<(), StoreError> {
+    let mut attempts = 0;
+    let answers = loop {
+        match write_rows(store, used, batch).await {
+            Err(error) if error.is_retryable() && attempts < ATTEMPTS => attempts += 1,
+            done => break done?,
+        }
+    };
+    for (waiting, answer) in batch.drain(..).zip(answers) {
+        waiting.answer(answer);
+    }
+    Ok(())
+}
+
+async fn write_rows(
     store: &Store,
     used: &mut Used,
     batch: &[Waiting],
-) -> Result<Vec<Result<(), AppendError>>, StoreError> {
+) -> Result<Vec<Answer>, StoreError> {
     let mut tx = store.begin_in_turn().await?;
     let wanted: Vec<OneTime> = batch
         .iter()
         .flat_map(|waiting| waiting.uses.iter().copied())
         .collect();
-    let now = batch.iter().map(|waiting| waiting.at).max();
-    let now = now.unwrap_or(Timestamp::from_micros(0));
-    let mut fresh = used.consume(&mut tx, &wanted, now).await?;
-    let mut lines = String::with_capacity(batch.len() * 640);
-    let mut first = None;
+    let mut fresh = used.consume(&mut tx, &wanted, now(batch)).await?;
+    let mut rows = Rows::default();
     let mut answers = Vec::with_capacity(batch.len());
     for waiting in batch {
         // Taking the hash out lets only the first of two equal uses in one batch pass.
@@ -295,27 +443,12 @@ async fn write(
         for once in &waiting.uses {
             all_fresh &= fresh.remove(&once.hash);
         }
-        if !all_fresh {
-            answers.push(Err(AppendError::Replayed));
-            continue;
-        }
-        if let Some(step) = &waiting.step
-            && !step.take(&mut tx, waiting.at).await?
-        {
-            answers.push(Err(AppendError::Lost));
-            continue;
-        }
-        if first.is_none() {
-            first = Some((waiting.id, waiting.at));
-        } else {
-            lines.push('\n');
-        }
-        lines.push_str(&waiting.line);
-        answers.push(Ok(()));
+        answers.push(match all_fresh {
+            true => rows.take(&mut tx, waiting).await?,
+            false => Err(AppendError::Replayed),
+        });
     }
-    if let Some((id, at)) = first {
-        outbox::append_lines(&mut tx, id, at, &lines).await?;
-    }
+    rows.write(&mut tx).await?;
     tx.end().await?;
     used.committed();
     Ok(answers)

@@ -10,6 +10,7 @@ pub mod agents;
 pub mod client_agents;
 pub mod codes;
 pub mod connect;
+mod entries;
 pub mod error;
 pub mod grants;
 pub mod invitations;

@@ -6,8 +6,10 @@ use std::time::Duration;
 use chancery_model::time::Timestamp;
 
 use crate::connect::Store;
+use crate::entries::Position;
+pub use crate::entries::Span;
 use crate::error::StoreError;
-use crate::outbox;
+use crate::outbox::{self, Place};
 use crate::tx::Tx;
 use crate::value::{Row, params};
 
@@ -44,7 +46,7 @@ pub struct TileRow {
 pub struct BundleRow {
     /// Its number.
     pub number: i64,
-    /// Canonical events, one a line.
+    /// Canonical events, one a line. Of what is sealed, those that are not in `spans`.
     pub entries: String,
     /// The kinds of events in it, each between commas.
     pub kinds: String,
@@ -52,6 +54,8 @@ pub struct BundleRow {
     pub first_at: Timestamp,
     /// The latest time in it.
     pub last_at: Timestamp,
+    /// The pieces of the file of entries that hold those after `entries`; none on PostgreSQL.
+    pub spans: Vec<Span>,
 }
 
 /// Everything that one sealing changes.
@@ -69,8 +73,8 @@ pub struct Sealing {
     pub bundles: Vec<BundleRow>,
     /// Agents and the bundles in which they newly occur.
     pub agents: BTreeMap<String, BTreeSet<i64>>,
-    /// The batches that are sealed by this.
-    pub batches: Vec<String>,
+    /// Where the batches waited that are sealed by this, in their order.
+    pub batches: Vec<Place>,
 }
 
 /// The head, if the log was begun.
@@ -135,11 +139,7 @@ pub async fn seal(store: &Store, sealing: &Sealing) -> Result<Head, StoreError> 
     if tx.execute(swap, values).await? != 1 {
         return Err(StoreError::Conflict);
     }
-    for id in &sealing.batches {
-        if !outbox::delete(&mut tx, id).await? {
-            return Err(StoreError::Conflict);
-        }
-    }
+    take(&mut tx, &sealing.batches).await?;
     for tile in &sealing.tiles {
         let sql = "INSERT INTO log_tile (level, number, hashes, mids) VALUES ($1, $2, $3, $4) \
                    ON CONFLICT (level, number) DO UPDATE SET hashes = excluded.hashes, mids = excluded.mids";
@@ -164,6 +164,12 @@ pub async fn seal(store: &Store, sealing: &Sealing) -> Result<Head, StoreError> 
             bundle.last_at,
         ];
         tx.execute(sql, values).await?;
+        for span in &bundle.spans {
+            let sql = "INSERT INTO log_span (number, starts, ends) VALUES ($1, $2, $3) \
+                       ON CONFLICT (number, starts) DO UPDATE SET ends = excluded.ends";
+            let values = params![bundle.number, span.starts as i64, span.ends as i64];
+            tx.execute(sql, values).await?;
+        }
     }
     for (agent, numbers) in &sealing.agents {
         for number in numbers {
@@ -178,6 +184,54 @@ pub async fn seal(store: &Store, sealing: &Sealing) -> Result<Head, StoreError> 
         checkpoint: sealing.checkpoint.clone(),
         revision: from.revision + 1,
         ..from.clone()
+    })
+}
+
+/// Takes what waited: rows go, and the sealed part of the file ends later. A conflict when something of it was taken
+/// already.
+async fn take(tx: &mut Tx, batches: &[Place]) -> Result<(), StoreError> {
+    let (mut begins, mut position) = (None, None);
+    for place in batches {
+        let row = match place {
+            Place::Row { id } => Some(id),
+            Place::File {
+                mark, ends, row, ..
+            } => {
+                begins.get_or_insert(*mark as i64);
+                position = Some(Position {
+                    mark: *mark as i64,
+                    ends: *ends as i64,
+                });
+                row.as_ref()
+            }
+        };
+        if let Some(row) = row
+            && !outbox::delete(tx, row).await?
+        {
+            return Err(StoreError::Conflict);
+        }
+    }
+    if let (Some(begins), Some(to)) = (begins, position) {
+        let sql = "UPDATE log_position SET mark = $1, ends = $2 WHERE id = 1 AND ends = $3";
+        if tx.execute(sql, params![to.mark, to.ends, begins]).await? != 1 {
+            return Err(StoreError::Conflict);
+        }
+    }
+    Ok(())
+}
+
+/// How much of the file of entries is sealed.
+pub(crate) async fn fetch_position(tx: &mut Tx) -> Result<Position, StoreError> {
+    let sql = "SELECT mark, ends FROM log_position WHERE id = 1";
+    let rows = tx.query("log_position", sql, &[]).await?;
+    let row = rows.first().ok_or_else(|| StoreError::Corrupt {
+        table: "log_position",
+        column: "id",
+        row: "1".to_owned(),
+    })?;
+    Ok(Position {
+        mark: row.int("mark")?,
+        ends: row.int("ends")?,
     })
 }
 
@@ -202,6 +256,7 @@ pub async fn fetch_tile(
 
 const BUNDLE: &str = "SELECT number, entries, kinds, first_at, last_at FROM log_bundle";
 
+/// A bundle, with `entries` as its row has them.
 fn bundle(row: &Row) -> Result<BundleRow, StoreError> {
     Ok(BundleRow {
         number: row.int("number")?,
@@ -209,14 +264,56 @@ fn bundle(row: &Row) -> Result<BundleRow, StoreError> {
         kinds: row.text("kinds")?.to_owned(),
         first_at: row.time("first_at")?,
         last_at: row.time("last_at")?,
+        spans: Vec::new(),
     })
 }
 
+/// A bundle as it was sealed, and all its entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle {
+    /// Its row.
+    pub row: BundleRow,
+    /// Canonical events, one a line.
+    pub entries: String,
+}
+
+impl Bundle {
+    async fn read(tx: &mut Tx, mut row: BundleRow) -> Result<Self, StoreError> {
+        row.spans = list_spans(tx, row.number).await?;
+        let mut entries = row.entries.clone();
+        for span in &row.spans {
+            if !entries.is_empty() {
+                entries.push('\n');
+            }
+            entries.push_str(&tx.read_entries(*span)?);
+        }
+        Ok(Self { row, entries })
+    }
+}
+
+async fn list_spans(tx: &mut Tx, number: i64) -> Result<Vec<Span>, StoreError> {
+    if !tx.has_file() {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT starts, ends FROM log_span WHERE number = $1 ORDER BY starts";
+    let rows = tx.query("log_span", sql, params![number]).await?;
+    let read = |row: &Row| {
+        Ok(Span {
+            starts: row.int("starts")?.unsigned_abs(),
+            ends: row.int("ends")?.unsigned_abs(),
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
 /// One bundle.
-pub async fn fetch_bundle(tx: &mut Tx, number: i64) -> Result<Option<BundleRow>, StoreError> {
+pub async fn fetch_bundle(tx: &mut Tx, number: i64) -> Result<Option<Bundle>, StoreError> {
     let sql = format!("{BUNDLE} WHERE number = $1");
     let rows = tx.query("log_bundle", &sql, params![number]).await?;
-    rows.first().map(bundle).transpose()
+    match rows.first().map(bundle).transpose()? {
+        Some(row) => Ok(Some(Bundle::read(tx, row).await?)),
+        None => Ok(None),
+    }
 }
 
 /// The bundles whose times touch those from `from` to `to`, oldest first.
@@ -224,10 +321,14 @@ pub async fn list_bundles_between(
     tx: &mut Tx,
     from: Timestamp,
     to: Timestamp,
-) -> Result<Vec<BundleRow>, StoreError> {
+) -> Result<Vec<Bundle>, StoreError> {
     let sql = format!("{BUNDLE} WHERE last_at >= $1 AND first_at <= $2 ORDER BY number LIMIT 64");
     let rows = tx.query("log_bundle", &sql, params![from, to]).await?;
-    rows.iter().map(bundle).collect()
+    let mut found = Vec::with_capacity(rows.len());
+    for row in &rows {
+        found.push(Bundle::read(tx, bundle(row)?).await?);
+    }
+    Ok(found)
 }
 
 /// Which bundles a search looks at.

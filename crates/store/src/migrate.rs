@@ -35,6 +35,10 @@ const MIGRATIONS: &[Migration] = &[
         number: 6,
         text: include_str!("../migrations/0006_clients.sql"),
     },
+    Migration {
+        number: 7,
+        text: include_str!("../migrations/0007_entries_in_a_file.sql"),
+    },
 ];
 
 /// The schema that this program writes.

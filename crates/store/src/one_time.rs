@@ -1,9 +1,9 @@
 //! Things that may be used once: kept as hashes that carry their purpose, until they end anyway.
 //!
-//! A flush appends one row with the hashes of all that it uses; the rows are numbered in their order. Each
+//! On PostgreSQL a flush appends one row with the hashes of all that it uses; the rows are numbered in their order. Each
 //! process remembers the hashes of all rows, and a flush first takes its turn and reads the rows that it
 //! does not know. So of two uses anywhere one is fresh, and a use costs a few bytes in a row that is
-//! written anyway, not a page of an index at random.
+//! written anyway, not a page of an index at random. On SQLite the mark of a flush holds them ([`crate::entries`]).
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub struct OneTime {
 }
 
 /// The first half of a hash. Whoever finds two values with the same one is refused once too often; nobody else is.
-type Short = u128;
+pub(crate) type Short = u128;
 
 /// Digits of one [`Short`] in a row.
 const DIGITS: usize = 32;
@@ -35,15 +35,43 @@ const DIGITS: usize = 32;
 /// after it, and clocks of processes differ.
 pub const GRACE: Duration = Duration::from_secs(60);
 
+/// What was used up and still counts.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    hashes: HashSet<Short>,
+    ends: BTreeMap<(Timestamp, i64), Vec<Short>>,
+}
+
+impl Memory {
+    /// Remembers what the flush `number` used up, until `ends`.
+    pub(crate) fn remember(&mut self, ends: Timestamp, number: i64, hashes: Vec<Short>) {
+        self.hashes.extend(&hashes);
+        self.ends.insert((ends, number), hashes);
+    }
+
+    /// Forgets what ended before `now`.
+    pub(crate) fn forget(&mut self, now: Timestamp) {
+        while let Some(ended) = self.ends.first_entry().filter(|row| row.key().0 < now) {
+            for hash in ended.remove() {
+                self.hashes.remove(&hash);
+            }
+        }
+    }
+
+    /// Whether it was used.
+    pub(crate) fn holds(&self, hash: Short) -> bool {
+        self.hashes.contains(&hash)
+    }
+}
+
 /// What this process knows to be used: what it read from durable rows, and what it committed.
 #[derive(Debug, Default)]
 pub(crate) struct Used {
     /// The last row that was read, and what it held.
     last: (i64, Vec<Short>),
-    hashes: HashSet<Short>,
+    memory: Memory,
     /// What the transaction under way uses.
     pending: HashSet<Short>,
-    ends: BTreeMap<(Timestamp, i64), Vec<Short>>,
 }
 
 impl Used {
@@ -62,7 +90,7 @@ impl Used {
         };
         let turn = "UPDATE one_time_turn SET number = number + 1 WHERE id = 1";
         require_one(tx.execute(turn, &[]).await?)?;
-        self.forget(now.before(GRACE));
+        self.memory.forget(now.before(GRACE));
         self.catch_up(tx).await?;
         let mut fresh = HashSet::with_capacity(wanted.len());
         let mut hashes = String::with_capacity(wanted.len() * DIGITS);
@@ -70,7 +98,7 @@ impl Used {
             let hash = short(once.hash);
             // What ended while the request was under way may be forgotten elsewhere, so it is not fresh.
             let is_over = once.expires_at <= now;
-            if !is_over && !self.hashes.contains(&hash) && self.pending.insert(hash) {
+            if !is_over && !self.memory.holds(hash) && self.pending.insert(hash) {
                 fresh.insert(once.hash);
                 hashes.push_str(&format!("{hash:032x}"));
             }
@@ -86,7 +114,7 @@ impl Used {
 
     /// What the last transaction used is durable. Its row is read with the next ones, and says when it ends.
     pub(crate) fn committed(&mut self) {
-        self.hashes.extend(self.pending.drain());
+        self.memory.hashes.extend(self.pending.drain());
     }
 
     /// Reads the rows that this process does not know.
@@ -102,21 +130,21 @@ impl Used {
             rows = rows_from(tx, 0).await?;
         }
         for (number, expires_at, hashes) in rows {
-            self.hashes.extend(&hashes);
             self.last = (number, hashes.clone());
-            self.ends.insert((expires_at, number), hashes);
+            self.memory.remember(expires_at, number, hashes);
         }
         Ok(())
     }
+}
 
-    /// Forgets what ended before `now`.
-    fn forget(&mut self, now: Timestamp) {
-        while let Some(ended) = self.ends.first_entry().filter(|row| row.key().0 < now) {
-            for hash in ended.remove() {
-                self.hashes.remove(&hash);
-            }
-        }
+/// What the rows say was used up: all that is known, where nothing is used up by rows any more.
+pub(crate) async fn fetch_memory(tx: &mut Tx) -> Result<Memory, StoreError> {
+    let mut memory = Memory::default();
+    for (number, expires_at, hashes) in rows_from(tx, 0).await? {
+        // The numbers of flushes begin at nought, and the two do not meet.
+        memory.remember(expires_at, -1 - number, hashes);
     }
+    Ok(memory)
 }
 
 async fn rows_from(
@@ -142,7 +170,7 @@ fn require_one(changed: u64) -> Result<(), StoreError> {
     })
 }
 
-fn short(hash: Digest) -> Short {
+pub(crate) fn short(hash: Digest) -> Short {
     let (first, _) = hash.as_bytes().split_at(size_of::<Short>());
     first
         .iter()
@@ -168,8 +196,11 @@ fn hashes(row: &Row) -> Result<Vec<Short>, StoreError> {
         .collect()
 }
 
-/// Forgets the rows in which all ended [`GRACE`] before `now`; returns how many there were.
+/// Forgets the rows in which all ended [`GRACE`] before `now`; returns how many there were. On SQLite there are none.
 pub async fn sweep(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
+    if store.entries().is_some() {
+        return Ok(0);
+    }
     let mut tx = store.begin().await?;
     let sql = "DELETE FROM one_time_batch WHERE expires_at < $1";
     let swept = tx.execute(sql, params![now.before(GRACE)]).await?;

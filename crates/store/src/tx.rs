@@ -1,8 +1,11 @@
 //! A transaction, and the only door through which rows change.
 
+use std::sync::Arc;
+
 use chancery_model::event::Event;
 
 use crate::connect::Session;
+use crate::entries::{Entries, Span};
 use crate::error::StoreError;
 use crate::outbox;
 use crate::value::{Row, Value};
@@ -11,12 +14,27 @@ use crate::value::{Row, Value};
 pub struct Tx {
     // INVARIANT: `Some` until the transaction ends.
     session: Option<Session>,
+    entries: Option<Arc<Entries>>,
 }
 
 impl Tx {
-    pub(crate) fn new(session: Session) -> Self {
+    pub(crate) fn new(session: Session, entries: Option<Arc<Entries>>) -> Self {
         Self {
             session: Some(session),
+            entries,
+        }
+    }
+
+    /// Whether entries lie in a file beside the database.
+    pub(crate) fn has_file(&self) -> bool {
+        self.entries.is_some()
+    }
+
+    /// The entries of a piece of the file beside the database, one a line; nothing where there is no such file.
+    pub(crate) fn read_entries(&self, span: Span) -> Result<String, StoreError> {
+        match &self.entries {
+            Some(entries) => entries.read(span),
+            None => Ok(String::new()),
         }
     }
 

@@ -16,7 +16,7 @@ use chancery_model::action::Action;
 use chancery_model::id::EventId;
 use chancery_policy::Target;
 use chancery_store::error::StoreError;
-use chancery_store::log::{self, BundleRow};
+use chancery_store::log::{self, Bundle};
 use chancery_store::outbox;
 use chancery_store::tx::Tx;
 
@@ -124,14 +124,14 @@ async fn find(
     }))
 }
 
-fn locate(bundle: &BundleRow, mark: &str) -> Option<(u64, String)> {
+fn locate(bundle: &Bundle, mark: &str) -> Option<(u64, String)> {
     let (within, entry) = bundle
         .entries
         .lines()
         .enumerate()
         .find(|(_, entry)| entry.contains(mark))?;
     Some((
-        bundle.number.unsigned_abs() * BUNDLE + within as u64,
+        bundle.row.number.unsigned_abs() * BUNDLE + within as u64,
         entry.to_owned(),
     ))
 }

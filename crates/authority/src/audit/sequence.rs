@@ -15,8 +15,9 @@ use chancery_model::event::{Actor, ActorKind, Event, EventKind, LONGEST_EVENT};
 use chancery_model::id::AgentId;
 use chancery_model::time::Timestamp;
 use chancery_store::error::StoreError;
-use chancery_store::log::{self, BundleRow, Head, Sealing, TileRow};
-use chancery_store::{outbox, tx::Tx};
+use chancery_store::log::{self, BundleRow, Head, Sealing, Span, TileRow};
+use chancery_store::outbox::{self, Place};
+use chancery_store::tx::Tx;
 use chancery_wire::hash::sha256;
 use serde::Deserialize;
 
@@ -41,6 +42,9 @@ pub enum SequenceError {
     /// The tiles do not lead to the signed root: something was altered or rolled back (AUD-02).
     #[error("the log's tiles do not lead to its signed checkpoint of {0} entries; appending stops")]
     Inconsistent(u64),
+    /// A waiting entry cannot be read, and nor can that be recorded.
+    #[error("a waiting entry is damaged, and that cannot be recorded")]
+    Untold,
 }
 
 /// What a process keeps between sealings: the right edge of the tree.
@@ -60,7 +64,12 @@ struct Edge {
 /// The bundle under construction.
 #[derive(Clone, Default)]
 struct Bundle {
+    /// Those of its entries that are not in the file of entries: none come after one that is.
     entries: String,
+    /// The pieces of that file which hold the others.
+    spans: Vec<Span>,
+    /// Whether an entry was passed over since the last one.
+    is_cut: bool,
     kinds: BTreeSet<String>,
     first_at: i64,
     last_at: i64,
@@ -87,6 +96,7 @@ impl Sequencer {
                     self.edge = None;
                     // Losing the lease or a race is ordinary; the rest is told.
                     if !matches!(&error, SequenceError::Store(store) if store.is_retryable()) {
+                        self.raise(&error);
                         tracing::error!(
                             error = &error as &dyn std::error::Error,
                             "the log cannot be sealed"
@@ -99,20 +109,35 @@ impl Sequencer {
         }
     }
 
+    /// Raises the alarm when what is there cannot be sealed, whoever tries.
+    fn raise(&self, error: &SequenceError) {
+        let why = match error {
+            SequenceError::Inconsistent(_) => error.to_string(),
+            SequenceError::Store(corrupt @ StoreError::Corrupt { .. }) => {
+                format!("what waits cannot be sealed: {corrupt}")
+            }
+            SequenceError::Store(_) | SequenceError::Untold => return,
+        };
+        self.authority.sealing.alarm.send_replace(Some(why));
+    }
+
     /// Seals what waits; true when more may.
     pub async fn seal_some(&mut self) -> Result<bool, SequenceError> {
         let authority = Arc::clone(&self.authority);
-        let mut tx = authority.store.follow().await?;
-        let batches = outbox::oldest(&mut tx, ENOUGH).await?;
-        drop(tx);
+        let batches = outbox::oldest(&authority.store, ENOUGH).await?;
         if batches.is_empty() {
             return Ok(false);
         }
         let Some(mut edge) = self.take_edge().await? else {
             return Ok(false);
         };
-        let taken: usize = batches.iter().map(|batch| batch.entries.len()).sum();
-        let sealing = edge.grow(&batches, &authority)?;
+        let taken: usize = batches.iter().map(|batch| batch.entries().len()).sum();
+        let (sealing, found) = edge.grow(&batches, &authority)?;
+        for event in found {
+            // Told before the damage is passed over, so that it is told at least once.
+            let told = authority.journal.append(event).await;
+            told.map_err(|_| SequenceError::Untold)?;
+        }
         edge.head = log::seal(&authority.store, &sealing).await?;
         let size = edge.head.size.unsigned_abs();
         self.signed = Some((size, edge.appender.root()));
@@ -188,12 +213,12 @@ async fn restore(tx: &mut Tx, head: Head, authority: &Authority) -> Result<Edge,
         0 => Bundle::default(),
         _ => {
             let number = (size / BUNDLE) as i64;
-            let row = log::fetch_bundle(tx, number).await?;
-            let row = row.filter(|row| {
+            let sealed = log::fetch_bundle(tx, number).await?;
+            let sealed = sealed.filter(|sealed| {
                 let leaves = rows.get(&(0, number));
-                leaves.is_some_and(|leaves| is_signed(&row.entries, size % BUNDLE, leaves))
+                leaves.is_some_and(|leaves| is_signed(&sealed.entries, size % BUNDLE, leaves))
             });
-            let row = row.ok_or(inconsistent)?;
+            let row = sealed.ok_or(inconsistent)?.row;
             Bundle {
                 kinds: row
                     .kinds
@@ -204,6 +229,9 @@ async fn restore(tx: &mut Tx, head: Head, authority: &Authority) -> Result<Edge,
                 entries: row.entries,
                 first_at: row.first_at.as_micros(),
                 last_at: row.last_at.as_micros(),
+                spans: row.spans,
+                // What was passed over before is not known any more.
+                is_cut: true,
             }
         }
     };
@@ -263,9 +291,20 @@ impl Indexed<'_> {
     }
 }
 
-/// What is sealed in the place of an entry that is not one of ours, so that one bad row does not stop the log.
+/// What is sealed in the place of an entry that is not one of ours, or after it, so that one bad entry does not stop the
+/// log.
 fn damaged(entry: &str, authority: &Authority) -> Event {
     tracing::error!("a waiting entry cannot be read and is sealed as damaged");
+    instead_of(entry, "damaged", authority)
+}
+
+/// What is sealed of a change that the database lost after its events were in the file: that there was one.
+fn lost(entries: &str, authority: &Authority) -> Event {
+    tracing::error!("the database lost a change; its events are passed over");
+    instead_of(entries, "lost", authority)
+}
+
+fn instead_of(entry: &str, outcome: &str, authority: &Authority) -> Event {
     let actor = Actor {
         id: String::new(),
         kind: ActorKind::Authority,
@@ -276,7 +315,7 @@ fn damaged(entry: &str, authority: &Authority) -> Event {
     ];
     let event = Event {
         facts: facts.map(|(fact, value)| (fact.to_owned(), value)).into(),
-        outcome: "damaged".to_owned(),
+        outcome: outcome.to_owned(),
         ..Event::new(
             EventKind::RecordDamaged,
             actor,
@@ -287,20 +326,55 @@ fn damaged(entry: &str, authority: &Authority) -> Event {
     event.bounded()
 }
 
+/// The entries of a batch, each with its place in the file of entries, where there is one.
+fn entries(batch: &outbox::Batch) -> impl Iterator<Item = (&str, Option<Span>)> {
+    let mut next = match &batch.place {
+        Place::Row { .. } => None,
+        Place::File { starts, .. } => Some(*starts),
+    };
+    let lines = batch.entries().split('\n');
+    let lines = lines.filter(|_| !batch.entries().is_empty());
+    lines.map(move |entry| {
+        let span = next.map(|starts| Span {
+            starts,
+            ends: starts + entry.len() as u64,
+        });
+        next = span.map(|span| span.ends + 1);
+        (entry, span)
+    })
+}
+
 impl Edge {
-    /// Appends the batches and says what that changes.
+    /// Appends the batches; says what that changes, and what is to be told of entries in the file that were passed
+    /// over, because they cannot be read.
     fn grow(
         &mut self,
         batches: &[outbox::Batch],
         authority: &Authority,
-    ) -> Result<Sealing, SequenceError> {
+    ) -> Result<(Sealing, Vec<Event>), SequenceError> {
+        let mut found = Vec::new();
         let mut bundles = Vec::new();
         let mut agents: BTreeMap<String, BTreeSet<i64>> = BTreeMap::new();
-        for entry in batches.iter().flat_map(|batch| batch.entries.split('\n')) {
+        let lines = batches.iter().flat_map(|batch| {
+            let lost = batch.lost().map(|lost| (lost, None, true));
+            let entries = entries(batch).map(|(entry, span)| (entry, span, false));
+            lost.into_iter().chain(entries)
+        });
+        for (entry, span, is_lost) in lines {
+            if is_lost {
+                found.push(lost(entry, authority));
+                self.bundle.is_cut = true;
+                continue;
+            }
             let instead;
-            let (entry, indexed) = match read(entry) {
-                Some(indexed) => (entry, indexed),
-                None => {
+            let (entry, indexed) = match (read(entry), span) {
+                (Some(indexed), _) => (entry, indexed),
+                (None, Some(_)) => {
+                    found.push(damaged(entry, authority));
+                    self.bundle.is_cut = true;
+                    continue;
+                }
+                (None, None) => {
                     let event = damaged(entry, authority);
                     instead = event.to_canonical_json();
                     (instead.as_str(), Indexed::damaged(event.at))
@@ -308,7 +382,7 @@ impl Edge {
             };
             let number = (self.appender.size() / BUNDLE) as i64;
             self.appender.append(leaf_hash(entry.as_bytes()));
-            self.bundle.take(entry, &indexed);
+            self.bundle.take(entry, &indexed, span);
             if let Some(agent) = indexed.agent {
                 // Most agents are there already, and need no text of their own.
                 if let Some(numbers) = agents.get_mut(&*agent.id) {
@@ -342,26 +416,35 @@ impl Edge {
         let checkpoint = Checkpoint::new(&authority.log_origin, size, self.appender.root())
             .and_then(|checkpoint| checkpoint.sign(signer))
             .map_err(|_| SequenceError::Inconsistent(size))?;
-        Ok(Sealing {
+        let sealing = Sealing {
             from: self.head.clone(),
             size: size as i64,
             checkpoint,
             tiles,
             bundles,
             agents,
-            batches: batches.iter().map(|batch| batch.id.clone()).collect(),
-        })
+            batches: batches.iter().map(|batch| batch.place.clone()).collect(),
+        };
+        Ok((sealing, found))
     }
 }
 
 impl Bundle {
-    fn take(&mut self, entry: &str, indexed: &Indexed<'_>) {
-        if self.entries.is_empty() {
+    fn take(&mut self, entry: &str, indexed: &Indexed<'_>, span: Option<Span>) {
+        if self.entries.is_empty() && self.spans.is_empty() {
             (self.first_at, self.last_at) = (indexed.at, indexed.at);
-        } else {
-            self.entries.push('\n');
         }
-        self.entries.push_str(entry);
+        match (span, self.spans.last_mut()) {
+            (Some(span), Some(last)) if !self.is_cut => last.ends = span.ends,
+            (Some(span), _) => self.spans.push(span),
+            (None, _) => {
+                if !self.entries.is_empty() {
+                    self.entries.push('\n');
+                }
+                self.entries.push_str(entry);
+            }
+        }
+        self.is_cut = false;
         self.first_at = self.first_at.min(indexed.at);
         self.last_at = self.last_at.max(indexed.at);
         if !self.kinds.contains(&*indexed.kind) {
@@ -377,6 +460,7 @@ impl Bundle {
             kinds: format!(",{},", kinds.join(",")),
             first_at: Timestamp::from_micros(self.first_at),
             last_at: Timestamp::from_micros(self.last_at),
+            spans: self.spans,
         }
     }
 }

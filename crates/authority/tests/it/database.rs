@@ -4,10 +4,12 @@
     reason = "a test is told by the environment where PostgreSQL is"
 )]
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use chancery_store::connect::{DatabaseUrl, Store};
+use chancery_store::log;
 use tempfile::TempDir;
 use tokio_postgres::NoTls;
 
@@ -63,6 +65,66 @@ impl Database {
         }
     }
 }
+
+impl Database {
+    /// The entries of every bundle, one a line.
+    pub(crate) async fn bundles(&self) -> Vec<String> {
+        let store = self.open().await;
+        let mut tx = store.read().await.expect("a transaction");
+        let mut bundles = Vec::new();
+        while let Some(bundle) = log::fetch_bundle(&mut tx, bundles.len() as i64)
+            .await
+            .expect("readable")
+        {
+            bundles.push(bundle.entries);
+        }
+        bundles
+    }
+
+    /// Puts other entries in the place of a sealed bundle.
+    pub(crate) async fn alter_bundle(&self, number: u64, entries: &str) {
+        let entries = entries.replace('\'', "''");
+        self.run(&format!(
+            "UPDATE log_bundle SET entries = '{entries}' WHERE number = {number}; \
+             DELETE FROM log_span WHERE number = {number}"
+        ))
+        .await;
+    }
+
+    /// Takes away what events are recorded in, under the feet of whoever records.
+    pub(crate) async fn lose_record(&self) {
+        self.run("ALTER TABLE outbox RENAME TO gone").await;
+        if let Self::Sqlite(folder) = self {
+            let [entries, kept] = [ENTRIES, "kept"].map(|name| folder.path().join(name));
+            std::fs::copy(&entries, kept).expect("a copy");
+            std::fs::write(entries, "").expect("cut off");
+        }
+    }
+
+    /// Puts it back.
+    pub(crate) async fn restore_record(&self) {
+        self.run("ALTER TABLE gone RENAME TO outbox").await;
+        if let Self::Sqlite(folder) = self {
+            let [entries, kept] = [ENTRIES, "kept"].map(|name| folder.path().join(name));
+            std::fs::copy(kept, entries).expect("a copy");
+        }
+    }
+
+    /// Where the files of SQLite lie.
+    pub(crate) fn folder(&self) -> Option<PathBuf> {
+        match self {
+            Self::Sqlite(folder) => Some(folder.path().to_owned()),
+            Self::Postgres(_) => None,
+        }
+    }
+
+    /// The file of entries; on PostgreSQL there is none.
+    pub(crate) fn file(&self) -> Option<PathBuf> {
+        self.folder().map(|folder| folder.join(ENTRIES))
+    }
+}
+
+const ENTRIES: &str = "chancery.db-entries";
 
 fn sqlite(folder: &TempDir) -> rusqlite::Connection {
     let connection = rusqlite::Connection::open(folder.path().join("chancery.db"));

@@ -3,6 +3,7 @@
 //! What SQLite promises: a transaction whose frames are whole in the write-ahead log is there, and the log ends at
 //! the first frame that is not. So a damage behind the last acknowledged commit costs nothing, and one before it
 //! leaves an earlier state, which the program cannot tell from the latest by itself: whoever kept a checkpoint can.
+//! The entries of the log lie in a file beside it, of which the database says how much is sealed.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
@@ -28,6 +29,8 @@ struct Left {
     lengths: Vec<u64>,
     /// How long it was when all of that was sealed.
     settled: u64,
+    /// Where the entries of it end in their file.
+    sealed: u64,
     /// What somebody saw of the log then.
     seen: LogCopy,
 }
@@ -49,6 +52,9 @@ async fn left_behind() -> Left {
     let mut seen = LogCopy::new(&data);
     seen.audit(&caller).await;
     let settled = length(&data.join(WAL));
+    let entries = std::fs::read(data.join(ENTRIES)).expect("a file");
+    let last = entries.iter().rposition(|byte| *byte != 0);
+    let sealed = last.expect("an entry") as u64;
     // What was still under way when it was killed.
     let body = json!({"text": "// nothing"});
     caller.ask("PUT", "/v1/policies/late", body).await;
@@ -58,12 +64,14 @@ async fn left_behind() -> Left {
         handles,
         lengths,
         settled,
+        sealed,
         seen,
     }
 }
 
 const WAL: &str = "chancery.db-wal";
 const DATABASE: &str = "chancery.db";
+const ENTRIES: &str = "chancery.db-entries";
 /// Bytes of one page of the database.
 const PAGE: usize = 4_096;
 
@@ -227,6 +235,57 @@ async fn stor_03_lost_pages_are_told_and_never_read_as_if_there_had_been_less() 
     LogCopy::new(&data)
         .audit(&Caller::new(&Program::start(&data), &data))
         .await;
+}
+
+/// The entries lie in a file of their own: whatever is lost of what is sealed is told, or the program does not start.
+#[tokio::test]
+async fn stor_03_lost_piece_of_the_entries_is_told_or_refused() {
+    let left = left_behind().await;
+    let file = std::fs::read(left.folder.path().join("data").join(ENTRIES)).expect("a file");
+    // The next byte of an entry: marks that were sealed are nothing of the record.
+    let entry = |from: u64| {
+        let begins = file[from as usize..]
+            .windows(2)
+            .position(|two| two == b"\n{");
+        begins
+            .map(|at| from + at as u64 + 2)
+            .filter(|at| *at < left.sealed)
+    };
+    let (mut refused, mut told) = (0, 0);
+    for page in 0..=left.sealed / PAGE as u64 {
+        for damage in [Damage::Zeroed(PAGE), Damage::Flipped, Damage::CutOff] {
+            let begin = page * PAGE as u64;
+            let at = match damage {
+                Damage::Flipped => entry(begin),
+                _ => Some(begin),
+            };
+            let Some(at) = at else { continue };
+            let (_folder, data) = left.struck(ENTRIES, damage, at);
+            let Ok(program) = Program::try_start(&data, |command| {
+                command.stderr(Stdio::null());
+            }) else {
+                refused += 1;
+                continue;
+            };
+            let caller = Caller::new(&program, &data);
+            let owners: Vec<String> = caller.owners().await.into_iter().collect();
+            assert_eq!(owners, left.handles, "{damage:?} at {at}");
+            let found = left.seen.anew().try_audit(&caller).await;
+            assert!(found.is_err(), "{damage:?} at {at}: nobody can tell");
+            told += 1;
+        }
+    }
+    assert!(refused > 0 && told > 0, "{refused} refused, {told} told");
+    // The zeros behind the last flush are nothing.
+    let end = file.iter().rposition(|byte| *byte != 0);
+    let end = end.expect("an entry") as u64 + 1;
+    let (_folder, data) = left.struck(ENTRIES, Damage::CutOff, end);
+    let program = Program::start(&data);
+    let caller = Caller::new(&program, &data);
+    caller.sealed().await;
+    left.seen.anew().audit(&caller).await;
+    let policies = caller.get("/v1/policies").await;
+    assert!(policies.to_string().contains("late"), "{policies}");
 }
 
 /// An empty file is no new beginning when its log says otherwise.

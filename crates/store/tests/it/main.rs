@@ -4,6 +4,7 @@
 mod commit;
 mod corrupt;
 mod delegation;
+mod entries;
 mod journal;
 mod make;
 mod migrations;

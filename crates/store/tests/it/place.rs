@@ -4,6 +4,7 @@
     reason = "a test is told by the environment where PostgreSQL is"
 )]
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use chancery_store::connect::{DatabaseUrl, Store};
@@ -93,21 +94,47 @@ impl Place {
         }
     }
 
-    /// The texts of the one column that `sql` asks for.
-    pub(crate) async fn texts(&self, sql: &str) -> Vec<String> {
+    /// Takes away what events are recorded in, under the feet of whoever records.
+    pub(crate) async fn lose_record(&self) {
         match self {
             Self::Sqlite(_) => {
-                let connection = self.sqlite();
-                let mut statement = connection.prepare(sql).expect(sql);
-                let rows = statement.query_map([], |row| row.get(0)).expect(sql);
-                rows.collect::<Result<_, _>>().expect("texts")
+                std::fs::copy(self.entries(), self.kept()).expect("a copy");
+                self.cut_entries(0);
             }
-            Self::Postgres { .. } => {
-                let client = connect(&self.postgres_url()).await;
-                let rows = client.query(sql, &[]).await.expect(sql);
-                rows.iter().map(|row| row.get(0)).collect()
-            }
+            Self::Postgres { .. } => self.run("ALTER TABLE outbox RENAME TO gone").await,
         }
+    }
+
+    /// Puts it back.
+    pub(crate) async fn restore_record(&self) {
+        match self {
+            Self::Sqlite(_) => {
+                std::fs::copy(self.kept(), self.entries()).expect("a copy");
+            }
+            Self::Postgres { .. } => self.run("ALTER TABLE gone RENAME TO outbox").await,
+        }
+    }
+
+    /// The file of entries, on SQLite.
+    pub(crate) fn entries(&self) -> PathBuf {
+        self.file("chancery.db-entries")
+    }
+
+    fn kept(&self) -> PathBuf {
+        self.file("kept")
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        let Self::Sqlite(folder) = self else {
+            panic!("not SQLite")
+        };
+        folder.path().join(name)
+    }
+
+    /// Cuts the file of entries off.
+    pub(crate) fn cut_entries(&self, length: u64) {
+        let file = std::fs::OpenOptions::new().write(true).open(self.entries());
+        file.expect("a file").set_len(length).expect("cut off");
     }
 
     fn sqlite(&self) -> rusqlite::Connection {

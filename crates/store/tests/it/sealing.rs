@@ -7,8 +7,8 @@ use chancery_model::time::Timestamp;
 use chancery_store::connect::Store;
 use chancery_store::error::StoreError;
 use chancery_store::journal::Journal;
-use chancery_store::log::{self, BundleRow, Head, Sealing, Search, TileRow};
-use chancery_store::outbox;
+use chancery_store::log::{self, Bundle, BundleRow, Head, Sealing, Search, TileRow};
+use chancery_store::outbox::{self, Place};
 
 use crate::make::{self, NOW};
 use crate::place::everywhere;
@@ -37,7 +37,14 @@ fn bundle(number: i64, kinds: &str, at: Timestamp) -> BundleRow {
         kinds: kinds.to_owned(),
         first_at: at,
         last_at: at,
+        spans: Vec::new(),
     }
+}
+
+/// The bundle whose row holds all of it.
+fn whole(row: BundleRow) -> Bundle {
+    let entries = row.entries.clone();
+    Bundle { row, entries }
 }
 
 fn sealing(from: &Head, size: i64) -> Sealing {
@@ -117,11 +124,9 @@ async fn aud_10_batch_is_sealed_once() {
         let store = place.open().await;
         let journal = Journal::start(store.clone());
         journal.append(make::event()).await.expect("durable");
-        let mut tx = store.read().await.expect("a transaction");
-        let batches = outbox::oldest(&mut tx, usize::MAX).await.expect("batches");
-        drop(tx);
+        let batches = outbox::oldest(&store, usize::MAX).await.expect("batches");
         let from = lease(&store, "one", NOW).await.expect("the lease");
-        let batches: Vec<String> = batches.into_iter().map(|batch| batch.id).collect();
+        let batches: Vec<Place> = batches.into_iter().map(|batch| batch.place).collect();
         let first = Sealing {
             batches: batches.clone(),
             ..sealing(&from, 1)
@@ -177,11 +182,11 @@ async fn tiles_and_bundles_are_read_back_as_they_were_written() {
         assert_eq!(log::fetch_tile(&mut tx, 1, 0).await.expect("a row"), None);
         assert_eq!(
             log::fetch_bundle(&mut tx, 7).await.expect("a row"),
-            Some(odd)
+            Some(whole(odd))
         );
         assert_eq!(
             log::fetch_bundle(&mut tx, 0).await.expect("a row"),
-            Some(fuller)
+            Some(whole(fuller))
         );
     })
     .await;
@@ -204,7 +209,12 @@ async fn bundle_is_found_by_the_time_of_any_event_in_it() {
         ];
         log::seal(&store, &all).await.expect("a sealing");
         let mut tx = store.read().await.expect("a transaction");
-        let numbers = |rows: Vec<BundleRow>| rows.iter().map(|row| row.number).collect::<Vec<_>>();
+        let numbers = |found: Vec<Bundle>| {
+            found
+                .iter()
+                .map(|bundle| bundle.row.number)
+                .collect::<Vec<_>>()
+        };
         let found = log::list_bundles_between(&mut tx, NOW, micros(999))
             .await
             .expect("rows");

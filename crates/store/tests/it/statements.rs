@@ -48,10 +48,13 @@ fn first_appearances(text: &str) -> Vec<u32> {
 
 #[test]
 fn parameters_of_every_statement_first_appear_in_ascending_order() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
     let mut checked = 0;
-    for file in std::fs::read_dir(folder).expect("the sources") {
-        let path = file.expect("a file").path();
+    while let Some(path) = paths.pop() {
+        if let Ok(inside) = std::fs::read_dir(&path) {
+            paths.extend(inside.map(|file| file.expect("a file").path()));
+            continue;
+        }
         let source = std::fs::read_to_string(&path).expect("a source");
         for (line, text) in literals(&source) {
             let numbers = first_appearances(&text);

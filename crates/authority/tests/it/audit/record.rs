@@ -381,7 +381,7 @@ async fn aud_06_texts_of_others_stay_texts_and_one_event_stays_one_line() {
     assert_eq!(suspended["reason"], reason);
     assert_eq!(suspended["traceparent"], "00-x\",\"y");
     assert!(house.events_of("agent.retired").await.is_empty());
-    for batch in house.database.texts("SELECT entries FROM log_bundle").await {
+    for batch in house.database.bundles().await {
         for line in batch.lines() {
             let event: Value = serde_json::from_str(line).expect("one event on one line");
             assert!(
@@ -400,10 +400,7 @@ async fn aud_05_act_that_cannot_be_recorded_does_not_happen() {
     house.resource(R1).await;
     house.token(&agent, R1).await;
     let size = house.sealed().await;
-    house
-        .database
-        .run("ALTER TABLE outbox RENAME TO gone")
-        .await;
+    house.database.lose_record().await;
     let started = tokio::time::Instant::now();
     house
         .ask_token(&agent, R1)
@@ -423,10 +420,7 @@ async fn aud_05_act_that_cannot_be_recorded_does_not_happen() {
         .await
         .ok();
     assert!(started.elapsed() < Duration::from_secs(10), "nothing hangs");
-    house
-        .database
-        .run("ALTER TABLE gone RENAME TO outbox")
-        .await;
+    house.database.restore_record().await;
     // Nothing of it happened, and all of it works again.
     assert_eq!(house.get("/v1/agents/refund-bot").await["status"], "active");
     assert_eq!(house.sealed().await, size);

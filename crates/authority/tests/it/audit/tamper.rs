@@ -94,11 +94,8 @@ async fn finding(house: &House) -> Finding {
 
 /// The lines of the first bundle.
 async fn lines(house: &House) -> Vec<String> {
-    let bundle = house
-        .database
-        .texts("SELECT entries FROM log_bundle WHERE number = 0")
-        .await;
-    bundle[0].lines().map(str::to_owned).collect()
+    let bundles = house.database.bundles().await;
+    bundles[0].lines().map(str::to_owned).collect()
 }
 
 /// Goes on until the first bundle is full and sealed, so that no sealing writes it again: what is altered stays so.
@@ -125,13 +122,7 @@ async fn fill_first_bundle(house: &House) {
 }
 
 async fn write(house: &House, lines: &[String]) {
-    let text = lines.join("\n").replace('\'', "''");
-    house
-        .database
-        .run(&format!(
-            "UPDATE log_bundle SET entries = '{text}' WHERE number = 0"
-        ))
-        .await;
+    house.database.alter_bundle(0, &lines.join("\n")).await;
 }
 
 #[tokio::test]
@@ -328,6 +319,57 @@ fn aud_02_database_of_yesterday_is_found_by_whoever_kept_a_checkpoint() {
     });
 }
 
+/// A backup of the database, and later one of the file of entries: what changed between the two is not in the database.
+#[test]
+fn stor_03_change_that_a_backup_lacks_is_passed_over_and_told() {
+    let (database, clock, early) = life(async {
+        let house = House::found().await;
+        house.register("refund-bot").await;
+        house.sealed().await;
+        let Some(folder) = house.database.folder() else {
+            return (house.database.clone(), house.clock.clone(), None);
+        };
+        let early = download(&house).await.checkpoint();
+        house
+            .database
+            .run(&format!("VACUUM INTO '{}/kept'", folder.display()))
+            .await;
+        // Between two changes an event that is no change: it happened, and stays.
+        house.add_person("dora@example.com").await;
+        house
+            .send(ask("GET", "/v1/agents").bearer("chl_nobody"))
+            .await;
+        house.add_person("emil@example.com").await;
+        house.sealed().await;
+        (house.database.clone(), house.clock.clone(), Some(early))
+    });
+    let (Some(folder), Some(early)) = (database.folder(), early) else {
+        return;
+    };
+    for suffix in ["-wal", "-shm"] {
+        let _none = std::fs::remove_file(folder.join(format!("chancery.db{suffix}")));
+    }
+    std::fs::rename(folder.join("kept"), folder.join("chancery.db")).expect("restored");
+    for seed in [2, 3] {
+        life(async {
+            let house = House::open(database.clone(), clock.clone(), seed, |_| {}).await;
+            house.advance(Duration::from_secs(11)).await;
+            house.add_person(&format!("fritz{seed}@example.com")).await;
+            house.sealed().await;
+            let lost = house.events_of("record.damaged").await;
+            let told: Vec<&Value> = lost.iter().map(|event| &event["outcome"]).collect();
+            assert_eq!(told, ["lost", "lost"], "dora and emil");
+            let refused = house.events_of("request.refused").await;
+            assert_eq!(refused.len(), 1);
+            let people = house.get("/v1/owners").await.to_string();
+            assert!(!people.contains("dora@") && !people.contains("emil@"));
+            let copy = download(&house).await;
+            let verified = copy.verify(std::slice::from_ref(&early), &mut |_, _| Ok(()));
+            verified.expect("a genuine log that goes on from what was seen");
+        });
+    }
+}
+
 /// Waits for the patrol's alarm.
 async fn alarm(house: &House) -> String {
     for _ in 0..200 {
@@ -354,6 +396,28 @@ async fn aud_01_running_authority_tells_that_its_log_was_altered() {
     let told = house.events_of("record.altered").await;
     assert_eq!(told.len(), 1);
     assert_eq!(told[0]["facts"]["index"], "1");
+}
+
+/// On SQLite, whoever alters the file in which the entries lie is told on as well.
+#[tokio::test]
+async fn aud_01_running_authority_tells_that_its_file_was_altered() {
+    let house = House::found().await;
+    fill_first_bundle(&house).await;
+    let Some(file) = house.database.file() else {
+        return;
+    };
+    let lines = lines(&house).await;
+    let mut bytes = std::fs::read(&file).expect("a file");
+    let third = bytes
+        .windows(lines[3].len())
+        .position(|piece| piece == lines[3].as_bytes());
+    bytes[third.expect("its place") + 40] ^= 1;
+    std::fs::write(&file, bytes).expect("written");
+    assert_eq!(
+        alarm(&house).await,
+        "entry 3 is not the one that was signed"
+    );
+    assert_eq!(finding(&house).await.index, Some(3));
 }
 
 #[tokio::test]
