@@ -17,7 +17,7 @@ pub(super) fn run(setup: &Setup) -> Result<Outcome> {
 
     let mut total = Count::default();
     let mut failed = Vec::new();
-    for (language, mut suite) in [("node", node.tests()), ("python", python.tests())] {
+    for (language, mut suite) in [("node", node.tests()?), ("python", python.tests())] {
         suite
             .env("CHANCERY_BIN", &chancery)
             .env("CHROMIUM", &chromium)
