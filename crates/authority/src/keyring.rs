@@ -13,7 +13,7 @@ use crate::error::Error;
 
 /// The keys of one moment; swapped as a whole after a rotation.
 pub struct KeyRing {
-    /// Signs access tokens.
+    /// Signs access tokens, and what a resource server is told about one.
     pub access_token: Arc<PrivateKey>,
     /// Signs versions of identity documents.
     pub document: Arc<PrivateKey>,
@@ -39,7 +39,7 @@ pub struct VerifyingKey {
 /// What a key signs. A key has one purpose (CRY-03).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Purpose {
-    /// Access tokens.
+    /// Access tokens, and what a resource server is told about one.
     AccessToken,
     /// Versions of identity documents.
     Document,

@@ -26,6 +26,7 @@ pub mod origin;
 pub mod pkce;
 pub mod redirect_uri;
 pub mod seal;
+pub mod signed_introspection;
 #[cfg(test)]
 mod vectors;
 pub mod webauthn;

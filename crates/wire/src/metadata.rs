@@ -66,6 +66,9 @@ pub struct AuthorizationServer {
     /// As at the token endpoint.
     #[serde(default)]
     pub introspection_endpoint_auth_signing_alg_values_supported: Vec<String>,
+    /// The algorithm of signed answers (RFC 9701): that of the key that signs now.
+    #[serde(default)]
+    pub introspection_signing_alg_values_supported: Vec<String>,
     /// `private_key_jwt`.
     #[serde(default)]
     pub revocation_endpoint_auth_methods_supported: Vec<String>,
@@ -80,7 +83,7 @@ pub struct AuthorizationServer {
     pub protected_resources: Vec<String>,
 }
 
-/// Where the endpoints of the authority are.
+/// Where the endpoints of the authority are, and what they sign with.
 #[derive(Debug, Clone, Copy)]
 pub struct Endpoints<'a> {
     /// Where people are asked.
@@ -97,6 +100,8 @@ pub struct Endpoints<'a> {
     pub jwks: &'a str,
     /// Where clients register themselves, while that is open.
     pub registration: Option<&'a str>,
+    /// What the issuer signs with.
+    pub signing: Algorithm,
 }
 
 impl AuthorizationServer {
@@ -137,6 +142,7 @@ impl AuthorizationServer {
             token_endpoint_auth_signing_alg_values_supported: algorithms.clone(),
             introspection_endpoint_auth_methods_supported: methods.clone(),
             introspection_endpoint_auth_signing_alg_values_supported: algorithms.clone(),
+            introspection_signing_alg_values_supported: names(&[endpoints.signing]),
             revocation_endpoint_auth_methods_supported: methods,
             revocation_endpoint_auth_signing_alg_values_supported: algorithms,
             dpop_signing_alg_values_supported: names(&dpop::ALGORITHMS),
@@ -322,6 +328,7 @@ mod tests {
             revocation: "https://as.example/oauth/revoke",
             jwks: "https://as.example/oauth/jwks",
             registration: None,
+            signing: Algorithm::Es256,
         };
         let server = AuthorizationServer::new("https://as.example", endpoints, vec![], vec![]);
         let json = serde_json::to_value(&server).expect("JSON");

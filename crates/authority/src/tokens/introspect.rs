@@ -1,4 +1,5 @@
-//! Introspection (RFC 7662): a resource server asks about tokens made for it, and learns nothing of others.
+//! Introspection (RFC 7662): a resource server asks about tokens made for it, and learns nothing of others. Who wants to keep
+//! the answer gets it signed (RFC 9701).
 //!
 //! The resource server authenticates with an assertion, or with its own short-lived token for the issuer,
 //! which costs no signature check per question.
@@ -13,6 +14,7 @@ use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use chancery_model::id::ClientId;
 use chancery_model::time::Timestamp;
 use chancery_wire::oauth::{self, Credential, ErrorCode, Introspection};
+use chancery_wire::signed_introspection;
 
 use crate::directory::KnownResource;
 use crate::state::Authority;
@@ -30,11 +32,20 @@ pub(crate) async fn introspect(
     body: &[u8],
 ) -> Response {
     match try_introspect(endpoints, headers, body).await {
-        Ok(answer) => {
-            let mut response = answer.into_response();
+        Ok(told) => {
+            let is_signed = wants_signed(headers);
+            let (body, media_type) = match is_signed {
+                true => (
+                    told.signed(&endpoints.authority),
+                    signed_introspection::MEDIA_TYPE,
+                ),
+                false => (told.answer, "application/json"),
+            };
+            let mut response = body.into_response();
             let headers = response.headers_mut();
-            let json = HeaderValue::from_static("application/json");
-            headers.insert(header::CONTENT_TYPE, json);
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+            // One address, two kinds of answer.
+            headers.insert(header::VARY, HeaderValue::from_static("accept"));
             refusal::no_store(headers);
             response
         }
@@ -45,11 +56,40 @@ pub(crate) async fn introspect(
     }
 }
 
+fn wants_signed(headers: &HeaderMap) -> bool {
+    let mut accepts = headers.get_all(header::ACCEPT).iter();
+    accepts.any(|accept| accept.to_str().is_ok_and(signed_introspection::is_wanted))
+}
+
+/// What a resource server is told.
+struct Told {
+    /// Who asked.
+    asker: Arc<KnownResource>,
+    /// JSON, as RFC 7662 has it.
+    answer: Bytes,
+    at: Timestamp,
+}
+
+impl Told {
+    /// The same, for the one who asked alone, signed with the key of the issuer that signs what is told about here.
+    fn signed(self, authority: &Authority) -> Bytes {
+        let claims = signed_introspection::Claims {
+            iss: authority.config.issuer.clone(),
+            aud: self.asker.resource.id.to_string(),
+            iat: self.at.as_secs(),
+            // What we wrote ourselves is JSON; of anything else nothing would be said.
+            token_introspection: serde_json::from_slice(&self.answer).unwrap_or_default(),
+        };
+        let key = &authority.keys.load().access_token;
+        signed_introspection::sign(key, &claims).into()
+    }
+}
+
 async fn try_introspect(
     endpoints: &Endpoints,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<Bytes, Refusal> {
+) -> Result<Told, Refusal> {
     let authority = &*endpoints.authority;
     let form = form::parse(headers, body)?;
     let asker = if headers.contains_key(header::AUTHORIZATION) {
@@ -78,15 +118,20 @@ async fn try_introspect(
     if snapshot.freshness.is_stale(now) {
         return Err(Refusal::unavailable());
     }
-    let inactive = || memory::answer(&Introspection::Inactive);
-    let Ok(known) = endpoints.memory.verify(&snapshot, token, now) else {
-        return Ok(inactive());
+    let in_force = endpoints.memory.verify(&snapshot, token, now).ok();
+    let in_force = in_force.filter(|known| {
+        let is_for_asker = known.token.claims().aud == asker.resource.url;
+        is_for_asker && snapshot.admit(&known.token, now).is_ok()
+    });
+    let answer = match in_force {
+        Some(known) => known.answer.clone(),
+        None => memory::answer(&Introspection::Inactive),
     };
-    let is_for_asker = known.token.claims().aud == asker.resource.url;
-    if !is_for_asker || snapshot.admit(&known.token, now).is_err() {
-        return Ok(inactive());
-    }
-    Ok(known.answer.clone())
+    Ok(Told {
+        asker,
+        answer,
+        at: now,
+    })
 }
 
 /// The resource server behind a token of its own for the issuer.

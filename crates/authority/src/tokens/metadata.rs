@@ -33,6 +33,7 @@ pub async fn authorization_server(State(authority): State<Arc<Authority>>) -> Re
         revocation: &at("/oauth/revoke"),
         jwks: &at("/oauth/jwks"),
         registration: takes_registrations.then_some(registration),
+        signing: authority.keys.load().access_token.public().algorithm(),
     };
     let metadata = AuthorizationServer::new(issuer, endpoints, Vec::new(), resources);
     let mut response = Json(metadata).into_response();

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use chancery_model::time::Clock;
 use chancery_wire::client_assertion::ASSERTION_TYPE;
-use chancery_wire::jws;
+use chancery_wire::{jws, signed_introspection};
 use serde_json::json;
 
 use crate::house::{House, ISSUER, claims, new_key};
@@ -38,6 +39,79 @@ async fn rev_01_token_of_another_audience_is_inactive_and_nothing_else() {
             assert_eq!(answer.bytes, told.bytes, "{nonsense}");
         }
     }
+}
+
+/// RFC 9701: what a resource server was told, as evidence; and nothing takes it for a token (T7, T16).
+#[tokio::test]
+async fn rev_01_signed_answer_is_for_who_asked_and_passes_for_no_token() {
+    let house = House::found().await;
+    let agent = house.register("refund-bot").await;
+    let (one, two) = (
+        house.resource(R1).await,
+        house.resource("https://r2.example").await,
+    );
+    let token = house.token(&agent, R1).await;
+    let mut signed = Vec::new();
+    for (server, is_active) in [(&one, true), (&two, false)] {
+        let questions = house.questions(server).await;
+        let question = ask("POST", "/oauth/introspect").bearer(&questions);
+        let question = question.form(&[("token", &token)]);
+        let plain = house.send(question).await.ok();
+        let question = ask("POST", "/oauth/introspect").bearer(&questions);
+        let question = question.header("accept", signed_introspection::MEDIA_TYPE);
+        let answer = house.send(question.form(&[("token", &token)])).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(
+            answer.header("content-type"),
+            signed_introspection::MEDIA_TYPE
+        );
+        assert_eq!(answer.header("cache-control"), "no-store");
+        let text = answer.text();
+        let unverified = jws::Unverified::parse(&text, chancery_wire::json::TOKEN);
+        let unverified = unverified.expect("a JWT");
+        assert!(unverified.header().typ_is(signed_introspection::TYP));
+        let key = house.authority.keys.load().access_token.public().clone();
+        unverified
+            .verify(&key)
+            .expect("signed with the key that is published");
+        let told = claims(&text);
+        assert_eq!(told["iss"], ISSUER);
+        assert_eq!(told["aud"], server.id);
+        assert_eq!(told["iat"], house.clock.now().as_secs());
+        assert_eq!(told["token_introspection"], plain);
+        assert_eq!(told["token_introspection"]["active"], is_active);
+        assert_eq!(
+            told.as_object().expect("claims").len(),
+            4,
+            "nothing at the top"
+        );
+        signed.push(text);
+    }
+    assert_eq!(
+        claims(&signed[1])["token_introspection"],
+        json!({"active": false})
+    );
+    // It is no access token, no credential and no assertion, here or at the gateway.
+    assert!(!house.is_active(&one, &signed[0]).await);
+    let as_credential = ask("POST", "/oauth/introspect").bearer(&signed[0]);
+    house
+        .send(as_credential.form(&[("token", &token)]))
+        .await
+        .oauth_error(401, "invalid_token");
+    let as_assertion = [
+        ("client_assertion_type", ASSERTION_TYPE),
+        ("client_assertion", signed[0].as_str()),
+        ("token", &token),
+    ];
+    house
+        .send(ask("POST", "/oauth/introspect").form(&as_assertion))
+        .await
+        .oauth_error(401, "invalid_client");
+    let metadata = house.get("/.well-known/oauth-authorization-server").await;
+    assert_eq!(
+        metadata["introspection_signing_alg_values_supported"],
+        json!(["ES256"])
+    );
 }
 
 #[tokio::test]
