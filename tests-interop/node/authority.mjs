@@ -76,24 +76,25 @@ export class Authority {
   /** Registers an agent with a new key, which may call `tools` of `server`. */
   async registerAgent(server, ...tools) {
     const name = `agent-${++this.agents}`;
-    const { publicKey, privateKey } = await generateKeyPair('ES256', { extractable: true });
-    const kid = await calculateJwkThumbprint(await exportJWK(publicKey));
-    const common = { kid, alg: 'ES256', use: 'sig' };
-    const privateJwk = { ...(await exportJWK(privateKey)), ...common };
-    const jwks = { keys: [{ ...(await exportJWK(publicKey)), ...common }] };
-
+    const { privateJwk, jwksFile } = await this.#newKey(name);
     const keyFile = await this.#write(`${name}.key.json`, JSON.stringify(privateJwk), 0o600);
-    const jwksFile = await this.#write(`${name}.jwks.json`, JSON.stringify(jwks));
     const document = identityDocument(name, server.name, tools);
     const file = await this.#write(`${name}.yaml`, document);
     const agent = await this.command('agent', 'register', file, '--jwks', jwksFile);
     return { ...agent, name, keyFile, privateJwk };
   }
 
-  /** A token of `agent` for `server`, as `token mint` prints it. */
-  async mint(agent, server) {
+  /** Registers a resource server with a new key, which may ask about the tokens that are for it. */
+  async registerResource(url) {
+    const { privateJwk, jwksFile } = await this.#newKey('resource');
+    const resource = await this.command('resource', 'register', url, '--jwks', jwksFile);
+    return { ...resource, privateJwk };
+  }
+
+  /** A token of `agent` for `server`, as `token mint` prints it; `flags` are those of `token mint`. */
+  async mint(agent, server, ...flags) {
     const resource = this.resource(server.name);
-    const args = ['--agent', agent.name, '--key', agent.keyFile, '--resource', resource];
+    const args = ['--agent', agent.name, '--key', agent.keyFile, '--resource', resource, ...flags];
     return this.command('token', 'mint', ...args);
   }
 
@@ -133,6 +134,15 @@ export class Authority {
       clearTimeout(timer);
     }
     await rm(this.folder, { recursive: true, force: true });
+  }
+
+  async #newKey(name) {
+    const { publicKey, privateKey } = await generateKeyPair('ES256', { extractable: true });
+    const kid = await calculateJwkThumbprint(await exportJWK(publicKey));
+    const common = { kid, alg: 'ES256', use: 'sig' };
+    const privateJwk = { ...(await exportJWK(privateKey)), ...common };
+    const jwks = { keys: [{ ...(await exportJWK(publicKey)), ...common }] };
+    return { privateJwk, jwksFile: await this.#write(`${name}.jwks.json`, JSON.stringify(jwks)) };
   }
 
   async #write(name, text, mode = 0o644) {

@@ -21,15 +21,32 @@ export class Browser {
   /** Agrees to `tools` on a page; answers with where the browser is sent, or the page that it stays at. */
   async agree(page, ...tools) {
     assert.equal(page.status, 200, page.text);
-    const form = new URLSearchParams({ answer: 'approve' });
-    for (const [tag] of page.text.matchAll(/<input type="hidden"[^>]*>/g)) {
-      form.append(attribute(tag, 'name'), attribute(tag, 'value'));
-    }
+    const form = this.#form(page, 'approve');
     for (const [, tag, tool] of page.text.matchAll(/(<input type="checkbox"[^>]*>) <bdi>([^<]*)/g)) {
       if (tools.includes(plain(tool))) form.append(attribute(tag, 'name'), 'on');
     }
+    return this.#send(page, form);
+  }
+
+  /** Answers the question whether a registered agent may act, with `approve` or `deny`. */
+  async answer(page, answer) {
+    assert.equal(page.status, 200, page.text);
+    return this.#send(page, this.#form(page, answer));
+  }
+
+  #form(page, answer) {
+    const form = new URLSearchParams({ answer });
+    for (const [tag] of page.text.matchAll(/<input type="hidden"[^>]*>/g)) {
+      form.append(attribute(tag, 'name'), attribute(tag, 'value'));
+    }
+    return form;
+  }
+
+  /** Sends the form to where the page says; answers with where the browser is sent, or the page that it stays at. */
+  async #send(page, form) {
     const { origin } = new URL(page.url);
-    const response = await fetch(new URL('/oauth/authorize/adopt', page.url), {
+    const [tag] = /<form [^>]*>/.exec(page.text);
+    const response = await fetch(new URL(attribute(tag, 'action'), page.url), {
       method: 'POST',
       headers: { ...this.headers, origin },
       body: form,

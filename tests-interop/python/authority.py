@@ -65,6 +65,10 @@ class Authority:
         """Where clients reach the MCP server `name`; also the resource that tokens are asked for."""
         return f"{self.url}/mcp/{name}"
 
+    def administrator(self) -> str:
+        """The credential of the local administrator."""
+        return (self.data / "admin.token").read_text().strip()
+
     def command(self, *args: str | os.PathLike, rest: tuple[str, ...] = ()) -> dict | None:
         """Runs a command and answers with the JSON that it prints."""
         line = [PROGRAM, "--data", self.data, *args, "--json", *rest]

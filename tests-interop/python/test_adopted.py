@@ -47,19 +47,21 @@ class Documents(http.server.BaseHTTPRequestHandler):
 class Browser:
     """The browser of a person, who agrees to one tool; a second person agrees too where that is needed."""
 
-    def __init__(self, authority: Authority) -> None:
+    def __init__(self, authority: Authority, callback: str = CALLBACK) -> None:
         self.authority = authority
+        self.callback = callback
         self.headers = {"authorization": f"Bearer {authority.login()}"}
         self.told: dict[str, list[str]] = {}
 
-    async def follow(self, url: str) -> None:
-        """Opens the page that a client sends its person to, and agrees."""
+    async def follow(self, url: str) -> str:
+        """Opens the page that a client sends its person to, and agrees; answers with where the browser is sent."""
         location = await self._agree(url)
         if location is None:
             self.authority.activate_waiting()
             location = await self._agree(url)
-        assert location is not None and location.startswith(CALLBACK), location
+        assert location is not None and location.startswith(self.callback), location
         self.told = parse_qs(urlsplit(location).query)
+        return location
 
     async def arrive(self) -> AuthorizationCodeResult:
         """What the client is told at its redirect URI."""
@@ -97,11 +99,15 @@ class ClientThatNobodyRegistered(unittest.IsolatedAsyncioTestCase):
 
     def provider(self, storage: Memory) -> OAuthClientProvider:
         browser = Browser(self.authority)
+
+        async def open_page(url: str) -> None:
+            await browser.follow(url)
+
         return OAuthClientProvider(
             server_url=self.resource,
             client_metadata=OAuthClientMetadata.model_validate(METADATA),
             storage=storage,
-            redirect_handler=browser.follow,
+            redirect_handler=open_page,
             callback_handler=browser.arrive,
         )
 

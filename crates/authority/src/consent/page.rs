@@ -137,7 +137,8 @@ pub(crate) fn sign_in_to(origin: &str, query: &str) -> Page {
     let back: String = url::form_urlencoded::byte_serialize(question.as_bytes()).collect();
     Page {
         code: "login_required",
-        status: StatusCode::UNAUTHORIZED,
+        // Nothing was refused: some clients look at the page before they open it for their person.
+        status: StatusCode::OK,
         title: "Sign in first",
         text: "An agent asks to act in your name. Who you are must be known before you decide.",
         // A session does not come along with a link of somebody else, only with one of ours.

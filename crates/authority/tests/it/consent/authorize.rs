@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::flow::{BOB, CALLBACK, R1, STATE, field, furnished, landed, put, stays_here};
+use super::flow::{
+    BOB, CALLBACK, R1, STATE, asks_to_sign_in, field, furnished, landed, put, stays_here,
+};
 use crate::accounts::authenticator::{Authenticator, Browser, invite};
 use crate::house::{ADMIN, ISSUER};
 use crate::request::ask;
@@ -106,7 +108,7 @@ async fn authz_11_name_of_a_request_is_of_use_once_and_for_a_minute() {
     stays_here(&flow.open(&late).await, 400);
     // Opened in time, there is time to sign in and to read.
     let uri = flow.pushed(|_| ()).await;
-    stays_here(&flow.open_as("", &flow.agent.id, &uri).await, 401);
+    asks_to_sign_in(&flow.open_as("", &flow.agent.id, &uri).await);
     flow.house.advance(Duration::from_secs(300)).await;
     landed(&flow.approve(&uri).await);
     stays_here(&flow.open(&uri).await, 409);
@@ -125,22 +127,18 @@ async fn stranger_is_told_where_to_sign_in_and_nobody_else_decides() {
     let flow = furnished().await;
     let uri = flow.pushed(|_| ()).await;
     let page = flow.open_as("", &flow.agent.id, &uri).await;
-    stays_here(&page, 401);
+    asks_to_sign_in(&page);
     assert!(
         page.text()
             .contains("href=\"https://id.example/console/?return=%2Foauth%2Fauthorize%3F"),
         "{page:?}"
     );
-    stays_here(
-        &flow
-            .open_as("chl_AAAAAAAAAAAAAAAAAAAAAAAAAAAA", &flow.agent.id, &uri)
-            .await,
-        401,
-    );
+    let unknown = "chl_AAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    asks_to_sign_in(&flow.open_as(unknown, &flow.agent.id, &uri).await);
     // The local administrator is nobody, and an agent's token is no sign-in.
     stays_here(&flow.open_as(ADMIN, &flow.agent.id, &uri).await, 403);
     let token = flow.house.token(&flow.agent, R1).await;
-    stays_here(&flow.open_as(&token, &flow.agent.id, &uri).await, 401);
+    asks_to_sign_in(&flow.open_as(&token, &flow.agent.id, &uri).await);
     assert!(flow.grants().await.is_empty());
     // Unasked, the client is told instead.
     let uri = flow.pushed(|form| put(form, "prompt", "none")).await;
@@ -155,7 +153,7 @@ async fn sign_in_of_which_nothing_is_known_is_not_recent() {
     let flow = furnished().await;
     for (name, value) in [("prompt", "login"), ("max_age", "3600")] {
         let uri = flow.pushed(|form| put(form, name, value)).await;
-        stays_here(&flow.open(&uri).await, 401);
+        asks_to_sign_in(&flow.open(&uri).await);
     }
     let uri = flow.pushed(|form| {
         put(form, "prompt", "none");

@@ -89,6 +89,16 @@ pub(crate) fn stays_here(answer: &Answer, status: u16) {
     assert_eq!(answer.header("cache-control"), "no-store", "{answer:?}");
 }
 
+/// The page says where to sign in, and asks nothing.
+pub(crate) fn asks_to_sign_in(answer: &Answer) {
+    stays_here(answer, 200);
+    assert!(
+        answer.text().contains("<h1>Sign in first</h1>"),
+        "{answer:?}"
+    );
+    assert!(!answer.text().contains("<form"), "{answer:?}");
+}
+
 /// The value of a hidden field of a page.
 pub(crate) fn field(page: &Answer, name: &str) -> String {
     let text = page.text();

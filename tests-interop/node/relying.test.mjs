@@ -1,0 +1,152 @@
+// Two OAuth libraries that know nothing of us, `oauth4webapi` and `openid-client`, do what they are for: an agent by itself,
+// and an agent on behalf of a person, with pushed requests, PKCE and DPoP; and a resource server asks about the tokens.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import * as oauth from 'oauth4webapi';
+import * as oidc from 'openid-client';
+
+import { Authority } from './authority.mjs';
+import { Browser } from './browser.mjs';
+import { everything } from './servers.mjs';
+
+const CALLBACK = 'http://127.0.0.1:7999/callback';
+const API = 'https://api.example.com/orders';
+// The authority of these suites is on loopback, without TLS.
+const PLAIN = { [oauth.allowInsecureRequests]: true };
+
+/** The private key of an agent, as these libraries want it. */
+async function signingKey({ privateJwk }) {
+  const algorithm = { name: 'ECDSA', namedCurve: 'P-256' };
+  const { kty, crv, x, y, d, kid } = privateJwk;
+  const key = await crypto.subtle.importKey('jwk', { kty, crv, x, y, d }, algorithm, false, ['sign']);
+  return { key, kid };
+}
+
+const payload = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
+
+describe('libraries that relying parties use', () => {
+  let authority, agent, api, browser, issued;
+  const resource = () => authority.resource(everything.name);
+
+  before(async () => {
+    authority = await Authority.start();
+    await authority.addServer(everything);
+    agent = await authority.registerAgent(everything, everything.permitted.name);
+    await authority.command('agent', 'redirects', agent.name, CALLBACK);
+    api = await authority.registerResource(API);
+    browser = new Browser(await authority.login());
+  });
+  after(async () => authority?.stop());
+
+  test('openid-client: an agent by itself, and on behalf of a person until it gives its grant back', async () => {
+    const config = await oidc.discovery(new URL(authority.url), agent.id, undefined, oidc.PrivateKeyJwt(await signingKey(agent)), {
+      algorithm: 'oauth2',
+      execute: [oidc.allowInsecureRequests],
+    });
+    const DPoP = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair('ES256'));
+    const own = await oidc.clientCredentialsGrant(config, { resource: resource() }, { DPoP });
+    assert.equal(own.token_type, 'dpop');
+    assert.equal(payload(own.access_token).sub, agent.id);
+
+    const pkceCodeVerifier = oidc.randomPKCECodeVerifier();
+    const expectedState = oidc.randomState();
+    const url = await oidc.buildAuthorizationUrlWithPAR(
+      config,
+      {
+        redirect_uri: CALLBACK,
+        resource: resource(),
+        state: expectedState,
+        code_challenge: await oidc.calculatePKCECodeChallenge(pkceCodeVerifier),
+        code_challenge_method: 'S256',
+      },
+      { DPoP },
+    );
+    assert.deepEqual([...url.searchParams.keys()].sort(), ['client_id', 'request_uri']);
+    const { location } = await browser.answer(await browser.open(url), 'approve');
+    const tokens = await oidc.authorizationCodeGrant(config, location, { pkceCodeVerifier, expectedState }, undefined, { DPoP });
+    const claims = payload(tokens.access_token);
+    assert.match(claims.sub, /^own_/);
+    assert.equal(claims.act.sub, agent.id);
+
+    const again = await oidc.refreshTokenGrant(config, tokens.refresh_token, undefined, { DPoP });
+    assert.equal(payload(again.access_token).grant_id, claims.grant_id);
+    await oidc.tokenRevocation(config, tokens.refresh_token);
+    await assert.rejects(oidc.refreshTokenGrant(config, tokens.refresh_token, undefined, { DPoP }), { error: 'invalid_grant' });
+    const { items } = await authority.command('grant', 'list');
+    assert.equal(items.find(({ id }) => id === claims.grant_id).status, 'revoked');
+  });
+
+  test('oauth4webapi: the same by hand, and no is no', async () => {
+    const issuer = new URL(authority.url);
+    const found = await oauth.discoveryRequest(issuer, { algorithm: 'oauth2', ...PLAIN });
+    const as = await oauth.processDiscoveryResponse(issuer, found);
+    const client = { client_id: agent.id };
+    const auth = oauth.PrivateKeyJwt(await signingKey(agent));
+    const DPoP = oauth.DPoP(client, await oauth.generateKeyPair('ES256'));
+
+    // The first answer only brings the nonce.
+    const ask = async (request, process) => {
+      const first = await request();
+      try {
+        return await process(first);
+      } catch (error) {
+        assert.ok(oauth.isDPoPNonceError(error), error);
+        return process(await request());
+      }
+    };
+    const parameters = { resource: resource() };
+    issued = await ask(
+      () => oauth.clientCredentialsGrantRequest(as, client, auth, parameters, { DPoP, ...PLAIN }),
+      (response) => oauth.processClientCredentialsResponse(as, client, response),
+    );
+    assert.equal(payload(issued.access_token).client_id, agent.id);
+
+    const pushed = await oauth.pushedAuthorizationRequest(
+      as,
+      client,
+      auth,
+      {
+        client_id: agent.id,
+        response_type: 'code',
+        redirect_uri: CALLBACK,
+        resource: resource(),
+        state: 'a-state-of-ours',
+        code_challenge: await oauth.calculatePKCECodeChallenge(oauth.generateRandomCodeVerifier()),
+        code_challenge_method: 'S256',
+        dpop_jkt: await DPoP.calculateThumbprint(),
+      },
+      PLAIN,
+    );
+    const { request_uri: requestUri, expires_in: life } = await oauth.processPushedAuthorizationResponse(as, client, pushed);
+    assert.ok(life < 600);
+    const url = new URL(as.authorization_endpoint);
+    url.search = new URLSearchParams({ client_id: agent.id, request_uri: requestUri });
+    const { location } = await browser.answer(await browser.open(url), 'deny');
+    assert.throws(() => oauth.validateAuthResponse(as, client, location, 'a-state-of-ours'), { error: 'access_denied' });
+    assert.equal(location.searchParams.get('iss'), authority.url);
+  });
+
+  test('oauth4webapi: a resource server asks, and gets the answer signed', async () => {
+    const as = await oauth.processDiscoveryResponse(
+      new URL(authority.url),
+      await oauth.discoveryRequest(new URL(authority.url), { algorithm: 'oauth2', ...PLAIN }),
+    );
+    const client = { client_id: api.id, introspection_signed_response_alg: 'ES256' };
+    const auth = oauth.PrivateKeyJwt(await signingKey(api));
+    const of = async (token, requestJwtResponse) => {
+      const response = await oauth.introspectionRequest(as, client, auth, token, { requestJwtResponse, ...PLAIN });
+      const told = await oauth.processIntrospectionResponse(as, client, response);
+      if (requestJwtResponse) await oauth.validateApplicationLevelSignature(as, response, PLAIN);
+      return told;
+    };
+    const { access_token: token } = await authority.mint(agent, { name: everything.name });
+    for (const signed of [false, true]) {
+      // It is not for this resource server, which is all that it learns.
+      assert.deepEqual(await of(token, signed), { active: false });
+    }
+  });
+
+  test('leaves a record that holds', async () => authority.verifyLog());
+});
