@@ -4,12 +4,15 @@
 //! milliseconds. What counts is the least delay over a while, because a single late turn is the machine's
 //! noise; and, so that a loop which gives no turns at all is seen while it lasts, the time since the last one.
 //!
-//! A request is sent away when both are true: turns come late, and more requests are being worked on than the
-//! cores can answer in the time that such a delay means. Late turns alone may be a neighbour's doing, and many
+//! Turns come in time and yet every request waits where there is always something else to do first; so cores that have
+//! not rested for a while count as well.
+//!
+//! A request is sent away when both are true: turns come late or the cores never rest, and more requests are being worked
+//! on than the cores can answer in the time that such a delay means. Late turns alone may be a neighbour's doing, and many
 //! requests alone may only wait for a slow disk, which costs nobody else a thing.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -22,9 +25,12 @@ const PERIOD: Duration = Duration::from_millis(5);
 const LATE: Duration = Duration::from_millis(5);
 /// Over how many measurements the least delay is taken.
 const WINDOW: usize = 12;
+/// Over how many it is seen whether the cores rest, and from which share of the time on they never do.
+const REST: usize = 4;
+const FULL: f64 = 0.95;
 
-/// Requests per core that are worked on however late turns are. A token takes about 0.4 ms of a core, so these
-/// are some 25 ms of work: as many as an ordinary pool of connections asks at a time, and no more.
+/// Requests per core that are worked on however late turns are. A token takes 0.2 to 0.4 ms of a core, so these
+/// are 12 to 25 ms of work: as many as an ordinary pool of connections asks at a time, and no more.
 const ALWAYS: usize = 64;
 /// Requests per core that are worked on at most; they are what waits when the disk stops.
 const MOST: usize = 256;
@@ -35,6 +41,7 @@ pub struct Pressure {
     begin: Instant,
     last_turn: AtomicU64,
     least_delay: AtomicU64,
+    never_rests: AtomicBool,
     room: Arc<Semaphore>,
     cores: usize,
 }
@@ -58,6 +65,7 @@ impl Pressure {
             begin: Instant::now(),
             last_turn: AtomicU64::new(0),
             least_delay: AtomicU64::new(0),
+            never_rests: AtomicBool::new(false),
             room: Arc::new(Semaphore::new(cores * MOST)),
             cores,
         }
@@ -65,13 +73,23 @@ impl Pressure {
 
     async fn follow(self: Arc<Self>) {
         let mut recent = [Duration::ZERO; WINDOW];
-        for place in (0..WINDOW).cycle() {
+        let mut worked = [(Instant::now(), busy()); REST];
+        for (place, other) in (0..WINDOW).cycle().zip((0..REST).cycle()) {
             let due = Instant::now() + PERIOD;
             tokio::time::sleep_until(due).await;
             let turn = Instant::now();
             recent[place] = turn.saturating_duration_since(due);
             self.took_turn(turn, recent.iter().copied().min().unwrap_or_default());
+            let (since, before) = std::mem::replace(&mut worked[other], (turn, busy()));
+            let all = turn.saturating_duration_since(since) * self.cores as u32;
+            self.worked(worked[other].1.saturating_sub(before), all);
         }
+    }
+
+    /// The cores worked for `busy` of `all` the time.
+    fn worked(&self, busy: Duration, all: Duration) {
+        let never_rests = busy >= all.mul_f64(FULL);
+        self.never_rests.store(never_rests, Ordering::Relaxed);
     }
 
     fn took_turn(&self, turn: Instant, least_delay: Duration) {
@@ -111,7 +129,16 @@ impl Pressure {
         let since_turn = since_begin.saturating_sub(self.last_turn.load(Ordering::Relaxed));
         since_turn > micros(PERIOD + LATE)
             || self.least_delay.load(Ordering::Relaxed) > micros(LATE)
+            || self.never_rests.load(Ordering::Relaxed)
     }
+}
+
+/// How long the workers of this process have worked since it began.
+fn busy() -> Duration {
+    let metrics = Handle::current().metrics();
+    (0..metrics.num_workers())
+        .map(|worker| metrics.worker_total_busy_duration(worker))
+        .sum()
 }
 
 fn micros(duration: Duration) -> u64 {
@@ -155,6 +182,19 @@ mod tests {
         drop(admitted);
         pressure.took_turn(now, LATE);
         assert_eq!(fill(&pressure, now).len(), MOST);
+    }
+
+    #[test]
+    fn dos_08_cores_that_never_rest_send_away() {
+        let pressure = Pressure::of_cores(2);
+        let (now, all) = (pressure.begin, Duration::from_millis(120));
+        pressure.worked(all.mul_f64(0.96), all);
+        let admitted = fill(&pressure, now);
+        assert_eq!(admitted.len(), 2 * ALWAYS);
+        drop(admitted);
+        // Whoever waits for a slow disk is in nobody's way.
+        pressure.worked(all.mul_f64(0.5), all);
+        assert_eq!(fill(&pressure, now).len(), 2 * MOST);
     }
 
     #[tokio::test]

@@ -33,6 +33,8 @@ use crate::{codes, grants};
 const BATCH: usize = 4_096;
 /// The longest that a batch gathers.
 const GATHER: Duration = Duration::from_millis(4);
+/// A batch that is as large gathers no more: sharing the flush with others saves next to nothing.
+const ENOUGH: usize = 32;
 /// How often a transaction that another one beat is run again.
 const ATTEMPTS: u32 = 10;
 /// The most events that may wait; beyond it callers are refused at once.
@@ -270,7 +272,7 @@ async fn write_batches(store: Store, mut queue: mpsc::Receiver<Waiting>) {
 async fn gather(queue: &mut mpsc::Receiver<Waiting>, batch: &mut Vec<Waiting>) {
     let due = Instant::now() + GATHER;
     let mut before = 0;
-    while before < batch.len() && batch.len() < BATCH && Instant::now() < due {
+    while before < batch.len() && batch.len() < ENOUGH && Instant::now() < due {
         before = batch.len();
         yield_now().await;
         while batch.len() < BATCH
