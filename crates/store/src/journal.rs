@@ -320,31 +320,38 @@ async fn write_to_file(
 /// Takes steps together, and answers. Where one of them is what the database refuses, each is taken by itself, so that it
 /// does not keep the others back.
 async fn take_steps(store: &Store, steps: Vec<Waiting>) {
-    let refused = match write_steps_with_retries(store, &steps).await {
-        Ok(answers) => {
-            for (waiting, answer) in steps.into_iter().zip(answers) {
-                waiting.answer(answer);
-            }
-            return;
+    let mut answers = write_steps_with_retries(store, &steps).await;
+    if steps.len() > 1
+        && let Err(refused) = &answers
+        && !matches!(
+            refused,
+            StoreError::Unavailable { .. } | StoreError::Conflict
+        )
+    {
+        let mut each = Vec::with_capacity(steps.len());
+        for step in steps.chunks(1) {
+            each.extend(or_unavailable(
+                write_steps_with_retries(store, step).await,
+                step,
+            ));
         }
-        Err(error) => error,
-    };
-    tracing::error!(
-        error = &refused as &dyn std::error::Error,
-        "steps of clients cannot be taken"
-    );
-    let is_of_one = !matches!(
-        refused,
-        StoreError::Unavailable { .. } | StoreError::Conflict
-    );
-    for waiting in steps {
-        let answer = match is_of_one {
-            true => write_steps_with_retries(store, std::slice::from_ref(&waiting)).await,
-            false => Ok(Vec::new()),
-        };
-        let answer = answer.ok().and_then(|answers| answers.first().copied());
-        waiting.answer(answer.unwrap_or(Err(AppendError::Unavailable)));
+        answers = Ok(each);
     }
+    let answers = or_unavailable(answers, &steps);
+    for (waiting, answer) in steps.into_iter().zip(answers) {
+        waiting.answer(answer);
+    }
+}
+
+/// What steps are answered; a failure is told, and is the same for all of them.
+fn or_unavailable(answers: Result<Vec<Answer>, StoreError>, steps: &[Waiting]) -> Vec<Answer> {
+    answers.unwrap_or_else(|error| {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "steps of clients cannot be taken"
+        );
+        vec![Err(AppendError::Unavailable); steps.len()]
+    })
 }
 
 async fn write_steps_with_retries(

@@ -355,44 +355,40 @@ impl Edge {
         let mut found = Vec::new();
         let mut bundles = Vec::new();
         let mut agents: BTreeMap<String, BTreeSet<i64>> = BTreeMap::new();
-        let lines = batches.iter().flat_map(|batch| {
-            let lost = batch.lost().map(|lost| (lost, None, true));
-            let entries = entries(batch).map(|(entry, span)| (entry, span, false));
-            lost.into_iter().chain(entries)
-        });
-        for (entry, span, is_lost) in lines {
-            if is_lost {
-                found.push(lost(entry, authority));
+        for batch in batches {
+            if let Some(entries) = batch.lost() {
+                found.push(lost(entries, authority));
                 self.bundle.is_cut = true;
-                continue;
             }
-            let instead;
-            let (entry, indexed) = match (read(entry), span) {
-                (Some(indexed), _) => (entry, indexed),
-                (None, Some(_)) => {
-                    found.push(damaged(entry, authority));
-                    self.bundle.is_cut = true;
-                    continue;
+            for (entry, span) in entries(batch) {
+                let instead;
+                let (entry, indexed) = match (read(entry), span) {
+                    (Some(indexed), _) => (entry, indexed),
+                    (None, Some(_)) => {
+                        found.push(damaged(entry, authority));
+                        self.bundle.is_cut = true;
+                        continue;
+                    }
+                    (None, None) => {
+                        let event = damaged(entry, authority);
+                        instead = event.to_canonical_json();
+                        (instead.as_str(), Indexed::damaged(event.at))
+                    }
+                };
+                let number = (self.appender.size() / BUNDLE) as i64;
+                self.appender.append(leaf_hash(entry.as_bytes()));
+                self.bundle.take(entry, &indexed, span);
+                if let Some(agent) = indexed.agent {
+                    // Most agents are there already, and need no text of their own.
+                    if let Some(numbers) = agents.get_mut(&*agent.id) {
+                        numbers.insert(number);
+                    } else {
+                        agents.insert(agent.id.into_owned(), BTreeSet::from([number]));
+                    }
                 }
-                (None, None) => {
-                    let event = damaged(entry, authority);
-                    instead = event.to_canonical_json();
-                    (instead.as_str(), Indexed::damaged(event.at))
+                if self.appender.size().is_multiple_of(BUNDLE) {
+                    bundles.push(std::mem::take(&mut self.bundle).row(number));
                 }
-            };
-            let number = (self.appender.size() / BUNDLE) as i64;
-            self.appender.append(leaf_hash(entry.as_bytes()));
-            self.bundle.take(entry, &indexed, span);
-            if let Some(agent) = indexed.agent {
-                // Most agents are there already, and need no text of their own.
-                if let Some(numbers) = agents.get_mut(&*agent.id) {
-                    numbers.insert(number);
-                } else {
-                    agents.insert(agent.id.into_owned(), BTreeSet::from([number]));
-                }
-            }
-            if self.appender.size().is_multiple_of(BUNDLE) {
-                bundles.push(std::mem::take(&mut self.bundle).row(number));
             }
         }
         let size = self.appender.size();

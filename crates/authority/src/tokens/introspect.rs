@@ -31,16 +31,9 @@ pub(crate) async fn introspect(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Response {
-    match try_introspect(endpoints, headers, body).await {
-        Ok(told) => {
-            let is_signed = wants_signed(headers);
-            let (body, media_type) = match is_signed {
-                true => (
-                    told.signed(&endpoints.authority),
-                    signed_introspection::MEDIA_TYPE,
-                ),
-                false => (told.answer, "application/json"),
-            };
+    let told = try_introspect(endpoints, headers, body).await;
+    match told.and_then(|told| told.body(&endpoints.authority, headers)) {
+        Ok((body, media_type)) => {
             let mut response = body.into_response();
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
@@ -71,17 +64,26 @@ struct Told {
 }
 
 impl Told {
-    /// The same, for the one who asked alone, signed with the key of the issuer that signs what is told about here.
-    fn signed(self, authority: &Authority) -> Bytes {
+    /// The answer in the kind that was asked for, and the media type of that kind.
+    fn body(
+        self,
+        authority: &Authority,
+        headers: &HeaderMap,
+    ) -> Result<(Bytes, &'static str), Refusal> {
+        if !wants_signed(headers) {
+            return Ok((self.answer, "application/json"));
+        }
+        let answer = serde_json::from_slice(&self.answer).map_err(|_| Refusal::unavailable())?;
         let claims = signed_introspection::Claims {
             iss: authority.config.issuer.clone(),
+            // For the one who asked alone.
             aud: self.asker.resource.id.to_string(),
             iat: self.at.as_secs(),
-            // What we wrote ourselves is JSON; of anything else nothing would be said.
-            token_introspection: serde_json::from_slice(&self.answer).unwrap_or_default(),
+            token_introspection: answer,
         };
         let key = &authority.keys.load().access_token;
-        signed_introspection::sign(key, &claims).into()
+        let signed = signed_introspection::sign(key, &claims);
+        Ok((signed.into(), signed_introspection::MEDIA_TYPE))
     }
 }
 

@@ -132,6 +132,13 @@ impl Chance {
     }
 }
 
+/// Starts the program, or not; what it says of that is not what is looked at.
+fn quietly(data: &Path) -> Result<Program, String> {
+    Program::try_start(data, |command| {
+        command.stderr(Stdio::null());
+    })
+}
+
 impl Left {
     /// A copy of the folder with a damage in one of its files.
     fn struck(&self, name: &str, damage: Damage, at: u64) -> (TempDir, PathBuf) {
@@ -214,9 +221,7 @@ async fn stor_03_lost_pages_are_told_and_never_read_as_if_there_had_been_less() 
         ][(page % 4) as usize];
         let at = page * PAGE as u64;
         let (_folder, data) = left.struck(DATABASE, damage, at);
-        let Ok(program) = Program::try_start(&data, |command| {
-            command.stderr(Stdio::null());
-        }) else {
+        let Ok(program) = quietly(&data) else {
             refused += 1;
             continue;
         };
@@ -261,9 +266,7 @@ async fn stor_03_lost_piece_of_the_entries_is_told_or_refused() {
             };
             let Some(at) = at else { continue };
             let (_folder, data) = left.struck(ENTRIES, damage, at);
-            let Ok(program) = Program::try_start(&data, |command| {
-                command.stderr(Stdio::null());
-            }) else {
+            let Ok(program) = quietly(&data) else {
                 refused += 1;
                 continue;
             };
@@ -297,9 +300,7 @@ async fn stor_03_emptied_database_is_not_founded_anew() {
         let kept = std::fs::read(data.join(DATABASE)).expect("the database");
         lost(&data.join(DATABASE));
         let log = length(&data.join(WAL));
-        let refused = Program::try_start(&data, |command| {
-            command.stderr(Stdio::null());
-        });
+        let refused = quietly(&data);
         assert!(refused.is_err(), "it began anew");
         assert_eq!(length(&data.join(WAL)), log, "nothing was thrown away");
         // Put back what was lost, and all is there.

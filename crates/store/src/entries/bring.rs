@@ -65,6 +65,9 @@ impl Entries {
             Ok(tail.end)
         });
         let end = end.await?;
+        if end == position.ends.unsigned_abs() {
+            return Ok(Vec::new());
+        }
         // What is durable does not change any more, so it is read while others write.
         let entries = Arc::clone(self);
         tokio::task::spawn_blocking(move || entries.pieces(position, end, enough))

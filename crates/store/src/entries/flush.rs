@@ -50,13 +50,13 @@ impl Entries {
     /// Reads, before the first flush that uses anything up, what was used up before this process began. It may be much,
     /// and nobody waits for it but this process.
     async fn look_back_once(self: &Arc<Self>, now: Timestamp) -> Result<(), StoreError> {
-        let (is_done, last) = {
+        let last = {
             let tail = self.tail.lock().await;
-            (tail.has_looked_back, tail.last.clone())
+            if tail.has_looked_back {
+                return Ok(());
+            }
+            tail.last.clone()
         };
-        if is_done {
-            return Ok(());
-        }
         let entries = Arc::clone(self);
         let found = tokio::task::spawn_blocking(move || entries.look_back(last, now))
             .await
