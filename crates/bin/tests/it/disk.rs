@@ -194,3 +194,36 @@ async fn stor_04_after_a_flush_that_failed_nothing_is_written_until_a_new_start(
         "what is not known to be true is not told"
     );
 }
+
+/// What changes no row is flushed to the file of entries, and a failure there counts as much.
+#[tokio::test]
+async fn stor_04_after_a_flush_of_the_entries_that_failed_nothing_is_written_until_a_new_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let faults = Faults::new();
+    let mut program = Program::start_with(&data, |command| faults.arm(command));
+    let inhabited = inhabited(&Caller::new(&program, &data)).await;
+    let mut told = Told::default();
+    for failure in 1..=3 {
+        let caller = Caller::new(&program, &data);
+        assert_eq!(told.add(&caller).await, 200);
+        caller.sealed().await;
+        faults.fail_a_flush();
+        let answer = caller.fresh_token(&inhabited.steady).await;
+        assert_eq!(answer.status, 503, "{answer:?}");
+        assert_eq!(faults.lost(), failure, "it was a flush that failed");
+        let answer = caller.fresh_token(&inhabited.steady).await;
+        assert_eq!(answer.status, 503, "{answer:?}");
+        assert_eq!(told.add(&caller).await, 503, "nor is a row changed");
+        program.kill();
+        program = Program::start_with(&data, |command| faults.arm(command));
+        let caller = Caller::new(&program, &data);
+        told.check(&caller).await;
+        inhabited.reads_work(&caller).await;
+        let answer = caller.fresh_token(&inhabited.steady).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    let caller = Caller::new(&program, &data);
+    caller.sealed().await;
+    LogCopy::new(&data).audit(&caller).await;
+}
