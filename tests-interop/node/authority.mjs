@@ -27,10 +27,10 @@ function identityDocument(name, server, tools) {
 
 export class Authority {
   /** Starts the program on a port of its own, with its data in a folder of its own. */
-  static async start(environment = {}) {
+  static async start(environment = {}, ...flags) {
     const folder = await mkdtemp(join(tmpdir(), 'chancery-'));
     const data = join(folder, 'data');
-    const child = spawn(PROGRAM, ['up', '--data', data, '--listen', '127.0.0.1:0', '--json'], {
+    const child = spawn(PROGRAM, ['up', '--data', data, '--listen', '127.0.0.1:0', ...flags, '--json'], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, ...environment },
     });
@@ -39,7 +39,8 @@ export class Authority {
       const { url, console } = await authority.#firstLine();
       // People open the console under the name that passkeys are bound to, programs use the address.
       Object.assign(authority, { url, console });
-      await authority.command('owner', 'add', OWNER);
+      // A person of the test mode is there already.
+      if (!flags.includes(OWNER)) await authority.command('owner', 'add', OWNER);
     } catch (error) {
       await authority.stop();
       throw error;

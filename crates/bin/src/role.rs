@@ -28,7 +28,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::data::{self, DataFolder, Lock, new_login};
 use crate::world::{OperatingSystem, SystemClock};
-use crate::{listen, presence};
+use crate::{listen, presence, test_login};
 
 /// Calls that the gateway runs at a time.
 const IN_FLIGHT: usize = 1_024;
@@ -137,6 +137,20 @@ pub(crate) async fn start(place: &Place) -> Result<Running> {
 }
 
 impl Running {
+    /// Lets `person` answer by itself what a person is asked; see [`test_login`].
+    async fn answer_as(&mut self, person: &str) -> Result<()> {
+        test_login::require_loopback(&self.authority)?;
+        let administrator = self.folder.admin_token(&OperatingSystem)?;
+        let host = self.url.trim_start_matches("http://");
+        let router = std::mem::take(&mut self.router);
+        self.router = test_login::answering(router, host, person, administrator.expose()).await?;
+        eprintln!(
+            "TEST MODE: `{person}` signs in and says yes by itself, to whoever opens a link of {}. Not for anything real.",
+            self.url
+        );
+        Ok(())
+    }
+
     /// Serves until `stop` resolves, then takes down what was published.
     pub(crate) async fn serve(self, stop: impl Future<Output = ()>) {
         listen::serve(self.listeners, self.router, stop).await;
@@ -296,7 +310,10 @@ fn ready(running: &Running) -> serde_json::Value {
 pub(crate) async fn up(args: UpArgs) -> Result<()> {
     // What a client does wrong on its connection is its own affair, and no warning to whoever has the terminal.
     log_lines("warn,h2=error", LogFormat::Text)?;
-    let running = start(&args.place).await?;
+    let mut running = start(&args.place).await?;
+    if let Some(person) = &args.test_login {
+        running.answer_as(person).await?;
+    }
     if args.json {
         println!("{}", ready(&running));
     } else {

@@ -220,7 +220,7 @@ fn parse_from(args: &[OsString]) -> Result<Invocation, clap::Error> {
         }))),
         Anything::Role(mut role) => {
             let asked_for_json = match &mut role {
-                Role::Up(UpArgs { place, json })
+                Role::Up(UpArgs { place, json, .. })
                 | Role::Serve(ServeArgs { place, json, .. })
                 | Role::Doctor(DoctorArgs { place, json }) => {
                     place.data = login.data.ok_or_else(homeless)?;

@@ -16,4 +16,5 @@ mod log_copy;
 mod program;
 mod random;
 mod resets;
+mod test_login;
 mod torn;
