@@ -12,6 +12,7 @@ import { Browser } from './browser.mjs';
 import { everything } from './servers.mjs';
 
 const CALLBACK = 'http://127.0.0.1:7999/callback';
+const GOODBYE = 'http://127.0.0.1:7999/goodbye';
 const API = 'https://api.example.com/orders';
 // The authority of these suites is on loopback, without TLS.
 const PLAIN = { [oauth.allowInsecureRequests]: true };
@@ -126,6 +127,49 @@ describe('libraries that relying parties use', () => {
     const { location } = await browser.answer(await browser.open(url), 'deny');
     assert.throws(() => oauth.validateAuthResponse(as, client, location, 'a-state-of-ours'), { error: 'access_denied' });
     assert.equal(location.searchParams.get('iss'), authority.url);
+  });
+
+  test('openid-client: a person signs in to a client, which learns who it is and can do nothing', async () => {
+    await authority.command('agent', 'redirects', agent.name, CALLBACK, '--after-logout', GOODBYE);
+    const config = await oidc.discovery(new URL(authority.url), agent.id, undefined, oidc.PrivateKeyJwt(await signingKey(agent)), {
+      execute: [oidc.allowInsecureRequests],
+    });
+    const { supportsPKCE } = config.serverMetadata();
+    assert.ok(supportsPKCE());
+    const DPoP = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair('ES256'));
+    const pkceCodeVerifier = oidc.randomPKCECodeVerifier();
+    const [expectedState, expectedNonce] = [oidc.randomState(), oidc.randomNonce()];
+    // A link, as ordinary relying parties make it, and nothing pushed.
+    const url = oidc.buildAuthorizationUrl(config, {
+      redirect_uri: CALLBACK,
+      scope: 'openid profile email',
+      state: expectedState,
+      nonce: expectedNonce,
+      code_challenge: await oidc.calculatePKCECodeChallenge(pkceCodeVerifier),
+      code_challenge_method: 'S256',
+      dpop_jkt: await DPoP.calculateThumbprint(),
+    });
+    const { location } = await browser.answer(await browser.open(url), 'approve');
+    const checks = { pkceCodeVerifier, expectedState, expectedNonce, idTokenExpected: true };
+    const tokens = await oidc.authorizationCodeGrant(config, location, checks, undefined, { DPoP });
+    const { sub, email, aud } = tokens.claims();
+    assert.deepEqual([aud, email], [agent.id, 'alice@example.com']);
+    assert.match(sub, /^own_/);
+    const person = await oidc.fetchUserInfo(config, tokens.access_token, sub, { DPoP });
+    assert.equal(person.preferred_username, 'alice@example.com');
+    // The token is for nothing else.
+    const headers = new Headers({ 'content-type': 'application/json', accept: 'application/json, text/event-stream' });
+    const list = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list' });
+    const call = oidc.fetchProtectedResource(config, tokens.access_token, new URL(resource()), 'POST', list, headers, { DPoP });
+    await assert.rejects(call, { status: 401 });
+
+    // The second time the person is not asked again.
+    const again = await fetch(url, { headers: browser.headers, redirect: 'manual' });
+    assert.equal(again.status, 303);
+
+    const leave = oidc.buildEndSessionUrl(config, { post_logout_redirect_uri: GOODBYE, id_token_hint: tokens.id_token, state: 'bye' });
+    const asked = await browser.open(leave);
+    assert.match(asked.text, /Do you want to sign out\?/);
   });
 
   test('oauth4webapi: a resource server asks, and gets the answer signed', async () => {

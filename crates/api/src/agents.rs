@@ -41,6 +41,9 @@ pub struct ReplaceKeys {
 pub struct ReplaceRedirects {
     /// All of them, each exactly as it will be asked for; none lets the agent act for itself alone.
     pub redirect_uris: Vec<String>,
+    /// All places where people may be sent on to once they signed out, each exactly.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub post_logout_redirect_uris: Vec<String>,
 }
 
 /// Stops an agent: `POST /v1/agents/{agent}/suspend` and `…/retire`; also rejects a version.
@@ -111,6 +114,9 @@ pub struct AgentView {
     /// Where answers may be sent when it asks people to act in their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redirect_uris: Vec<String>,
+    /// Where people may be sent on to once they signed out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub post_logout_redirect_uris: Vec<String>,
     /// Why it was suspended or retired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

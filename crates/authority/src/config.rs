@@ -30,7 +30,20 @@ pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 60);
 /// How long a replaced key still verifies unless configured.
 pub const KEY_OVERLAP: Duration = Duration::from_secs(20 * 60);
 
+/// Where clients ask who signed in.
+pub const USERINFO: &str = "/oauth/userinfo";
+
 impl Config {
+    /// The resource identifier of what is told of people who sign in to clients: a token for it lets nobody act.
+    pub fn userinfo(&self) -> String {
+        format!("{}{USERINFO}", self.issuer)
+    }
+
+    /// Whether a resource identifier is [`Self::userinfo`].
+    pub fn is_userinfo(&self, resource: &str) -> bool {
+        resource.strip_prefix(self.issuer.as_str()) == Some(USERINFO)
+    }
+
     /// The resource identifier of an MCP server behind the gateway.
     pub fn mcp_resource(&self, name: &str) -> String {
         format!("{}/mcp/{name}", self.issuer)

@@ -7,6 +7,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use chancery_model::action::Action;
+use chancery_model::assurance::Acr;
 use chancery_model::author::{Author, Hands};
 use chancery_model::decision::Permit;
 use chancery_model::digest::Digest;
@@ -60,6 +61,14 @@ impl Caller {
     /// When the caller signed in, where that is known: a secret that somebody had made says nothing about that.
     pub fn auth_time(&self) -> Option<Timestamp> {
         self.session().map(|session| session.began_at)
+    }
+
+    /// How surely it is the person, where that is known.
+    pub fn acr(&self) -> Option<Acr> {
+        match self.session()?.means {
+            Means::Passkey => Some(Acr::PhishingResistant),
+            Means::RecoveryCode => None,
+        }
     }
 
     /// The session, when the caller is a person in a browser.

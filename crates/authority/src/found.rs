@@ -178,7 +178,19 @@ async fn found(
     let origin = meta::fetch(&mut tx, LOG_ORIGIN)
         .await?
         .ok_or(OpenError::Broken(Error::Broken))?;
-    let rows = signing_keys::list(&mut tx, now).await?;
+    let mut rows = signing_keys::list(&mut tx, now).await?;
+    let missing = SIGNING.into_iter().filter(|purpose| {
+        let mut signing = rows.iter().filter(|row| row.verifies_until.is_none());
+        signing.all(|row| row.purpose != purpose.name())
+    });
+    // The data are from before there were keys of these purposes.
+    let mut made = Vec::new();
+    for purpose in missing.collect::<Vec<_>>() {
+        made.push(create_key(&mut tx, purpose, world, now).await?);
+    }
+    if !made.is_empty() {
+        rows = signing_keys::list(&mut tx, now).await?;
+    }
     let ring = KeyRing::load(&rows, &origin, &world.master, None)
         .map_err(|_| OpenError::WrongMasterKey)?;
     let log_key = ring.log.verifier().vkey();
@@ -200,9 +212,29 @@ async fn found(
         let mut event = event(EventKind::AuthorityMoved, world, now);
         event.facts.insert("from".to_owned(), issuer);
         event.facts.insert("to".to_owned(), config.issuer.clone());
-        tx.commit(event, Vec::new()).await?;
+        made.push(event);
+    }
+    let mut made = made.into_iter();
+    if let Some(first) = made.next() {
+        tx.commit(first, made.collect()).await?;
     }
     Ok((ring, origin))
+}
+
+/// What has a signing key from the start, beside the log.
+const SIGNING: [Purpose; 3] = [Purpose::AccessToken, Purpose::IdToken, Purpose::Document];
+
+/// Makes the first key of a purpose; returns the event of it.
+async fn create_key(
+    tx: &mut Tx,
+    purpose: Purpose,
+    world: &World,
+    now: Timestamp,
+) -> Result<Event, OpenError> {
+    let entropy = &*world.entropy;
+    let (_, row) = create::signing_key(purpose, Algorithm::Es256, &world.master, entropy, now)?;
+    signing_keys::insert(tx, &row).await?;
+    Ok(created(purpose, &row.kid, world, now))
 }
 
 async fn found_anew(
@@ -220,10 +252,8 @@ async fn found_anew(
     meta::set(&mut tx, LOG_ORIGIN, &origin).await?;
     let entropy = &*world.entropy;
     let mut more = Vec::new();
-    for purpose in [Purpose::AccessToken, Purpose::Document] {
-        let (_, row) = create::signing_key(purpose, Algorithm::Es256, &world.master, entropy, now)?;
-        signing_keys::insert(&mut tx, &row).await?;
-        more.push(created(purpose, &row.kid, world, now));
+    for purpose in SIGNING {
+        more.push(create_key(&mut tx, purpose, world, now).await?);
     }
     let (_, row) = create::log_key(&origin, &world.master, entropy, now)?;
     signing_keys::insert(&mut tx, &row).await?;

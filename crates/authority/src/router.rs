@@ -18,6 +18,7 @@ use crate::accounts;
 use crate::agents;
 use crate::audit::{find, prove, serve};
 use crate::clients;
+use crate::config::USERINFO;
 use crate::consent;
 use crate::console;
 use crate::ctx::Ctx;
@@ -47,8 +48,12 @@ pub fn router(authority: Arc<Authority>) -> Router {
         .route("/oauth/authorize", get(consent::authorize::authorize))
         .route("/oauth/authorize/decide", post(consent::decide::decide))
         .route("/oauth/authorize/adopt", post(consent::adopt::adopt))
+        .route(
+            "/oauth/logout",
+            get(consent::logout::ask).post(consent::logout::sign_out),
+        )
         .route("/oauth/register", post(clients::register::register))
-        .route("/oauth/jwks", get(keys::publish::access_token_keys))
+        .route("/oauth/jwks", get(keys::publish::token_keys))
         .route(
             "/.well-known/oauth-authorization-server",
             get(tokens::metadata::authorization_server),
@@ -98,6 +103,7 @@ fn lanes(authority: Arc<Authority>) -> Router {
         .route_service("/oauth/token", to(Lane::Token))
         .route_service("/oauth/par", to(Lane::Push))
         .route_service("/oauth/introspect", to(Lane::Introspection))
+        .route_service(USERINFO, to(Lane::UserInfo))
         .route_service("/access/v1/evaluation", to(Lane::Evaluation))
         .route_service("/access/v1/evaluations", to(Lane::Evaluations))
 }

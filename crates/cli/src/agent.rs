@@ -175,6 +175,7 @@ async fn register(session: &Session, args: &Register) -> Result<Exit, Failure> {
     if !args.redirect_uris.is_empty() {
         let redirects = ReplaceRedirects {
             redirect_uris: args.redirect_uris.clone(),
+            post_logout_redirect_uris: Vec::new(),
         };
         let set = authority.agent_redirects(agent.name.as_str(), &redirects);
         agent = set.await.map_err(|error| {

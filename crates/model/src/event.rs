@@ -142,6 +142,9 @@ pub enum EventKind {
     /// A token was revoked.
     #[serde(rename = "token.revoked")]
     TokenRevoked,
+    /// A client was told who a person is that signed in to it.
+    #[serde(rename = "person.told")]
+    PersonTold,
     /// A person let an agent act in their name.
     #[serde(rename = "grant.given")]
     GrantGiven,

@@ -7,6 +7,7 @@
 
 pub mod action;
 pub mod agent;
+pub mod assurance;
 pub mod author;
 pub mod bearer;
 pub mod decision;

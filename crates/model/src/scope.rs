@@ -61,6 +61,13 @@ impl Scope {
         self.0.iter().map(String::as_str)
     }
 
+    /// Whether it names `name`.
+    pub fn has(&self, name: &str) -> bool {
+        self.0
+            .binary_search_by(|own| own.as_str().cmp(name))
+            .is_ok()
+    }
+
     /// Whether it names nothing.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

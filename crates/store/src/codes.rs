@@ -7,6 +7,7 @@ use chancery_model::id::GrantId;
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
 
+use crate::authentications::{self, Authentication};
 use crate::connect::Store;
 use crate::error::StoreError;
 use crate::tx::Tx;
@@ -33,6 +34,8 @@ pub struct Code {
     pub jkt: Option<String>,
     /// When the person signed in, where that is known.
     pub auth_time: Option<Timestamp>,
+    /// What the client sent along, and how surely it was the person.
+    pub authentication: Authentication,
     /// When it ends.
     pub expires_at: Timestamp,
     /// When it was used.
@@ -54,13 +57,15 @@ pub async fn insert(tx: &mut Tx, code: &Code) -> Result<(), StoreError> {
         code.expires_at,
     ];
     tx.execute(sql, values).await?;
-    Ok(())
+    let (hash, says) = (code.code_hash, &code.authentication);
+    authentications::insert(tx, hash, says, code.expires_at.after(KEPT)).await
 }
 
 /// The code with this hash, used or not.
 pub async fn fetch(tx: &mut Tx, code_hash: Digest) -> Result<Option<Code>, StoreError> {
-    let sql = "SELECT code_hash, grant_id, redirect_uri, challenge, scope, jkt, auth_time, expires_at, used_at \
-               FROM authorization_code WHERE code_hash = $1";
+    let sql = "SELECT code_hash, grant_id, redirect_uri, challenge, scope, jkt, auth_time, \
+         authorization_code.expires_at AS expires_at, used_at, nonce, acr \
+         FROM authorization_code LEFT JOIN authentication ON authentication.hash = code_hash WHERE code_hash = $1";
     let rows = tx
         .query("authorization_code", sql, params![code_hash.to_string()])
         .await?;
@@ -107,6 +112,7 @@ fn read(row: &Row) -> Result<Code, StoreError> {
         scope: row.parse("scope")?,
         jkt: row.text_or_null("jkt")?.map(str::to_owned),
         auth_time: row.time_or_null("auth_time")?,
+        authentication: authentications::read(row)?,
         expires_at: row.time("expires_at")?,
         used_at: row.time_or_null("used_at")?,
     })

@@ -7,6 +7,7 @@ use chancery_model::id::{AgentId, OwnerId};
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
 
+use crate::authentications::{self, Authentication};
 use crate::connect::Store;
 use crate::error::StoreError;
 use crate::tx::Tx;
@@ -37,6 +38,8 @@ pub struct PushedRequest {
     pub prompt: Prompt,
     /// For how long a sign-in counts.
     pub max_age: Option<Duration>,
+    /// What goes into the ID token, and how surely it must be the person.
+    pub authentication: Authentication,
     /// When it was pushed.
     pub created_at: Timestamp,
     /// When it ends by itself.
@@ -96,14 +99,25 @@ pub async fn insert(tx: &mut Tx, request: &PushedRequest, most: i64) -> Result<b
         request.expires_at,
     ];
     tx.execute(sql, values).await?;
+    let (hash, says) = (request.uri_hash, &request.authentication);
+    let until = request.created_at.after(OPENED + KEPT);
+    authentications::insert(tx, hash, says, until).await?;
     Ok(true)
+}
+
+/// The same for a request that nobody pushed: it changes nothing, and whoever answers it makes the record of it.
+pub async fn keep(store: &Store, request: &PushedRequest, most: i64) -> Result<bool, StoreError> {
+    let mut tx = store.begin_in_turn().await?;
+    let kept = insert(&mut tx, request, most).await?;
+    tx.end().await?;
+    Ok(kept)
 }
 
 /// The request that this hash names.
 pub async fn fetch(tx: &mut Tx, uri_hash: Digest) -> Result<Option<PushedRequest>, StoreError> {
-    let sql = "SELECT uri_hash, agent_id, resource, scope, redirect_uri, registered_uri, state, challenge, jkt, \
-               prompt, max_age, created_at, expires_at, answered_at, answered_by FROM pushed_request \
-               WHERE uri_hash = $1";
+    let sql = "SELECT uri_hash, agent_id, resource, scope, redirect_uri, registered_uri, state, challenge, jkt, prompt, \
+         max_age, created_at, pushed_request.expires_at AS expires_at, answered_at, answered_by, nonce, acr \
+         FROM pushed_request LEFT JOIN authentication ON authentication.hash = uri_hash WHERE uri_hash = $1";
     let rows = tx
         .query("pushed_request", sql, params![uri_hash.to_string()])
         .await?;
@@ -186,6 +200,7 @@ fn read(row: &Row) -> Result<PushedRequest, StoreError> {
         max_age: max_age
             .map_err(|_| row.corrupt("max_age"))?
             .map(Duration::from_secs),
+        authentication: authentications::read(row)?,
         created_at: row.time("created_at")?,
         expires_at: row.time("expires_at")?,
         answered,

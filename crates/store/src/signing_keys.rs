@@ -11,7 +11,7 @@ use crate::value::{Row, params};
 pub struct SigningKey {
     /// Its RFC 7638 thumbprint.
     pub kid: String,
-    /// What it signs: `access_token`, `document` or `log`. A key has one purpose.
+    /// What it signs: `access_token`, `id_token`, `document` or `log`. A key has one purpose.
     pub purpose: String,
     /// `ES256` or `EdDSA`.
     pub alg: String,
@@ -27,7 +27,7 @@ pub struct SigningKey {
 
 /// Adds a key; [`StoreError::Constraint`] when the purpose has an active one.
 pub async fn insert(tx: &mut Tx, key: &SigningKey) -> Result<(), StoreError> {
-    let sql = "INSERT INTO signing_key (kid, purpose, alg, public_jwk, sealed, created_at, verifies_until) \
+    let sql = "INSERT INTO purpose_key (kid, purpose, alg, public_jwk, sealed, created_at, verifies_until) \
                VALUES ($1, $2, $3, $4, $5, $6, $7)";
     let values = params![
         key.kid.as_str(),
@@ -49,15 +49,15 @@ pub async fn retire(
     verifies_until: Timestamp,
 ) -> Result<bool, StoreError> {
     let sql =
-        "UPDATE signing_key SET verifies_until = $1 WHERE purpose = $2 AND verifies_until IS NULL";
+        "UPDATE purpose_key SET verifies_until = $1 WHERE purpose = $2 AND verifies_until IS NULL";
     Ok(tx.execute(sql, params![verifies_until, purpose]).await? == 1)
 }
 
 /// Every key that signs, or still verified at `now`.
 pub async fn list(tx: &mut Tx, now: Timestamp) -> Result<Vec<SigningKey>, StoreError> {
-    let sql = "SELECT kid, purpose, alg, public_jwk, sealed, created_at, verifies_until FROM signing_key \
+    let sql = "SELECT kid, purpose, alg, public_jwk, sealed, created_at, verifies_until FROM purpose_key \
                WHERE verifies_until IS NULL OR verifies_until > $1 ORDER BY created_at, kid";
-    let rows = tx.query("signing_key", sql, params![now]).await?;
+    let rows = tx.query("purpose_key", sql, params![now]).await?;
     let read = |row: &Row| {
         Ok(SigningKey {
             kid: row.text("kid")?.to_owned(),

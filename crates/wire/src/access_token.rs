@@ -53,6 +53,9 @@ pub struct Claims {
     /// When the subject signed in, where that is known, in seconds since the epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<i64>,
+    /// How surely it was the subject who signed in, where that is known (RFC 9470 6.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acr: Option<String>,
     /// Who acts, when that is not the subject (RFC 8693).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub act: Option<Act>,
@@ -195,6 +198,8 @@ struct Raw {
     cnf: Option<Cnf>,
     #[serde(default, deserialize_with = "present")]
     auth_time: Option<NumericDate>,
+    #[serde(default, deserialize_with = "present")]
+    acr: Option<String>,
     #[serde(default, deserialize_with = "present")]
     act: Option<Act>,
     #[serde(default, deserialize_with = "present")]
@@ -433,6 +438,7 @@ impl Raw {
             scope: self.scope,
             cnf: self.cnf,
             auth_time: self.auth_time.map(|at| at.0),
+            acr: self.acr,
             act: self.act,
             grant_id: self.grant_id,
             agent: self.agent,

@@ -1,10 +1,27 @@
 //! What the authority and the resources behind the gateway say about themselves (RFC 8414, RFC 9728),
 //! and the identifiers that these documents are found by.
 
+use chancery_model::assurance::Acr;
 use serde::{Deserialize, Serialize};
 
 use crate::jwk::Algorithm;
-use crate::{client_assertion, dpop, pkce};
+use crate::{client_assertion, dpop, id_token, pkce};
+
+/// What is told of a person who signs in to a client.
+const CLAIMS: [&str; 12] = [
+    "iss",
+    "sub",
+    "aud",
+    "iat",
+    "exp",
+    "auth_time",
+    "nonce",
+    "acr",
+    "at_hash",
+    "preferred_username",
+    "email",
+    "email_verified",
+];
 
 /// The metadata of the authority (RFC 8414). It names only what exists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,9 +50,30 @@ pub struct AuthorizationServer {
     pub revocation_endpoint: String,
     /// Where the issuer's keys are.
     pub jwks_uri: String,
-    /// The scopes that exist.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// Where a client asks who signed in (OpenID Connect Core 5.3).
+    #[serde(default)]
+    pub userinfo_endpoint: String,
+    /// Where a client sends people to sign out (OpenID Connect RP-Initiated Logout 1.0).
+    #[serde(default)]
+    pub end_session_endpoint: String,
+    /// The scopes that the authority itself knows: those by which people sign in to a client.
+    #[serde(default)]
     pub scopes_supported: Vec<String>,
+    /// `public`: a person has the same `sub` at every client.
+    #[serde(default)]
+    pub subject_types_supported: Vec<String>,
+    /// The algorithm of ID tokens: that of the key that signs now.
+    #[serde(default)]
+    pub id_token_signing_alg_values_supported: Vec<String>,
+    /// What may be asked for with `acr_values`.
+    #[serde(default)]
+    pub acr_values_supported: Vec<String>,
+    /// What ID tokens and the userinfo endpoint tell of a person.
+    #[serde(default)]
+    pub claims_supported: Vec<String>,
+    /// Requests come as parameters (OpenID Connect Discovery 3: what is left out means true).
+    #[serde(default)]
+    pub request_uri_parameter_supported: bool,
     /// `code`.
     #[serde(default)]
     pub response_types_supported: Vec<String>,
@@ -100,18 +138,19 @@ pub struct Endpoints<'a> {
     pub jwks: &'a str,
     /// Where clients register themselves, while that is open.
     pub registration: Option<&'a str>,
+    /// Where a client asks who signed in.
+    pub userinfo: &'a str,
+    /// Where people sign out.
+    pub end_session: &'a str,
     /// What the issuer signs with.
     pub signing: Algorithm,
+    /// What it signs ID tokens with.
+    pub id_token_signing: Algorithm,
 }
 
 impl AuthorizationServer {
     /// The metadata of an authority that issues to clients with keys, for themselves or on behalf of people.
-    pub fn new(
-        issuer: &str,
-        endpoints: Endpoints<'_>,
-        scopes: Vec<String>,
-        resources: Vec<String>,
-    ) -> Self {
+    pub fn new(issuer: &str, endpoints: Endpoints<'_>, resources: Vec<String>) -> Self {
         let methods = vec!["private_key_jwt".to_owned()];
         let algorithms = names(&client_assertion::ALGORITHMS);
         Self {
@@ -127,7 +166,14 @@ impl AuthorizationServer {
             introspection_endpoint: endpoints.introspection.to_owned(),
             revocation_endpoint: endpoints.revocation.to_owned(),
             jwks_uri: endpoints.jwks.to_owned(),
-            scopes_supported: scopes,
+            userinfo_endpoint: endpoints.userinfo.to_owned(),
+            end_session_endpoint: endpoints.end_session.to_owned(),
+            scopes_supported: id_token::SCOPES.map(str::to_owned).into(),
+            subject_types_supported: vec!["public".to_owned()],
+            id_token_signing_alg_values_supported: names(&[endpoints.id_token_signing]),
+            acr_values_supported: Acr::ALL.map(|acr| acr.name().to_owned()).into(),
+            claims_supported: CLAIMS.map(str::to_owned).into(),
+            request_uri_parameter_supported: false,
             response_types_supported: vec!["code".to_owned()],
             response_modes_supported: vec!["query".to_owned()],
             code_challenge_methods_supported: vec![pkce::METHOD.to_owned()],
@@ -328,9 +374,12 @@ mod tests {
             revocation: "https://as.example/oauth/revoke",
             jwks: "https://as.example/oauth/jwks",
             registration: None,
+            userinfo: "https://as.example/oauth/userinfo",
+            end_session: "https://as.example/oauth/logout",
             signing: Algorithm::Es256,
+            id_token_signing: Algorithm::Es256,
         };
-        let server = AuthorizationServer::new("https://as.example", endpoints, vec![], vec![]);
+        let server = AuthorizationServer::new("https://as.example", endpoints, vec![]);
         let json = serde_json::to_value(&server).expect("JSON");
         assert_eq!(
             json["response_types_supported"],
@@ -345,7 +394,7 @@ mod tests {
         assert_eq!(json.get("registration_endpoint"), None);
         assert_eq!(json["authorization_response_iss_parameter_supported"], true);
         assert_eq!(json.get("authorization_details_types_supported"), None);
-        assert_eq!(json.get("scopes_supported"), None);
+        assert_eq!(json["request_uri_parameter_supported"], false);
         assert_eq!(
             json["authorization_endpoint"],
             "https://as.example/oauth/authorize"

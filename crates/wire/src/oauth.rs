@@ -42,6 +42,8 @@ pub enum ErrorCode {
     UseDpopNonce,
     /// RFC 6750.
     InvalidToken,
+    /// RFC 6750.
+    InsufficientScope,
     /// RFC 6749.
     UnsupportedResponseType,
     /// RFC 9101.
@@ -50,6 +52,8 @@ pub enum ErrorCode {
     LoginRequired,
     /// OpenID Connect Core.
     ConsentRequired,
+    /// OpenID Connect Core Unmet Authentication Requirements.
+    UnmetAuthenticationRequirements,
     /// RFC 9396.
     InvalidAuthorizationDetails,
     /// RFC 7591.
@@ -79,10 +83,12 @@ impl ErrorCode {
             Self::InvalidDpopProof => "invalid_dpop_proof",
             Self::UseDpopNonce => "use_dpop_nonce",
             Self::InvalidToken => "invalid_token",
+            Self::InsufficientScope => "insufficient_scope",
             Self::UnsupportedResponseType => "unsupported_response_type",
             Self::RequestNotSupported => "request_not_supported",
             Self::LoginRequired => "login_required",
             Self::ConsentRequired => "consent_required",
+            Self::UnmetAuthenticationRequirements => "unmet_authentication_requirements",
             Self::InvalidAuthorizationDetails => "invalid_authorization_details",
             Self::InvalidRedirectUri => "invalid_redirect_uri",
             Self::InvalidClientMetadata => "invalid_client_metadata",
@@ -96,6 +102,7 @@ impl ErrorCode {
     pub fn status(self) -> u16 {
         match self {
             Self::InvalidClient | Self::InvalidToken => 401,
+            Self::InsufficientScope => 403,
             Self::ServerError => 500,
             Self::TemporarilyUnavailable => 503,
             Self::InvalidRequest
@@ -107,6 +114,7 @@ impl ErrorCode {
             | Self::RequestNotSupported
             | Self::LoginRequired
             | Self::ConsentRequired
+            | Self::UnmetAuthenticationRequirements
             | Self::InvalidAuthorizationDetails
             | Self::InvalidRedirectUri
             | Self::InvalidClientMetadata
@@ -255,6 +263,9 @@ pub struct TokenResponse {
     /// What the next token is fetched with, when the first was on behalf of a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<String>,
+    /// Who signed in, when the client asked for that (OpenID Connect Core 3.1.3.3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_token: Option<String>,
 }
 
 /// The answer of the endpoint for pushed authorization requests (RFC 9126 2.2).

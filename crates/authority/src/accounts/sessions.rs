@@ -1,7 +1,7 @@
 //! The sessions of a person in browsers: listed and ended, by themselves or by whoever manages owners.
 
 use axum::Json;
-use axum::http::header;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use chancery_api::agents::Because;
 use chancery_api::page::Page;
@@ -62,6 +62,16 @@ pub async fn end_own(
     } else {
         Ok(answer.into_response())
     }
+}
+
+/// Ends the session that asks, at the word of the person in it; returns what takes the cookie from the browser.
+pub(crate) async fn end_current(ctx: &Ctx) -> Result<HeaderValue, Error> {
+    let own = ctx.own_or_recovering()?;
+    let mut tx = ctx.begin().await?;
+    let (owner, id) = (own.login().owner_id, own.session().id);
+    let (_, event) = end(ctx, &mut tx, owner, id).await?;
+    ctx.commit_own(own, tx, event, Vec::new()).await?;
+    Ok(cookie::clear())
 }
 
 /// `POST /v1/owners/{owner}/sessions/{session}/end`.

@@ -53,6 +53,7 @@ pub(crate) async fn of(ctx: &Ctx, tx: &mut Tx, loaded: &Loaded) -> Result<AgentV
         signature: version.signature.clone(),
         keys: thumbprints(agent.jwks.as_deref())?,
         redirect_uris: redirects::list(tx, agent.id).await?,
+        post_logout_redirect_uris: redirects::list_after_logout(tx, agent.id).await?,
         reason,
         created_at: rfc3339(agent.created_at),
         updated_at: rfc3339(agent.updated_at),

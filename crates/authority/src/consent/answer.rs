@@ -8,12 +8,14 @@ use std::time::Duration;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chancery_gateway::snapshot::{KnownAgent, Snapshot};
+use chancery_model::assurance::Acr;
 use chancery_model::author::Author;
 use chancery_model::decision::Permit;
 use chancery_model::event::{Event, EventKind};
 use chancery_model::grant::{Binding, Grant};
 use chancery_model::id::AgentId;
 use chancery_model::time::Timestamp;
+use chancery_store::authentications::Authentication;
 use chancery_store::codes::{self, Code};
 use chancery_store::pushed_requests::{self, Prompt, PushedRequest};
 use chancery_store::redirects;
@@ -21,6 +23,7 @@ use chancery_store::tx::Tx;
 use chancery_wire::oauth::ErrorCode;
 use chancery_wire::redirect_uri::RedirectUri;
 
+use crate::config::USERINFO;
 use crate::consent::page::{self, Page};
 use crate::consent::secrets::{self, URI};
 use crate::ctx::{Caller, Ctx};
@@ -152,6 +155,12 @@ impl Asked {
         Ok(())
     }
 
+    /// Whether the client asks for nothing but who the person is.
+    pub(crate) fn is_sign_in(&self) -> bool {
+        let path = self.request.resource.strip_prefix(&self.snapshot.issuer);
+        path == Some(USERINFO)
+    }
+
     /// What the tokens would be bound to.
     pub(crate) fn binding(&self) -> Binding {
         match (&self.request.jkt, &self.agent.client) {
@@ -164,7 +173,12 @@ impl Asked {
     /// Requires that the person signed in recently enough for this client.
     pub(crate) fn require_sign_in(&self, ctx: &Ctx) -> Result<(), Halt> {
         let request = &self.request;
-        match is_signed_in_enough(ctx, request.prompt, request.max_age, request.created_at) {
+        let enough = Enough {
+            prompt: request.prompt,
+            max_age: request.max_age,
+            acr: request.authentication.acr,
+        };
+        match enough.is_met(ctx, request.created_at) {
             true => Ok(()),
             false => Err(self.sign_in()),
         }
@@ -249,6 +263,10 @@ impl Asked {
             scope: request.scope.clone(),
             jkt: request.jkt.clone(),
             auth_time: ctx.caller.auth_time(),
+            authentication: Authentication {
+                nonce: request.authentication.nonce.clone(),
+                acr: ctx.caller.acr(),
+            },
             expires_at: ctx.now.after(CODE_LIFETIME),
             used_at: None,
         };
@@ -308,22 +326,28 @@ pub(crate) fn send(
     response
 }
 
-/// Whether the person signed in recently enough for a client: no longer ago than `max_age`, and after `asked_at` when it
-/// asks for a new sign-in. One of which nothing is known is none.
-pub(crate) fn is_signed_in_enough(
-    ctx: &Ctx,
-    prompt: Prompt,
-    max_age: Option<Duration>,
-    asked_at: Timestamp,
-) -> bool {
-    let by_age = max_age.map(|age| ctx.now.before(age));
-    let by_prompt = match prompt {
-        Prompt::Login => Some(asked_at),
-        Prompt::Ask | Prompt::None => None,
-    };
-    match by_age.max(by_prompt) {
-        Some(since) => ctx.caller.auth_time().is_some_and(|at| at >= since),
-        None => true,
+/// Which sign-in is enough for a client.
+#[derive(Clone, Copy)]
+pub(crate) struct Enough {
+    pub prompt: Prompt,
+    pub max_age: Option<Duration>,
+    pub acr: Option<Acr>,
+}
+
+impl Enough {
+    /// Whether the person signed in recently enough: no longer ago than `max_age`, and after `asked_at` when the client
+    /// asks for a new sign-in; and surely enough. A sign-in of which nothing is known is none.
+    pub(crate) fn is_met(self, ctx: &Ctx, asked_at: Timestamp) -> bool {
+        let by_age = self.max_age.map(|age| ctx.now.before(age));
+        let by_prompt = match self.prompt {
+            Prompt::Login => Some(asked_at),
+            Prompt::Ask | Prompt::None => None,
+        };
+        let is_recent = match by_age.max(by_prompt) {
+            Some(since) => ctx.caller.auth_time().is_some_and(|at| at >= since),
+            None => true,
+        };
+        is_recent && self.acr.is_none_or(|acr| ctx.caller.acr() == Some(acr))
     }
 }
 

@@ -16,9 +16,9 @@ use chancery_wire::oauth::{ErrorCode, Form};
 
 use crate::agents::load;
 use crate::consent::answer::{self, Asked, Halt};
-use crate::consent::client;
 use crate::consent::page::{self, Question};
 use crate::consent::secrets;
+use crate::consent::{client, direct};
 use crate::ctx::Ctx;
 use crate::directory::KnownLogin;
 use crate::error::Error;
@@ -35,7 +35,11 @@ pub async fn authorize(
     if client::is_of_client(query) {
         return client::ask(authority, &headers, query).await;
     }
-    let asked = match find(&authority, query).await {
+    let pushed = match direct::push(&authority, &headers, query).await {
+        Ok(pushed) => pushed,
+        Err(response) => return *response,
+    };
+    let asked = match find(&authority, pushed.as_deref().unwrap_or(query)).await {
         Ok(asked) => asked,
         Err(halt) => return halt.answer(None),
     };
@@ -82,6 +86,13 @@ async fn ask_caller(ctx: &Ctx, asked: &Asked) -> Result<Response, Halt> {
     asked.require_policy(ctx, &login)?;
     match asked.request.prompt {
         Prompt::None => by_grant(ctx, asked, &login).await,
+        Prompt::Ask | Prompt::Login if asked.is_sign_in() => {
+            // Who signs in every day is asked once what the client may know.
+            match by_grant(ctx, asked, &login).await {
+                Err(Halt::There(ErrorCode::ConsentRequired)) => question(ctx, asked, &login).await,
+                answered => answered,
+            }
+        }
         Prompt::Ask | Prompt::Login => question(ctx, asked, &login).await,
     }
 }
@@ -144,6 +155,7 @@ async fn question(ctx: &Ctx, asked: &Asked, login: &KnownLogin) -> Result<Respon
         token_lifetime: ctx.authority.config.access_token_lifetime,
         redirect_uri: &asked.redirect_uri,
         is_bound: request.jkt.is_some(),
+        is_sign_in: asked.is_sign_in(),
         uri: &asked.uri,
         form: &secrets::form_token(ctx, &asked.uri, login, version),
     };

@@ -21,7 +21,7 @@ use chancery_wire::redirect_uri::{InvalidRedirectUri, RedirectUri};
 
 use crate::clients::adopt::{self, Standing, Waiting};
 use crate::clients::find::{self, KnownClient};
-use crate::consent::answer;
+use crate::consent::answer::{self, Enough};
 use crate::consent::client_page::{self, ClientQuestion};
 use crate::consent::page::{self, Page};
 use crate::consent::push::{self, Redirect, Wanted};
@@ -176,7 +176,12 @@ fn read(
 /// Requires a sign-in that is recent enough for the client; one of which nothing is known is none.
 fn require_sign_in(ctx: &Ctx, wanted: &Wanted, query: &str) -> Result<(), Box<Response>> {
     let since = ctx.now.before(FRESH);
-    if answer::is_signed_in_enough(ctx, wanted.prompt, wanted.max_age, since) {
+    let enough = Enough {
+        prompt: wanted.prompt,
+        max_age: wanted.max_age,
+        acr: wanted.authentication.acr,
+    };
+    if enough.is_met(ctx, since) {
         return Ok(());
     }
     let origin = ctx.authority.relying_party.origin();

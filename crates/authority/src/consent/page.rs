@@ -6,6 +6,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
+use chancery_wire::id_token::{EMAIL, OPENID, PROFILE, SCOPES};
 use chancery_wire::redirect_uri::RedirectUri;
 
 use crate::error::{Error, ToRecord};
@@ -115,6 +116,15 @@ pub(crate) const STOPPED: Page = page(
     "The agent that this client is for you was stopped, and only somebody who may resume it lets it act again. Nothing \
      was sent anywhere.",
 );
+/// A client asks that the person sign out.
+pub(crate) const SIGN_OUT: &str = "Do you want to sign out?";
+/// The person signed out.
+pub(crate) const SIGNED_OUT_NOW: Page = page(
+    "signed_out",
+    StatusCode::OK,
+    "You are signed out",
+    "What you let agents do in your name goes on until you take it back.",
+);
 /// The sign-in ended between the question and the answer.
 pub(crate) const SIGNED_OUT: Page = page(
     "unauthenticated",
@@ -156,7 +166,7 @@ pub(crate) fn of(error: Error) -> Response {
             let text = "Policy does not let you decide this:";
             let body = format!("<p>{text} {}.</p>", shown(&reason));
             let title = "You may not decide this";
-            let mut response = document(StatusCode::FORBIDDEN, title, &body, None);
+            let mut response = document(StatusCode::FORBIDDEN, title, &body, Form::None);
             if let Some(event) = event {
                 response.extensions_mut().insert(ToRecord(event));
             }
@@ -172,7 +182,7 @@ pub(crate) fn of(error: Error) -> Response {
                 }
                 false => "<p>Nothing was decided. Try again in a moment.</p>",
             };
-            document(status, "That did not work", body, None)
+            document(status, "That did not work", body, Form::None)
         }
     }
 }
@@ -184,7 +194,7 @@ impl IntoResponse for Page {
             let href = escaped(href);
             body.push_str(&format!("<p><a href=\"{href}\">{says}</a></p>"));
         }
-        let mut response = document(self.status, self.title, &body, None);
+        let mut response = document(self.status, self.title, &body, Form::None);
         if self.status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer");
             response
@@ -226,6 +236,8 @@ pub(crate) struct Question<'a> {
     pub redirect_uri: &'a RedirectUri,
     /// Whether what it gets is bound to its key.
     pub is_bound: bool,
+    /// Whether it asks for nothing but who the person is.
+    pub is_sign_in: bool,
     /// The name of the request, and the proof that the answer is to this page.
     pub uri: &'a str,
     pub form: &'a str,
@@ -234,11 +246,15 @@ pub(crate) struct Question<'a> {
 impl Question<'_> {
     /// The page with the question and its two answers.
     pub(crate) fn page(&self) -> Response {
-        let mut body = format!(
-            "<p>You are <strong>{}</strong>. If you agree, the record will say that this agent acts on your behalf, and \
-             what it does is done in your name.</p><dl>",
-            shown(self.person)
-        );
+        let means = match self.is_sign_in {
+            true => "this agent is told who you are. It cannot do anything in your name.",
+            false => {
+                "the record will say that this agent acts on your behalf, and what it does is done in your name."
+            }
+        };
+        let person = shown(self.person);
+        let mut body =
+            format!("<p>You are <strong>{person}</strong>. If you agree, {means}</p><dl>");
         let mut tell = |term: &str, text: String| {
             body.push_str(&format!("<div><dt>{term}</dt><dd>{text}</dd></div>"));
         };
@@ -253,13 +269,19 @@ impl Question<'_> {
         tell("Version", shown(self.version));
         let model = self.model.map_or("not declared".to_owned(), shown);
         tell("Model", model);
-        tell("What it would reach", shown(self.resource));
-        let scope: Vec<String> = self.scope.names().map(shown).collect();
-        let scope = match scope.is_empty() {
-            true => "everything that policies let this agent do there".to_owned(),
-            false => scope.join(", "),
-        };
-        tell("What for", scope);
+        if self.scope.has(OPENID) {
+            tell("What it learns of you", learns(self.scope));
+        }
+        if !self.is_sign_in {
+            tell("What it would reach", shown(self.resource));
+            let scope = self.scope.names().filter(|name| !SCOPES.contains(name));
+            let scope: Vec<String> = scope.map(shown).collect();
+            let scope = match scope.is_empty() {
+                true => "everything that policies let this agent do there".to_owned(),
+                false => scope.join(", "),
+            };
+            tell("What for", scope);
+        }
         if let Some(tools) = &self.tools {
             let tools: Vec<String> = tools.iter().map(|tool| shown(tool)).collect();
             let tools = match tools.is_empty() {
@@ -292,26 +314,57 @@ impl Question<'_> {
                 "<input type=\"hidden\" name=\"{name}\" value=\"{value}\">"
             ));
         }
-        body.push_str(
+        let (title, yes) = match self.is_sign_in {
+            true => ("Sign in to this agent?", "Yes, tell it who I am"),
+            false => (
+                "May this agent act in your name?",
+                "Yes, let it act in my name",
+            ),
+        };
+        body.push_str(&format!(
             "<p class=\"answers\"><button name=\"answer\" value=\"deny\">No</button> \
-             <button class=\"primary\" name=\"answer\" value=\"approve\">Yes, let it act in my name</button></p></form>",
-        );
-        let title = "May this agent act in your name?";
-        document(StatusCode::OK, title, &body, Some(self.redirect_uri))
+             <button class=\"primary\" name=\"answer\" value=\"approve\">{yes}</button></p></form>",
+        ));
+        document(
+            StatusCode::OK,
+            title,
+            &body,
+            Form::LeadsTo(self.redirect_uri),
+        )
     }
+}
+
+/// What scopes of OpenID Connect let be told of a person.
+pub(crate) fn learns(scope: &Scope) -> String {
+    let told = SCOPES.iter().filter(|name| scope.has(name));
+    let told: Vec<&str> = told
+        .map(|name| match *name {
+            PROFILE => "what you are called here",
+            EMAIL => "the e-mail address that you were registered with",
+            _ => "that it is you, by the same mark each time, and when you signed in",
+        })
+        .collect();
+    told.join("; ")
+}
+
+/// What the form of a page leads to.
+#[derive(Clone, Copy)]
+pub(crate) enum Form<'a> {
+    /// The page has none.
+    None,
+    /// To another page of ours.
+    StaysHere,
+    /// To us, and from there to a client.
+    LeadsTo(&'a RedirectUri),
 }
 
 /// A whole page. Where it has a form, browsers hold the redirect that follows to `form-action` too, so the origin of
 /// the answer is named there; and the form's own origin must be told to us, which `no-referrer` would suppress.
-pub(crate) fn document(
-    status: StatusCode,
-    title: &str,
-    body: &str,
-    redirect_uri: Option<&RedirectUri>,
-) -> Response {
-    let targets = match redirect_uri {
-        Some(uri) => format!("'self' {}", uri.source()),
-        None => "'none'".to_owned(),
+pub(crate) fn document(status: StatusCode, title: &str, body: &str, form: Form<'_>) -> Response {
+    let targets = match form {
+        Form::LeadsTo(uri) => format!("'self' {}", uri.source()),
+        Form::StaysHere => "'self'".to_owned(),
+        Form::None => "'none'".to_owned(),
     };
     let policy = format!(
         "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action {targets}; \

@@ -11,10 +11,12 @@ use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use chancery_model::id::AgentId;
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
+use chancery_store::authentications::Authentication;
 use chancery_store::journal::{AppendError, Step};
 use chancery_store::pushed_requests::{Prompt, PushedRequest};
 use chancery_store::redirects;
 use chancery_wire::dpop::VerifiedProof;
+use chancery_wire::id_token::{LONGEST_NONCE, OPENID};
 use chancery_wire::oauth::{ErrorCode, Form, PushedResponse};
 use chancery_wire::pkce::{self, Challenge};
 use chancery_wire::redirect_uri::{InvalidRedirectUri, RedirectUri};
@@ -130,6 +132,8 @@ pub(crate) struct Wanted {
     pub prompt: Prompt,
     /// For how long a sign-in counts.
     pub max_age: Option<Duration>,
+    /// What goes into the ID token, and how surely it must be the person.
+    pub authentication: Authentication,
 }
 
 impl Wanted {
@@ -147,6 +151,7 @@ impl Wanted {
             jkt: self.jkt,
             prompt: self.prompt,
             max_age: self.max_age,
+            authentication: self.authentication,
             created_at: now,
             expires_at: now.after(LIFETIME),
             answered: None,
@@ -222,8 +227,19 @@ pub(crate) fn read(
         let description = "`resource` must name one registered resource";
         Refusal::new(ErrorCode::InvalidTarget, description, code)
     };
-    let resource = form.fetch("resource").ok_or(target("no_resource"))?;
+    // Who asks for nothing but who the person is, asks of what tells that.
+    let userinfo = scope.has(OPENID).then(|| authority.config.userinfo());
+    let resource = form.fetch("resource").or(userinfo.as_deref());
+    let resource = resource.ok_or(target("no_resource"))?;
     let resource = metadata::resource_uri(resource).map_err(|_| target("bad_resource"))?;
+    if authority.config.is_userinfo(resource) && !scope.has(OPENID) {
+        let description = "who a person is, is told with the scope `openid`";
+        return Err(Refusal::new(
+            ErrorCode::InvalidScope,
+            description,
+            "no_openid",
+        ));
+    }
     let snapshot = authority.current.load_full();
     require_binding(authority, &snapshot, resource, jkt, now)?;
     let max_age = form.fetch("max_age").map(str::parse).transpose();
@@ -238,6 +254,7 @@ pub(crate) fn read(
         jkt: jkt.map(str::to_owned),
         prompt: prompt(form.fetch("prompt"))?,
         max_age: max_age.map(|seconds: u32| Duration::from_secs(seconds.into())),
+        authentication: authentication(form)?,
     })
 }
 
@@ -273,7 +290,7 @@ pub(crate) fn refuse_foreign(form: &Form<'_>) -> Result<(), Refusal> {
 }
 
 /// Where answers for an agent may go.
-async fn registered(
+pub(crate) async fn registered(
     authority: &Authority,
     agent: &KnownAgent,
 ) -> Result<Vec<RedirectUri>, Refusal> {
@@ -301,6 +318,35 @@ pub(crate) fn bound_key<'a>(
         }
         (named, proved) => Ok(named.or(proved)),
     }
+}
+
+/// What goes into the ID token, and how surely it must be the person: one of several classes is enough, and a request
+/// for nothing but others cannot be met (OpenID Connect Core 3.1.2.1, RFC 9470 5).
+fn authentication(form: &Form<'_>) -> Result<Authentication, Refusal> {
+    let nonce = form.fetch("nonce");
+    if nonce.is_some_and(|nonce| nonce.len() > LONGEST_NONCE) {
+        return Err(Refusal::new(
+            ErrorCode::InvalidRequest,
+            "`nonce` is too long",
+            "bad_nonce",
+        ));
+    }
+    let acr = match form.fetch("acr_values") {
+        None => None,
+        Some(values) => {
+            let known = values.split(' ').find_map(|value| value.parse().ok());
+            let unmet = Refusal::new(
+                ErrorCode::UnmetAuthenticationRequirements,
+                "none of `acr_values` exists here; see `acr_values_supported`",
+                "unknown_acr",
+            );
+            Some(known.ok_or(unmet)?)
+        }
+    };
+    Ok(Authentication {
+        nonce: nonce.map(str::to_owned),
+        acr,
+    })
 }
 
 fn prompt(text: Option<&str>) -> Result<Prompt, Refusal> {

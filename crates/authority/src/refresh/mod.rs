@@ -112,6 +112,7 @@ fn touched(event: &Event) -> Touched {
         | EventKind::ClientAuthenticated
         | EventKind::TokenIssued
         | EventKind::TokenRefused
+        | EventKind::PersonTold
         | EventKind::CallPermitted
         | EventKind::CallDenied
         | EventKind::CallRefused

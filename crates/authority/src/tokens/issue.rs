@@ -143,6 +143,13 @@ async fn issue_to(request: &Request<'_>, snapshot: &Snapshot) -> Result<TokenRes
 
     let (minted, permit) = match &client.who {
         Who::Agent(known) => {
+            if authority.config.is_userinfo(resource) {
+                return Err(Refusal::new(
+                    ErrorCode::InvalidTarget,
+                    "who a person is, is told to a client that the person signs in to",
+                    "no_person",
+                ));
+            }
             require_binding(authority, snapshot, resource, jkt, now)?;
             let permit = decide(authority, snapshot, known, resource, scope, None, now)?;
             let grant = Grant {
@@ -210,6 +217,7 @@ async fn issue_to(request: &Request<'_>, snapshot: &Snapshot) -> Result<TokenRes
         expires_in: authority.config.access_token_lifetime.as_secs(),
         scope: minted.claims.scope,
         refresh_token: None,
+        id_token: None,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The one place where tokens are made. Whether the whole chain is live is checked here, never by a grant (SI-1).
 
 use chancery_gateway::snapshot::{Inactive, KnownAgent, Snapshot};
+use chancery_model::assurance::Acr;
 use chancery_model::entropy::Entropy;
 use chancery_model::grant::{Binding, Grant as Consented};
 use chancery_model::id::{ResourceId, TokenId};
@@ -48,6 +49,8 @@ pub(crate) struct Delegate<'a> {
     pub fit: Fit,
     /// When the person signed in, where that is known.
     pub auth_time: Option<Timestamp>,
+    /// How surely it was the person, where that is known.
+    pub acr: Option<Acr>,
 }
 
 /// A token that was made and looked at again, but not yet recorded: it may not leave.
@@ -115,6 +118,9 @@ pub(crate) fn mint(
         auth_time: delegate
             .and_then(|delegate| delegate.auth_time)
             .map(Timestamp::as_secs),
+        acr: delegate
+            .and_then(|delegate| delegate.acr)
+            .map(|acr| acr.name().to_owned()),
         act: delegate.map(|_| Act {
             sub: id,
             iss: snapshot.issuer.clone(),

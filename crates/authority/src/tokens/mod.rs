@@ -14,6 +14,7 @@ pub(crate) mod binding;
 pub(crate) mod client;
 pub(crate) mod code;
 pub(crate) mod form;
+pub(crate) mod id_token;
 pub mod introspect;
 pub mod issue;
 pub(crate) mod memory;
@@ -24,6 +25,7 @@ pub(crate) mod redeem;
 pub(crate) mod refusal;
 pub(crate) mod renew;
 pub mod revoke;
+pub mod userinfo;
 
 /// The authority at the endpoints that take tokens and proofs, with what these remember.
 pub struct Endpoints {
@@ -35,6 +37,8 @@ pub struct Endpoints {
     pub(crate) token_url: String,
     /// The URL of the endpoint for pushed requests, as proofs name it.
     pub(crate) push_url: String,
+    /// The URL where clients ask who signed in, as proofs and tokens name it.
+    pub(crate) userinfo_url: String,
 }
 
 impl Endpoints {
@@ -43,6 +47,7 @@ impl Endpoints {
         Self {
             memory: Memory::new(),
             push_url: format!("{}/oauth/par", authority.config.issuer),
+            userinfo_url: authority.config.userinfo(),
             token_url: format!("{}/oauth/token", authority.config.issuer),
             authority,
         }

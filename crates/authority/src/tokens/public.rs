@@ -11,6 +11,7 @@ use chancery_gateway::snapshot::KnownAgent;
 use chancery_model::grant::Grant as Consented;
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
+use chancery_store::authentications::Authentication;
 use chancery_store::journal::{AppendError, Step};
 use chancery_store::rotating_tokens::{self, RotatingToken};
 use chancery_store::{grants, registered_clients};
@@ -24,9 +25,10 @@ use crate::tokens::Endpoints;
 use crate::tokens::binding::prove;
 use crate::tokens::client::Who;
 use crate::tokens::code::{self, Bonds};
+use crate::tokens::id_token;
 use crate::tokens::issue::{self, GrantType};
 use crate::tokens::redeem::{
-    Fetch, IDLE, answer, end_because, refresh_hash, refuse, require_resource, uses,
+    Fetch, IDLE, Issued, answer, end_because, refresh_hash, refuse, require_resource, uses,
 };
 use crate::tokens::refusal::Refusal;
 use crate::tokens::renew::shrunk;
@@ -96,11 +98,14 @@ async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
         scope: &code.scope,
         jkt,
         auth_time: code.auth_time,
+        acr: code.authentication.acr,
     };
     let (minted, permit) = fetch.mint(authority, agent, now).await?;
     let (refresh_token, refresh) = new_token(authority, &fetch, &code.scope, now);
     let who = Who::Agent(Arc::clone(agent));
+    let id_token = id_token::make(authority, &minted, &code, now)?;
     let event = issue::issued(authority, &who, &minted, Some(&permit), now);
+    let event = id_token::told(event, id_token.is_some());
     let step = Step::RedeemPublic {
         code: code.code_hash,
         refresh,
@@ -117,7 +122,12 @@ async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
         }
         Err(error) => return Err(Refusal::from(error)),
     }
-    answer(authority, agent, minted, Some(refresh_token), now)
+    let issued = Issued {
+        minted,
+        refresh_token: Some(refresh_token),
+        id_token,
+    };
+    answer(authority, agent, issued, now)
 }
 
 async fn rotate(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
@@ -173,6 +183,7 @@ async fn rotate(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
         scope: &scope,
         jkt: proof.as_ref().map(VerifiedProof::jkt),
         auth_time: token.auth_time,
+        acr: token.authentication.acr,
     };
     let (minted, permit) = fetch.mint(authority, &agent, now).await?;
     let (next_token, next) = new_token(authority, &fetch, &token.scope, now);
@@ -192,7 +203,12 @@ async fn rotate(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
         Err(AppendError::Lost) => return Err(reused(authority, &agent, &consented, now).await),
         Err(error) => return Err(Refusal::from(error)),
     }
-    answer(authority, &agent, minted, Some(next_token), now)
+    let issued = Issued {
+        minted,
+        refresh_token: Some(next_token),
+        id_token: None,
+    };
+    answer(authority, &agent, issued, now)
 }
 
 /// The agent that a grant is to, if it is what the client that asks became; the name proves nothing, but no client has
@@ -248,6 +264,10 @@ fn new_token(
         scope: scope.clone(),
         jkt: fetch.jkt.map(str::to_owned),
         auth_time: fetch.auth_time,
+        authentication: Authentication {
+            nonce: None,
+            acr: fetch.acr,
+        },
         idle_until: now.after(IDLE),
         expires_at: fetch.consented.expires_at,
         used_at: None,

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chancery_gateway::snapshot::{KnownAgent, Snapshot};
+use chancery_model::assurance::Acr;
 use chancery_model::decision::Permit;
 use chancery_model::digest::Digest;
 use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use chancery_model::grant::{Binding, Grant as Consented};
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
+use chancery_store::authentications::Authentication;
 use chancery_store::codes::Code;
 use chancery_store::journal::{AppendError, Step};
 use chancery_store::one_time::OneTime;
@@ -26,6 +28,7 @@ use crate::state::Authority;
 use crate::tokens::binding::{prove, require_binding};
 use crate::tokens::client::{self, FAILED, Who};
 use crate::tokens::code::{self, Bonds};
+use crate::tokens::id_token;
 use crate::tokens::issue::{self, Request};
 use crate::tokens::mint::{Delegate, Grant, Holder, Minted, mint};
 use crate::tokens::refusal::Refusal;
@@ -72,6 +75,7 @@ pub(crate) async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refus
         scope: &code.scope,
         jkt,
         auth_time: code.auth_time,
+        acr: code.authentication.acr,
     };
     let (minted, permit) = fetch.mint(authority, agent, now).await?;
     // Without a key there is nothing that would keep a token of such a life from whoever finds it, and the person was told
@@ -81,8 +85,10 @@ pub(crate) async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refus
         Binding::Bearer | Binding::Rotation => None,
     };
     let (refresh_token, kept) = refresh.unzip();
+    let id_token = id_token::make(authority, &minted, &code, now)?;
     let uses = uses(Some(client.assertion), proof.as_ref());
     let event = issue::issued(authority, &client.who, &minted, Some(&permit), now);
+    let event = id_token::told(event, id_token.is_some());
     match authority.journal.append_step(event, uses, step(kept)).await {
         Ok(()) => {}
         // Of several who came with the same code one was faster, or the grant ended meanwhile.
@@ -91,7 +97,12 @@ pub(crate) async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refus
         }
         Err(error) => return Err(Refusal::from(error)),
     }
-    answer(authority, agent, minted, refresh_token, now)
+    let issued = Issued {
+        minted,
+        refresh_token,
+        id_token,
+    };
+    answer(authority, agent, issued, now)
 }
 
 /// Ends a grant because of what came for it, and refuses with the same reason.
@@ -141,6 +152,10 @@ fn new_refresh(
         scope: code.scope.clone(),
         jkt: jkt.to_owned(),
         auth_time: code.auth_time,
+        authentication: Authentication {
+            nonce: None,
+            ..code.authentication.clone()
+        },
         idle_until: now.after(IDLE),
         expires_at: consented.expires_at,
     };
@@ -153,6 +168,7 @@ pub(crate) struct Fetch<'a> {
     pub(crate) scope: &'a Scope,
     pub(crate) jkt: Option<&'a str>,
     pub(crate) auth_time: Option<Timestamp>,
+    pub(crate) acr: Option<Acr>,
 }
 
 impl Fetch<'_> {
@@ -199,6 +215,7 @@ impl Fetch<'_> {
                 consented,
                 fit,
                 auth_time: self.auth_time,
+                acr: self.acr,
             }),
             audience: resource,
             scope,
@@ -255,16 +272,22 @@ pub(crate) fn uses(assertion: Option<OneTime>, proof: Option<&VerifiedProof>) ->
     assertion.into_iter().chain(proof).collect()
 }
 
+/// What a client gets.
+pub(crate) struct Issued {
+    pub(crate) minted: Minted,
+    pub(crate) refresh_token: Option<String>,
+    pub(crate) id_token: Option<String>,
+}
+
 /// The answer with a token. A stop that was committed while we wrote wins: what was made is void then and does not leave
 /// (SI-12).
 pub(crate) fn answer(
     authority: &Authority,
     agent: &KnownAgent,
-    minted: Minted,
-    refresh_token: Option<String>,
+    issued: Issued,
     now: Timestamp,
 ) -> Result<TokenResponse, Refusal> {
-    let Minted { token, claims } = minted;
+    let Minted { token, claims } = issued.minted;
     let present = authority.current.load();
     let known = present.agents.get(&agent.agent.id);
     let known = known.ok_or_else(|| refuse("stopped"))?;
@@ -278,6 +301,7 @@ pub(crate) fn answer(
         },
         expires_in: u64::try_from(claims.exp - claims.iat).unwrap_or(0),
         scope: claims.scope,
-        refresh_token,
+        refresh_token: issued.refresh_token,
+        id_token: issued.id_token,
     })
 }

@@ -11,7 +11,7 @@ use chancery_model::time::Timestamp;
 use chancery_store::error::StoreError;
 use chancery_store::journal::AppendError;
 use chancery_store::one_time::OneTime;
-use chancery_wire::oauth::{ErrorCode, OAuthError};
+use chancery_wire::oauth::{Challenge, ErrorCode, OAuthError, Scheme};
 
 use crate::error::Error;
 use crate::refresh::GRANT;
@@ -170,6 +170,40 @@ pub(crate) async fn answer(
         && let Ok(nonce) = HeaderValue::from_str(&authority.nonces.issue(now))
     {
         response.headers_mut().insert("DPoP-Nonce", nonce);
+    }
+    response
+}
+
+/// The same at an endpoint that takes access tokens: what is wrong is said in the challenge, and a proof that needs another
+/// nonce is no bad request (RFC 6750 3, RFC 9449 9).
+pub(crate) async fn challenge(
+    authority: &Authority,
+    now: Timestamp,
+    endpoint: &'static str,
+    refusal: Refusal,
+) -> Response {
+    let error = refusal.error;
+    let wants_proof = matches!(
+        error.code,
+        ErrorCode::UseDpopNonce | ErrorCode::InvalidDpopProof
+    );
+    let mut response = answer(authority, now, endpoint, refusal).await;
+    if wants_proof {
+        *response.status_mut() = StatusCode::UNAUTHORIZED;
+    }
+    if matches!(
+        response.status(),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+    ) {
+        response.headers_mut().remove(header::WWW_AUTHENTICATE);
+        for scheme in [Scheme::Dpop, Scheme::Bearer] {
+            let text = Challenge::new(scheme).error(error).to_string();
+            if let Ok(text) = HeaderValue::from_str(&text) {
+                response
+                    .headers_mut()
+                    .append(header::WWW_AUTHENTICATE, text);
+            }
+        }
     }
     response
 }

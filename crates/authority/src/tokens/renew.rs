@@ -13,7 +13,8 @@ use chancery_wire::oauth::{ErrorCode, TokenResponse};
 use crate::tokens::binding::prove;
 use crate::tokens::issue::{self, Request};
 use crate::tokens::redeem::{
-    Fetch, IDLE, REFRESH, answer, refresh_hash, refuse, require_agent, require_resource, uses,
+    Fetch, IDLE, Issued, REFRESH, answer, refresh_hash, refuse, require_agent, require_resource,
+    uses,
 };
 use crate::tokens::refusal::Refusal;
 
@@ -66,6 +67,7 @@ pub(crate) async fn renew(request: &Request<'_>) -> Result<TokenResponse, Refusa
         scope: &scope,
         jkt,
         auth_time: token.auth_time,
+        acr: token.authentication.acr,
     };
     let (minted, permit) = fetch.mint(authority, agent, now).await?;
     let event = issue::issued(authority, &client.who, &minted, Some(&permit), now);
@@ -80,7 +82,12 @@ pub(crate) async fn renew(request: &Request<'_>) -> Result<TokenResponse, Refusa
         Err(AppendError::Lost) => return Err(refuse("grant_not_in_force")),
         Err(error) => return Err(Refusal::from(error)),
     }
-    answer(authority, agent, minted, None, now)
+    let issued = Issued {
+        minted,
+        refresh_token: None,
+        id_token: None,
+    };
+    answer(authority, agent, issued, now)
 }
 
 /// The scope that is asked for, which nothing may be added to.

@@ -53,6 +53,7 @@ fn facts(agent: &AgentView) -> Facts {
         .each("tools", &tools)
         .each("keys", &agent.keys)
         .each("answers go to", &agent.redirect_uris)
+        .each("after signing out", &agent.post_logout_redirect_uris)
         .add("created", &agent.created_at)
         .add("updated", &agent.updated_at)
         .maybe("expires", agent.expires_at.as_ref())

@@ -108,6 +108,7 @@ async fn call_everything(authority: &Authority) {
                 "x",
                 &ReplaceRedirects {
                     redirect_uris: Vec::new(),
+                    post_logout_redirect_uris: Vec::new(),
                 },
             )
             .await

@@ -371,6 +371,7 @@ impl World {
                 jkt: bot.key.public().thumbprint().to_owned(),
             }),
             auth_time: None,
+            acr: None,
             act: None,
             grant_id: None,
             agent: Some(AgentClaims {

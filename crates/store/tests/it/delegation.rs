@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use chancery_model::assurance::Acr;
 use chancery_model::digest::Digest;
 use chancery_model::grant::Grant;
 use chancery_model::id::GrantId;
 use chancery_model::scope::Scope;
+use chancery_store::authentications::Authentication;
 use chancery_store::codes::{self, Code};
 use chancery_store::connect::Store;
 use chancery_store::journal::{AppendError, Journal, Step};
@@ -44,6 +46,10 @@ async fn granted(store: &Store, numbers: std::ops::Range<u8>) -> Grant {
             scope: grant.scope.clone(),
             jkt: Some("k".to_owned()),
             auth_time: Some(NOW),
+            authentication: Authentication {
+                nonce: Some("n".to_owned()),
+                acr: None,
+            },
             expires_at: NOW.after(Duration::from_secs(60)),
             used_at: None,
         };
@@ -66,6 +72,7 @@ fn refresh(grant: &Grant, number: u8) -> RefreshToken {
         scope: grant.scope.clone(),
         jkt: "k".to_owned(),
         auth_time: None,
+        authentication: Default::default(),
         idle_until: NOW.after(Duration::from_secs(3_600)),
         expires_at: grant.expires_at,
     }
@@ -202,6 +209,10 @@ async fn request_is_pushed_opened_and_answered_once_in_its_time() {
             jkt: None,
             prompt: Prompt::Login,
             max_age: Some(Duration::from_secs(60)),
+            authentication: Authentication {
+                nonce: Some("n".to_owned()),
+                acr: Some(Acr::PhishingResistant),
+            },
             created_at: NOW,
             expires_at: NOW.after(Duration::from_secs(60)),
             answered: None,

@@ -27,6 +27,7 @@ fn claims() -> Claims {
             jkt: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I".to_owned(),
         }),
         auth_time: None,
+        acr: None,
         act: None,
         grant_id: None,
         agent: Some(AgentClaims {

@@ -79,6 +79,7 @@ fn a_token_response_shows_its_token_to_the_client_only() {
         expires_in: 300,
         scope: None,
         refresh_token: None,
+        id_token: None,
     };
     assert_eq!(
         serde_json::to_value(&response).expect("JSON"),
@@ -102,6 +103,7 @@ fn introspection_says_nothing_of_what_is_inactive() {
         scope: None,
         cnf: None,
         auth_time: None,
+        acr: None,
         act: None,
         grant_id: None,
         agent: None,

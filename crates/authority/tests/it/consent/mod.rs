@@ -4,6 +4,7 @@ mod authorize;
 mod decide;
 mod flow;
 mod grants;
+mod openid;
 mod push;
 mod race;
 mod redeem;

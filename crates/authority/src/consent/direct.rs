@@ -1,0 +1,125 @@
+//! A registered client that asks for nothing but who the person is, in the query of its link: most that sign people in know
+//! no other way. It lets nobody act, so it need not be proven who wrote the link; the code is of use to the client alone.
+
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use chancery_gateway::snapshot::Snapshot;
+use chancery_model::id::AgentId;
+use chancery_store::pushed_requests;
+use chancery_wire::id_token::OPENID;
+use chancery_wire::oauth::{ErrorCode, Form};
+use chancery_wire::redirect_uri::RedirectUri;
+
+use crate::consent::answer::{self, person};
+use crate::consent::client::recorded;
+use crate::consent::page;
+use crate::consent::push::{self, Redirect, Wanted};
+use crate::consent::secrets;
+use crate::ctx::Ctx;
+use crate::error::Error;
+use crate::state::Authority;
+use crate::tokens::refusal::Refusal;
+
+/// The most requests of one client that wait at a time. A person who signed in stands behind each.
+const MOST_WAITING: i64 = 10_000;
+
+/// Keeps what a query asks as if it had been pushed, and returns the query that names it; `None` for a query that names
+/// something pushed, or does not sign anybody in to a registered client. Nothing is kept for somebody who is not signed in.
+pub(crate) async fn push(
+    authority: &Arc<Authority>,
+    headers: &HeaderMap,
+    query: &str,
+) -> Result<Option<String>, Box<Response>> {
+    let Ok(form) = Form::parse(query.as_bytes()) else {
+        return Ok(None);
+    };
+    let client = form.fetch("client_id").and_then(|id| id.parse().ok());
+    let scope = form.fetch("scope").unwrap_or("");
+    let is_sign_in = scope.split(' ').any(|name| name == OPENID);
+    let (Some(client), None, true) = (client, form.fetch("request_uri"), is_sign_in) else {
+        return Ok(None);
+    };
+    let ctx = match Ctx::authenticate(Arc::clone(authority), headers) {
+        Ok(ctx) => ctx,
+        Err(Error::Unauthenticated) => {
+            let origin = authority.relying_party.origin();
+            return Err(Box::new(page::sign_in_to(origin, query).into_response()));
+        }
+        Err(error) => return Err(Box::new(page::of(error))),
+    };
+    let uri = push_for(&ctx, &form, client).await?;
+    let mut named = url::form_urlencoded::Serializer::new(String::new());
+    named.append_pair("client_id", &client.to_string());
+    named.append_pair("request_uri", &uri);
+    Ok(Some(named.finish()))
+}
+
+async fn push_for(ctx: &Ctx, form: &Form<'_>, client: AgentId) -> Result<String, Box<Response>> {
+    let authority = &*ctx.authority;
+    person(ctx).map_err(|halt| Box::new(halt.of(ctx).answer(None)))?;
+    let snapshot = authority.current.load_full();
+    let text = client.to_string();
+    let here = |code| {
+        let response = page::UNKNOWN.into_response();
+        Box::new(recorded(ctx, &text, code, response))
+    };
+    let failed = |error: Error| Box::new(page::of(error));
+    let agent = snapshot.agents.get(&client);
+    let agent = agent.filter(|agent| agent.live(ctx.now).is_ok() && agent.client.is_none());
+    let agent = agent.ok_or_else(|| here("principal_inactive"))?;
+    let registered = push::registered(authority, agent).await;
+    let registered = registered.map_err(|_| failed(Error::Unavailable))?;
+    let named = form.fetch("redirect_uri").unwrap_or("");
+    // Nothing is sent anywhere before it is proven where the answer goes (AUTHZ-03).
+    let redirect = Redirect::find(RedirectUri::parse(named), &registered);
+    let redirect = redirect.map_err(|refused| here(refused.code))?;
+    let wanted = read(ctx, form, redirect.clone());
+    let wanted = wanted.map_err(|refused| there(ctx, &snapshot, form, &redirect, refused))?;
+    let _room = (authority.pressure.admit()).ok_or_else(|| failed(Error::Unavailable))?;
+    let uri = secrets::new_uri(authority);
+    let request = wanted.by(client, &uri, ctx.now);
+    let kept = pushed_requests::keep(&authority.store, &request, MOST_WAITING).await;
+    if kept.map_err(|error| failed(error.into()))? {
+        Ok(uri)
+    } else {
+        Err(failed(Error::Unavailable))
+    }
+}
+
+/// Reads the request as a pushed one is read; one that would let the agent act must be pushed.
+fn read(ctx: &Ctx, form: &Form<'_>, redirect: Redirect) -> Result<Wanted, Refusal> {
+    push::refuse_foreign(form)?;
+    let jkt = push::bound_key(form, None)?;
+    let jkt = jkt.map(str::to_owned);
+    let wanted = push::read(&ctx.authority, form, redirect, jkt.as_deref(), ctx.now)?;
+    if !ctx.authority.config.is_userinfo(&wanted.resource) {
+        return Err(Refusal::new(
+            ErrorCode::InvalidRequest,
+            "a request to act in the name of a person is pushed (RFC 9126)",
+            "not_pushed",
+        ));
+    }
+    Ok(wanted)
+}
+
+/// Tells the client, whose redirect URI an administrator registered, that nobody is asked.
+fn there(
+    ctx: &Ctx,
+    snapshot: &Snapshot,
+    form: &Form<'_>,
+    redirect: &Redirect,
+    refused: Refusal,
+) -> Box<Response> {
+    let state = form.fetch("state");
+    let state = state.filter(|state| state.len() <= push::LONGEST_STATE);
+    let answer = [
+        ("error", refused.error.code.name()),
+        ("error_description", refused.error.description),
+    ];
+    let state = state.unwrap_or("");
+    let response = answer::send(&redirect.asked, state, &snapshot.issuer, &answer);
+    let client = form.fetch("client_id").unwrap_or("");
+    Box::new(recorded(ctx, client, refused.code, response))
+}
