@@ -73,6 +73,8 @@ impl Product {
                 url: format!("http://{}/mcp", upstream.address),
             },
             allow_bearer: Some(BEARER),
+            max_auth_age: None,
+            acr: None,
             accept_findings: false,
         };
         authority.mcp_add(&behind).await?;

@@ -11,9 +11,12 @@ use chancery_model::decision::{Decision, Effect, ReasonCode};
 use chancery_model::event::EventKind;
 use chancery_model::id::DecisionId;
 use chancery_model::mcp::is_legal_tool_name;
+use chancery_model::tool_call;
 use chancery_policy::{CallContext, Question};
+use chancery_wire::base64url;
 use chancery_wire::json as strict;
 use chancery_wire::mcp::{self, DENIED, INVALID_PARAMS, REFUSED, RpcError};
+use chancery_wire::oauth::{ErrorCode, OAuthError};
 use http::header::ACCEPT;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
@@ -61,6 +64,7 @@ pub(crate) async fn call(
     };
     // From here on the agent may know of the tool, because it may call it.
     let arguments = check(tool, arguments, &accepted)?;
+    require_details(&accepted, &name, &arguments)?;
     // May wait for the server; whatever changes meanwhile is looked at again before forwarding.
     if !watched(gateway, &accepted)
         .await?
@@ -146,6 +150,48 @@ fn read(
         return Err(invalid("`arguments` must be an object"));
     };
     Ok((name, arguments))
+}
+
+/// Requires that the token is not limited to other calls. What would do is this call, for the client to ask its person for
+/// (RFC 9396, draft-ietf-oauth-rar-metadata-and-error-remediation); policy permits it already.
+fn require_details(
+    accepted: &Accepted,
+    tool: &str,
+    arguments: &Map<String, Value>,
+) -> Result<(), Refusal> {
+    let claims = accepted.caller.token().claims();
+    let details = claims.authorization_details.as_ref();
+    if details.is_none_or(|details| details.admit(tool, arguments)) {
+        return Ok(());
+    }
+    let error = OAuthError::new(
+        ErrorCode::InsufficientAuthorization,
+        "the token is limited to other calls",
+    );
+    let remedy = remedy(&accepted.server.resource, tool, arguments).to_string();
+    let remedy = base64url::encode(remedy.as_bytes());
+    let remedy = Some(("authorization_remediation", remedy));
+    let remedy = remedy.filter(|(_, text)| text.len() <= LONGEST_REMEDY);
+    Err(Refusal::ask_person(error, remedy.into_iter().collect()))
+}
+
+/// The longest remedy, in bytes: it goes in a header.
+const LONGEST_REMEDY: usize = 4 * 1024;
+
+/// The details that admit this call and no other, as far as arguments are such that details can say so.
+fn remedy(resource: &str, tool: &str, arguments: &Map<String, Value>) -> Value {
+    let is_scalar = |value: &&Value| value.is_boolean() || value.is_string() || value.is_i64();
+    let constraints = arguments.iter().filter(|(_, value)| is_scalar(value));
+    let constraints: Map<String, Value> = constraints
+        .map(|(name, value)| (name.clone(), json!({"one_of": [value]})))
+        .collect();
+    json!({"authorization_details": [{
+        "type": tool_call::TYPE,
+        "locations": [resource],
+        "actions": ["call"],
+        "identifier": tool,
+        "constraints": constraints,
+    }]})
 }
 
 /// Checks the arguments against the accepted schema, and the headers against the arguments.

@@ -23,4 +23,5 @@ pub mod reason;
 pub mod scope;
 pub mod secret;
 pub mod time;
+pub mod tool_call;
 pub mod version;

@@ -33,3 +33,20 @@ CREATE UNIQUE INDEX IF NOT EXISTS purpose_key_active ON purpose_key (purpose) WH
 INSERT INTO purpose_key (kid, purpose, alg, public_jwk, sealed, created_at, verifies_until)
 SELECT kid, purpose, alg, public_jwk, sealed, created_at, verifies_until FROM signing_key WHERE true
 ON CONFLICT DO NOTHING;
+
+-- The tool calls that a request, a code or a grant is limited to (RFC 9396), by the hash or the id that names it. What has
+-- no row has no such limit.
+
+CREATE TABLE IF NOT EXISTS authorized_call (
+    name TEXT NOT NULL PRIMARY KEY,
+    calls TEXT NOT NULL,
+    expires_at BIGINT
+);
+
+-- How recently and how surely a person must have signed in on whose behalf a server is called (RFC 9470).
+
+CREATE TABLE IF NOT EXISTS mcp_sign_in (
+    server_id TEXT NOT NULL PRIMARY KEY REFERENCES mcp_server (id),
+    max_age BIGINT,
+    acr TEXT
+);

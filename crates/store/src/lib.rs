@@ -8,6 +8,7 @@
 
 pub mod agents;
 pub mod authentications;
+pub mod authorized_calls;
 pub mod client_agents;
 pub mod codes;
 pub mod connect;

@@ -6,8 +6,10 @@ use chancery_model::digest::Digest;
 use chancery_model::id::{AgentId, OwnerId};
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
+use chancery_model::tool_call::ToolCalls;
 
 use crate::authentications::{self, Authentication};
+use crate::authorized_calls;
 use crate::connect::Store;
 use crate::error::StoreError;
 use crate::tx::Tx;
@@ -24,6 +26,8 @@ pub struct PushedRequest {
     pub resource: String,
     /// What for.
     pub scope: Scope,
+    /// The tool calls that it would be limited to.
+    pub calls: Option<ToolCalls>,
     /// Where the answer goes.
     pub redirect_uri: String,
     /// The registered redirect URI that admitted it.
@@ -102,6 +106,7 @@ pub async fn insert(tx: &mut Tx, request: &PushedRequest, most: i64) -> Result<b
     let (hash, says) = (request.uri_hash, &request.authentication);
     let until = request.created_at.after(OPENED + KEPT);
     authentications::insert(tx, hash, says, until).await?;
+    authorized_calls::limit(tx, hash, request.calls.as_ref(), until).await?;
     Ok(true)
 }
 
@@ -116,8 +121,9 @@ pub async fn keep(store: &Store, request: &PushedRequest, most: i64) -> Result<b
 /// The request that this hash names.
 pub async fn fetch(tx: &mut Tx, uri_hash: Digest) -> Result<Option<PushedRequest>, StoreError> {
     let sql = "SELECT uri_hash, agent_id, resource, scope, redirect_uri, registered_uri, state, challenge, jkt, prompt, \
-         max_age, created_at, pushed_request.expires_at AS expires_at, answered_at, answered_by, nonce, acr \
-         FROM pushed_request LEFT JOIN authentication ON authentication.hash = uri_hash WHERE uri_hash = $1";
+         max_age, created_at, pushed_request.expires_at AS expires_at, answered_at, answered_by, nonce, acr, calls \
+         FROM pushed_request LEFT JOIN authentication ON authentication.hash = uri_hash \
+         LEFT JOIN authorized_call ON name = uri_hash WHERE uri_hash = $1";
     let rows = tx
         .query("pushed_request", sql, params![uri_hash.to_string()])
         .await?;
@@ -191,6 +197,7 @@ fn read(row: &Row) -> Result<PushedRequest, StoreError> {
         agent: row.parse("agent_id")?,
         resource: row.text("resource")?.to_owned(),
         scope: row.parse("scope")?,
+        calls: authorized_calls::read(row)?,
         redirect_uri: row.text("redirect_uri")?.to_owned(),
         registered_uri: row.text("registered_uri")?.to_owned(),
         state: row.text("state")?.to_owned(),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use chancery_model::digest::Digest;
 use chancery_model::id::{AgentId, ClientId, GrantId, OwnerId, TokenId, names_public_client};
 use chancery_model::time::Timestamp;
+use chancery_model::tool_call::ToolCalls;
 use serde::{Deserialize, Serialize};
 
 use crate::claim::{NumericDate, present};
@@ -47,6 +48,9 @@ pub struct Claims {
     /// What it is for, as a list with spaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
+    /// The tool calls that it is limited to (RFC 9396 9.1); none when it is not limited in this way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorization_details: Option<ToolCalls>,
     /// The key that its holder must prove; without it, whoever holds it may use it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cnf: Option<Cnf>,
@@ -194,6 +198,8 @@ struct Raw {
     jti: Option<TokenId>,
     #[serde(default, deserialize_with = "present")]
     scope: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    authorization_details: Option<ToolCalls>,
     #[serde(default, deserialize_with = "present")]
     cnf: Option<Cnf>,
     #[serde(default, deserialize_with = "present")]
@@ -436,6 +442,7 @@ impl Raw {
             exp: self.exp.ok_or(missing("exp"))?.0,
             jti: self.jti.ok_or(missing("jti"))?,
             scope: self.scope,
+            authorization_details: self.authorization_details,
             cnf: self.cnf,
             auth_time: self.auth_time.map(|at| at.0),
             acr: self.acr,

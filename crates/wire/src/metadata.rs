@@ -2,6 +2,7 @@
 //! and the identifiers that these documents are found by.
 
 use chancery_model::assurance::Acr;
+use chancery_model::tool_call;
 use serde::{Deserialize, Serialize};
 
 use crate::jwk::Algorithm;
@@ -56,6 +57,9 @@ pub struct AuthorizationServer {
     /// Where a client sends people to sign out (OpenID Connect RP-Initiated Logout 1.0).
     #[serde(default)]
     pub end_session_endpoint: String,
+    /// `tool_call` (RFC 9396).
+    #[serde(default)]
+    pub authorization_details_types_supported: Vec<String>,
     /// The scopes that the authority itself knows: those by which people sign in to a client.
     #[serde(default)]
     pub scopes_supported: Vec<String>,
@@ -168,6 +172,7 @@ impl AuthorizationServer {
             jwks_uri: endpoints.jwks.to_owned(),
             userinfo_endpoint: endpoints.userinfo.to_owned(),
             end_session_endpoint: endpoints.end_session.to_owned(),
+            authorization_details_types_supported: vec![tool_call::TYPE.to_owned()],
             scopes_supported: id_token::SCOPES.map(str::to_owned).into(),
             subject_types_supported: vec!["public".to_owned()],
             id_token_signing_alg_values_supported: names(&[endpoints.id_token_signing]),
@@ -212,6 +217,9 @@ pub struct ProtectedResource {
     /// The scopes that it knows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes_supported: Vec<String>,
+    /// The types of authorization details that it holds calls to (RFC 9728 2).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorization_details_types_supported: Vec<String>,
     /// How a bearer token may come: in the header.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bearer_methods_supported: Vec<String>,
@@ -233,6 +241,7 @@ impl ProtectedResource {
             resource: resource.to_owned(),
             authorization_servers: vec![issuer.to_owned()],
             scopes_supported: scopes,
+            authorization_details_types_supported: vec![tool_call::TYPE.to_owned()],
             bearer_methods_supported: vec!["header".to_owned()],
             resource_name: None,
             dpop_signing_alg_values_supported: names(&dpop::ALGORITHMS),
@@ -393,7 +402,10 @@ mod tests {
         assert_eq!(json["client_id_metadata_document_supported"], true);
         assert_eq!(json.get("registration_endpoint"), None);
         assert_eq!(json["authorization_response_iss_parameter_supported"], true);
-        assert_eq!(json.get("authorization_details_types_supported"), None);
+        assert_eq!(
+            json["authorization_details_types_supported"],
+            serde_json::json!(["tool_call"])
+        );
         assert_eq!(json["request_uri_parameter_supported"], false);
         assert_eq!(
             json["authorization_endpoint"],

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use chancery_model::tool_call::ToolCalls;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::access_token::Claims;
@@ -44,6 +45,10 @@ pub enum ErrorCode {
     InvalidToken,
     /// RFC 6750.
     InsufficientScope,
+    /// draft-ietf-oauth-rar-metadata-and-error-remediation.
+    InsufficientAuthorization,
+    /// RFC 9470.
+    InsufficientUserAuthentication,
     /// RFC 6749.
     UnsupportedResponseType,
     /// RFC 9101.
@@ -84,6 +89,8 @@ impl ErrorCode {
             Self::UseDpopNonce => "use_dpop_nonce",
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
+            Self::InsufficientAuthorization => "insufficient_authorization",
+            Self::InsufficientUserAuthentication => "insufficient_user_authentication",
             Self::UnsupportedResponseType => "unsupported_response_type",
             Self::RequestNotSupported => "request_not_supported",
             Self::LoginRequired => "login_required",
@@ -101,8 +108,8 @@ impl ErrorCode {
     /// The HTTP status at an endpoint of the authority, such as the token endpoint.
     pub fn status(self) -> u16 {
         match self {
-            Self::InvalidClient | Self::InvalidToken => 401,
-            Self::InsufficientScope => 403,
+            Self::InvalidClient | Self::InvalidToken | Self::InsufficientUserAuthentication => 401,
+            Self::InsufficientScope | Self::InsufficientAuthorization => 403,
             Self::ServerError => 500,
             Self::TemporarilyUnavailable => 503,
             Self::InvalidRequest
@@ -260,6 +267,9 @@ pub struct TokenResponse {
     /// What it is for, when that is not what was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
+    /// The tool calls that it is limited to, as they were granted (RFC 9396 7).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization_details: Option<ToolCalls>,
     /// What the next token is fetched with, when the first was on behalf of a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<String>,
@@ -449,6 +459,8 @@ pub struct Challenge<'a> {
     pub scope: Option<&'a str>,
     /// Where the resource describes itself (RFC 9728).
     pub resource_metadata: Option<&'a str>,
+    /// What else would do, by the names of other standards.
+    pub more: &'a [(&'static str, String)],
 }
 
 impl<'a> Challenge<'a> {
@@ -459,6 +471,7 @@ impl<'a> Challenge<'a> {
             error: None,
             scope: None,
             resource_metadata: None,
+            more: &[],
         }
     }
 
@@ -476,6 +489,11 @@ impl<'a> Challenge<'a> {
             scope: Some(scope),
             ..self
         }
+    }
+
+    /// Says what else would do.
+    pub fn more(self, more: &'a [(&'static str, String)]) -> Self {
+        Self { more, ..self }
     }
 
     /// Says where the resource describes itself.
@@ -505,8 +523,12 @@ impl fmt::Display for Challenge<'_> {
             ("resource_metadata", self.resource_metadata),
             ("algs", (self.scheme == Scheme::Dpop).then_some(&*algs)),
         ];
+        let more = self
+            .more
+            .iter()
+            .map(|(name, value)| (*name, Some(&**value)));
         let mut separator = " ";
-        for (name, value) in parameters {
+        for (name, value) in parameters.into_iter().chain(more) {
             let Some(value) = value else { continue };
             write!(f, "{separator}{name}=\"")?;
             // RFC 6749 5.2 and RFC 9110 5.6.4: what could end the quotes or the line is left out.

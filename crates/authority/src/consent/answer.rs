@@ -261,6 +261,7 @@ impl Asked {
             redirect_uri: request.redirect_uri.clone(),
             challenge: request.challenge.clone(),
             scope: request.scope.clone(),
+            calls: request.calls.clone(),
             jkt: request.jkt.clone(),
             auth_time: ctx.caller.auth_time(),
             authentication: Authentication {

@@ -104,6 +104,7 @@ async fn by_grant(ctx: &Ctx, asked: &Asked, login: &KnownLogin) -> Result<Respon
         agent: asked.request.agent,
         resource: &asked.request.resource,
         scope: &asked.request.scope,
+        calls: asked.request.calls.as_ref(),
         binding: asked.binding(),
         redirect_uri: &asked.request.registered_uri,
     };
@@ -151,6 +152,7 @@ async fn question(ctx: &Ctx, asked: &Asked, login: &KnownLogin) -> Result<Respon
         takes_later_tools: server(asked)
             .is_some_and(|known| document.lets_call_all(&known.server.name)),
         scope: &request.scope,
+        calls: request.calls.as_ref(),
         until: ctx.now.after(grant::LIFETIME),
         token_lifetime: ctx.authority.config.access_token_lifetime,
         redirect_uri: &asked.redirect_uri,

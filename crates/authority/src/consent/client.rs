@@ -30,6 +30,7 @@ use crate::ctx::Ctx;
 use crate::directory::{FRESH, KnownLogin};
 use crate::error::{Error, ToRecord};
 use crate::state::Authority;
+use crate::tokens::calls;
 use crate::tokens::refusal::Refusal;
 
 /// How long a page that was shown may be answered.
@@ -164,6 +165,10 @@ fn read(
         ),
         _ => refused,
     })?;
+    if wanted.calls.is_some() {
+        // Its person chooses its tools.
+        return Err(calls::invalid("details_of_a_public_client"));
+    }
     let server = snapshot.server_of(&wanted.resource);
     let server = server.ok_or(Refusal::new(
         ErrorCode::InvalidTarget,

@@ -144,6 +144,7 @@ pub(crate) async fn give(
         version,
         resource: request.resource.clone(),
         scope: request.scope.clone(),
+        calls: request.calls.clone(),
         binding,
         redirect_uri: request.registered_uri.clone(),
         created_at: ctx.now,

@@ -6,6 +6,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
+use chancery_model::tool_call::{Scalar, ToolCall, ToolCalls};
 use chancery_wire::id_token::{EMAIL, OPENID, PROFILE, SCOPES};
 use chancery_wire::redirect_uri::RedirectUri;
 
@@ -228,6 +229,8 @@ pub(crate) struct Question<'a> {
     pub takes_later_tools: bool,
     /// What it asks for.
     pub scope: &'a Scope,
+    /// The tool calls that it would be limited to.
+    pub calls: Option<&'a ToolCalls>,
     /// Until when it could act.
     pub until: Timestamp,
     /// How long one token lives.
@@ -282,7 +285,11 @@ impl Question<'_> {
             };
             tell("What for", scope);
         }
-        if let Some(tools) = &self.tools {
+        if let Some(calls) = self.calls {
+            let calls: Vec<String> = calls.iter().map(in_words).collect();
+            tell("These calls and no others", calls.join("<br>"));
+        }
+        if let Some(tools) = self.tools.as_ref().filter(|_| self.calls.is_none()) {
             let tools: Vec<String> = tools.iter().map(|tool| shown(tool)).collect();
             let tools = match tools.is_empty() {
                 true => "none at present".to_owned(),
@@ -331,6 +338,48 @@ impl Question<'_> {
             &body,
             Form::LeadsTo(self.redirect_uri),
         )
+    }
+}
+
+/// A tool call as a person reads it.
+fn in_words(call: &ToolCall) -> String {
+    let mut words = shown(&call.identifier);
+    let mut join = " with ";
+    for (name, constraint) in &call.constraints {
+        words.push_str(join);
+        join = " and ";
+        words.push_str(&shown(name));
+        let mut is_any = true;
+        let mut add = |means: &str, value: String| {
+            words.push_str(means);
+            words.push_str(&value);
+            is_any = false;
+        };
+        if let Some(listed) = &constraint.one_of {
+            let listed: Vec<String> = listed.iter().map(scalar).collect();
+            add(" ", listed.join(" or "));
+        }
+        if let Some(least) = constraint.at_least {
+            add(" at least ", least.to_string());
+        }
+        if let Some(most) = constraint.at_most {
+            add(" at most ", most.to_string());
+        }
+        if is_any {
+            words.push_str(" of any value");
+        }
+    }
+    if call.constraints.is_empty() {
+        words.push_str(" with whatever it likes");
+    }
+    words
+}
+
+fn scalar(scalar: &Scalar) -> String {
+    match scalar {
+        Scalar::Flag(flag) => flag.to_string(),
+        Scalar::Number(number) => number.to_string(),
+        Scalar::Text(text) => format!("“{}”", shown(text)),
     }
 }
 

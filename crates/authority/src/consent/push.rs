@@ -11,6 +11,7 @@ use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use chancery_model::id::AgentId;
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
+use chancery_model::tool_call::ToolCalls;
 use chancery_store::authentications::Authentication;
 use chancery_store::journal::{AppendError, Step};
 use chancery_store::pushed_requests::{Prompt, PushedRequest};
@@ -23,9 +24,11 @@ use chancery_wire::redirect_uri::{InvalidRedirectUri, RedirectUri};
 use chancery_wire::{base64url, metadata};
 
 use crate::consent::secrets;
+use crate::grants::end::{CALLS, calls_text};
 use crate::state::Authority;
 use crate::tokens::Endpoints;
 use crate::tokens::binding::{prove, require_binding};
+use crate::tokens::calls;
 use crate::tokens::client::{self, Client, FAILED};
 use crate::tokens::form;
 use crate::tokens::redeem::require_agent;
@@ -120,6 +123,8 @@ pub(crate) struct Wanted {
     pub resource: String,
     /// What for.
     pub scope: Scope,
+    /// The tool calls that it would be limited to.
+    pub calls: Option<ToolCalls>,
     /// Where the answer goes.
     pub redirect: Redirect,
     /// What the client recognises the answer by; empty when it sent nothing.
@@ -144,6 +149,7 @@ impl Wanted {
             agent,
             resource: self.resource,
             scope: self.scope,
+            calls: self.calls,
             redirect_uri: self.redirect.asked.as_str().to_owned(),
             registered_uri: self.redirect.registered.as_str().to_owned(),
             state: self.state,
@@ -240,6 +246,10 @@ pub(crate) fn read(
             "no_openid",
         ));
     }
+    let calls = calls::read(form, resource)?;
+    if calls.is_some() && authority.config.is_userinfo(resource) {
+        return Err(calls::invalid("details_of_a_sign_in"));
+    }
     let snapshot = authority.current.load_full();
     require_binding(authority, &snapshot, resource, jkt, now)?;
     let max_age = form.fetch("max_age").map(str::parse).transpose();
@@ -248,6 +258,7 @@ pub(crate) fn read(
     Ok(Wanted {
         resource: resource.to_owned(),
         scope,
+        calls,
         redirect,
         state: state.to_owned(),
         challenge,
@@ -271,13 +282,6 @@ pub(crate) fn refuse_foreign(form: &Form<'_>) -> Result<(), Refusal> {
             ErrorCode::RequestNotSupported,
             "requests come as parameters, not as a token",
             "request_not_supported",
-        ));
-    }
-    if form.fetch("authorization_details").is_some() {
-        return Err(Refusal::new(
-            ErrorCode::InvalidAuthorizationDetails,
-            "no type of authorization details exists here",
-            "invalid_authorization_details",
         ));
     }
     if form
@@ -383,6 +387,7 @@ fn pushed(
         ("resource", request.resource.clone()),
         ("redirect_uri", request.redirect_uri.clone()),
         ("scope", request.scope.to_string()),
+        (CALLS, calls_text(request.calls.as_ref())),
     ];
     let facts = facts.into_iter().filter(|(_, value)| !value.is_empty());
     let actor = Actor {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use chancery_model::time::Timestamp;
 use chancery_store::{
-    authentications, codes, one_time, pushed_requests, refresh_tokens, registered_clients,
-    rotating_tokens,
+    authentications, authorized_calls, codes, one_time, pushed_requests, refresh_tokens,
+    registered_clients, rotating_tokens,
 };
 
 use crate::error::Error;
@@ -70,6 +70,7 @@ async fn sweep(authority: &Authority, now: Timestamp) -> Result<(), Error> {
     pushed_requests::sweep(&authority.store, now).await?;
     codes::sweep(&authority.store, now).await?;
     authentications::sweep(&authority.store, now).await?;
+    authorized_calls::sweep(&authority.store, now).await?;
     refresh_tokens::sweep(&authority.store, now).await?;
     rotating_tokens::sweep(&authority.store, now).await?;
     registered_clients::sweep(&authority.store, now).await?;

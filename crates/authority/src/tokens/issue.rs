@@ -13,10 +13,12 @@ use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::metadata;
 use chancery_wire::oauth::{ErrorCode, Form, TokenResponse, TokenType};
 
+use crate::grants::end::{CALLS, calls_text};
 use crate::refresh::GRANT;
 use crate::state::Authority;
 use crate::tokens::Endpoints;
 use crate::tokens::binding::{prove, require_binding};
+use crate::tokens::calls;
 use crate::tokens::client::{self, Client, FAILED, Who};
 use crate::tokens::form;
 use crate::tokens::mint::{Grant, Holder, Minted, mint};
@@ -138,6 +140,7 @@ async fn issue_to(request: &Request<'_>, snapshot: &Snapshot) -> Result<TokenRes
         )
     })?;
     let scope = form.fetch("scope");
+    let calls = calls::read(form, resource)?;
     let jkt = proof.as_ref().map(VerifiedProof::jkt);
     let expires_at = now.after(authority.config.access_token_lifetime);
 
@@ -156,6 +159,7 @@ async fn issue_to(request: &Request<'_>, snapshot: &Snapshot) -> Result<TokenRes
                 holder: Holder::Agent(known),
                 audience: resource,
                 scope,
+                calls: calls.as_ref(),
                 jkt,
                 expires_at,
             };
@@ -178,6 +182,7 @@ async fn issue_to(request: &Request<'_>, snapshot: &Snapshot) -> Result<TokenRes
                 holder,
                 audience: resource,
                 scope,
+                calls: None,
                 jkt,
                 expires_at,
             };
@@ -216,6 +221,7 @@ async fn issue_to(request: &Request<'_>, snapshot: &Snapshot) -> Result<TokenRes
         },
         expires_in: authority.config.access_token_lifetime.as_secs(),
         scope: minted.claims.scope,
+        authorization_details: minted.claims.authorization_details,
         refresh_token: None,
         id_token: None,
     })
@@ -282,7 +288,10 @@ pub(crate) fn issued(
     let id: ClientId = who.id();
     let scope = claims.scope.clone().map(|scope| ("scope", scope));
     let grant = claims.grant_id.map(|grant| (GRANT, grant.to_string()));
-    let facts = scope.into_iter().chain(grant);
+    let details = calls_text(claims.authorization_details.as_ref());
+    let details = Some(details).filter(|text| !text.is_empty());
+    let details = details.map(|text| (CALLS, text));
+    let facts = scope.into_iter().chain(details).chain(grant);
     Event {
         agent,
         decision: permit.map(|permit| DecisionFacts::from(permit.decision())),

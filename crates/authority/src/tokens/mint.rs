@@ -7,6 +7,7 @@ use chancery_model::grant::{Binding, Grant as Consented};
 use chancery_model::id::{ResourceId, TokenId};
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
+use chancery_model::tool_call::{self, ToolCalls};
 use chancery_wire::access_token::{self, Act, AgentClaims, Claims, Cnf};
 use chancery_wire::jwk::PrivateKey;
 use chancery_wire::oauth::ErrorCode;
@@ -23,6 +24,8 @@ pub(crate) struct Grant<'a> {
     pub audience: &'a str,
     /// What it is for, as a list with spaces.
     pub scope: Option<&'a str>,
+    /// The tool calls that it is limited to.
+    pub calls: Option<&'a ToolCalls>,
     /// The thumbprint of the key that it is bound to; `None` only under an explicit exception.
     pub jkt: Option<&'a str>,
     /// When it ends.
@@ -112,6 +115,7 @@ pub(crate) fn mint(
         exp: grant.expires_at.as_secs(),
         jti: TokenId::generate(now, entropy),
         scope: grant.scope.map(str::to_owned),
+        authorization_details: grant.calls.cloned(),
         cnf: grant.jkt.map(|jkt| Cnf {
             jkt: jkt.to_owned(),
         }),
@@ -149,7 +153,7 @@ pub(crate) fn mint(
 }
 
 /// Requires that the person is there, that the grant is in force, and that the token is no more than it: the same
-/// resource, no more scope, no looser binding, no longer life.
+/// resource, no more scope, no more calls, no looser binding, no longer life.
 fn require_consent(
     snapshot: &Snapshot,
     grant: &Grant<'_>,
@@ -163,9 +167,11 @@ fn require_consent(
     let (_, present) = live.map_err(|why| no_consent(why).about(consented.id))?;
     let scope = Scope::parse(grant.scope.unwrap_or(""));
     let is_within = scope.is_ok_and(|scope| scope.is_within(&present.scope));
+    let is_narrow = tool_call::is_within(grant.calls, present.calls.as_ref());
     let is_bound = present.binding != Binding::Key || grant.jkt.is_some();
     let is_shorter = grant.expires_at <= present.expires_at;
-    if grant.audience != present.resource || !is_within || !is_bound || !is_shorter {
+    let is_less = is_within && is_narrow && is_bound && is_shorter;
+    if grant.audience != present.resource || !is_less {
         tracing::error!(grant.id = %consented.id, "a token would be more than its grant; it was not issued");
         return Err(no_consent(Inactive::Grant).about(consented.id));
     }

@@ -11,6 +11,7 @@ use crate::state::Authority;
 use crate::tokens::memory::Memory;
 
 pub(crate) mod binding;
+pub(crate) mod calls;
 pub(crate) mod client;
 pub(crate) mod code;
 pub(crate) mod form;

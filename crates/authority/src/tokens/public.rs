@@ -11,6 +11,7 @@ use chancery_gateway::snapshot::KnownAgent;
 use chancery_model::grant::Grant as Consented;
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
+use chancery_model::tool_call::ToolCalls;
 use chancery_store::authentications::Authentication;
 use chancery_store::journal::{AppendError, Step};
 use chancery_store::rotating_tokens::{self, RotatingToken};
@@ -23,6 +24,7 @@ use crate::refresh;
 use crate::state::Authority;
 use crate::tokens::Endpoints;
 use crate::tokens::binding::prove;
+use crate::tokens::calls;
 use crate::tokens::client::Who;
 use crate::tokens::code::{self, Bonds};
 use crate::tokens::id_token;
@@ -93,15 +95,18 @@ async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
     };
     let agent = bonds.require(authority, agent.as_ref(), now).await?;
     let jkt = proof.as_ref().map(VerifiedProof::jkt);
+    let calls = calls::shrunk(form, &consented.resource, code.calls.as_ref())?;
     let fetch = Fetch {
         consented: &consented,
         scope: &code.scope,
+        calls: calls.as_ref(),
         jkt,
         auth_time: code.auth_time,
         acr: code.authentication.acr,
     };
     let (minted, permit) = fetch.mint(authority, agent, now).await?;
-    let (refresh_token, refresh) = new_token(authority, &fetch, &code.scope, now);
+    let given = (&code.scope, code.calls.as_ref());
+    let (refresh_token, refresh) = new_token(authority, &fetch, given, now);
     let who = Who::Agent(Arc::clone(agent));
     let id_token = id_token::make(authority, &minted, &code, now)?;
     let event = issue::issued(authority, &who, &minted, Some(&permit), now);
@@ -178,15 +183,18 @@ async fn rotate(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
     }
     require_resource(form, &consented)?;
     let scope = shrunk(form.fetch("scope"), &token.scope)?;
+    let calls = calls::shrunk(form, &consented.resource, token.calls.as_ref())?;
     let fetch = Fetch {
         consented: &consented,
         scope: &scope,
+        calls: calls.as_ref(),
         jkt: proof.as_ref().map(VerifiedProof::jkt),
         auth_time: token.auth_time,
         acr: token.authentication.acr,
     };
     let (minted, permit) = fetch.mint(authority, &agent, now).await?;
-    let (next_token, next) = new_token(authority, &fetch, &token.scope, now);
+    let given = (&token.scope, token.calls.as_ref());
+    let (next_token, next) = new_token(authority, &fetch, given, now);
     let who = Who::Agent(Arc::clone(&agent));
     let event = issue::issued(authority, &who, &minted, Some(&permit), now);
     let step = Step::Rotate {
@@ -252,7 +260,7 @@ async fn reused(
 fn new_token(
     authority: &Authority,
     fetch: &Fetch<'_>,
-    scope: &Scope,
+    (scope, calls): (&Scope, Option<&ToolCalls>),
     now: Timestamp,
 ) -> (String, RotatingToken) {
     let mut random = [0; 32];
@@ -262,6 +270,7 @@ fn new_token(
         token_hash: refresh_hash(&text),
         grant: fetch.consented.id,
         scope: scope.clone(),
+        calls: calls.cloned(),
         jkt: fetch.jkt.map(str::to_owned),
         auth_time: fetch.auth_time,
         authentication: Authentication {

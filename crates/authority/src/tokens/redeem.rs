@@ -12,6 +12,7 @@ use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use chancery_model::grant::{Binding, Grant as Consented};
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
+use chancery_model::tool_call::ToolCalls;
 use chancery_store::authentications::Authentication;
 use chancery_store::codes::Code;
 use chancery_store::journal::{AppendError, Step};
@@ -26,6 +27,7 @@ use crate::grants::fit::{self, Fit};
 use crate::refresh;
 use crate::state::Authority;
 use crate::tokens::binding::{prove, require_binding};
+use crate::tokens::calls;
 use crate::tokens::client::{self, FAILED, Who};
 use crate::tokens::code::{self, Bonds};
 use crate::tokens::id_token;
@@ -65,6 +67,7 @@ pub(crate) async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refus
     };
     let agent = bonds.require(authority, Some(agent), now).await?;
     let jkt = proof.as_ref().map(VerifiedProof::jkt);
+    let calls = calls::shrunk(form, &consented.resource, code.calls.as_ref())?;
     let step = |refresh| Step::Redeem {
         code: code.code_hash,
         grant: consented.id,
@@ -73,6 +76,7 @@ pub(crate) async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refus
     let fetch = Fetch {
         consented: &consented,
         scope: &code.scope,
+        calls: calls.as_ref(),
         jkt,
         auth_time: code.auth_time,
         acr: code.authentication.acr,
@@ -150,6 +154,7 @@ fn new_refresh(
         token_hash: refresh_hash(&text),
         grant: consented.id,
         scope: code.scope.clone(),
+        calls: code.calls.clone(),
         jkt: jkt.to_owned(),
         auth_time: code.auth_time,
         authentication: Authentication {
@@ -166,6 +171,7 @@ fn new_refresh(
 pub(crate) struct Fetch<'a> {
     pub(crate) consented: &'a Consented,
     pub(crate) scope: &'a Scope,
+    pub(crate) calls: Option<&'a ToolCalls>,
     pub(crate) jkt: Option<&'a str>,
     pub(crate) auth_time: Option<Timestamp>,
     pub(crate) acr: Option<Acr>,
@@ -219,6 +225,7 @@ impl Fetch<'_> {
             }),
             audience: resource,
             scope,
+            calls: self.calls,
             jkt: self.jkt,
             expires_at: end.min(consented.expires_at),
         };
@@ -301,6 +308,7 @@ pub(crate) fn answer(
         },
         expires_in: u64::try_from(claims.exp - claims.iat).unwrap_or(0),
         scope: claims.scope,
+        authorization_details: claims.authorization_details,
         refresh_token: issued.refresh_token,
         id_token: issued.id_token,
     })

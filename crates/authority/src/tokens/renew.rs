@@ -11,6 +11,7 @@ use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::oauth::{ErrorCode, TokenResponse};
 
 use crate::tokens::binding::prove;
+use crate::tokens::calls;
 use crate::tokens::issue::{self, Request};
 use crate::tokens::redeem::{
     Fetch, IDLE, Issued, REFRESH, answer, refresh_hash, refuse, require_agent, require_resource,
@@ -61,10 +62,12 @@ pub(crate) async fn renew(request: &Request<'_>) -> Result<TokenResponse, Refusa
     }
     require_resource(form, &consented)?;
     let scope = shrunk(form.fetch("scope"), &token.scope)?;
+    let calls = calls::shrunk(form, &consented.resource, token.calls.as_ref())?;
     let jkt = Some(VerifiedProof::jkt(&proof));
     let fetch = Fetch {
         consented: &consented,
         scope: &scope,
+        calls: calls.as_ref(),
         jkt,
         auth_time: token.auth_time,
         acr: token.authentication.acr,

@@ -180,6 +180,8 @@ async fn call_everything(authority: &Authority) {
         name: x.clone(),
         upstream: Upstream::Http { url: x.clone() },
         allow_bearer: None,
+        max_auth_age: None,
+        acr: None,
         accept_findings: false,
     };
     let call = ExplainCall {

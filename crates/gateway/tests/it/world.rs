@@ -184,6 +184,7 @@ pub(crate) fn server(name: &str, last: char, upstream: Target, tools: &[Value]) 
         name: name.to_owned(),
         upstream,
         bearer_until: None,
+        sign_in: Default::default(),
         created_at: at,
         removed_at: None,
         revision: 1,
@@ -367,6 +368,7 @@ impl World {
             exp: now.as_secs() + 300,
             jti: TokenId::generate(now, &Counter(AtomicU64::new(self.next() + 7_000))),
             scope: None,
+            authorization_details: None,
             cnf: Some(Cnf {
                 jkt: bot.key.public().thumbprint().to_owned(),
             }),
@@ -407,6 +409,7 @@ impl World {
             version: version(),
             resource: claims.aud.clone(),
             scope: Scope::default(),
+            calls: None,
             binding: chancery_model::grant::Binding::Bearer,
             redirect_uri: "https://app.example/cb".to_owned(),
             created_at: now,

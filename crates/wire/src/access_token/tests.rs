@@ -23,6 +23,7 @@ fn claims() -> Claims {
         exp: NOW + 300,
         jti: "tok_01hzy0000000000000000000aa".parse().expect("an id"),
         scope: Some("crm.read crm.write".to_owned()),
+        authorization_details: None,
         cnf: Some(Cnf {
             jkt: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I".to_owned(),
         }),

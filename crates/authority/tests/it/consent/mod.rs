@@ -2,6 +2,7 @@
 
 mod authorize;
 mod decide;
+mod details;
 mod flow;
 mod grants;
 mod openid;
