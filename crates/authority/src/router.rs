@@ -47,6 +47,10 @@ pub fn router(authority: Arc<Authority>) -> Router {
         .route("/oauth/authorize", get(consent::authorize::authorize))
         .route("/oauth/authorize/decide", post(consent::decide::decide))
         .route("/oauth/authorize/adopt", post(consent::adopt::adopt))
+        .route(
+            "/device",
+            get(consent::enter::show).post(consent::enter::enter),
+        )
         .route("/oauth/register", post(clients::register::register))
         .route("/oauth/jwks", get(keys::publish::access_token_keys))
         .route(
@@ -97,6 +101,7 @@ fn lanes(authority: Arc<Authority>) -> Router {
     Router::new()
         .route_service("/oauth/token", to(Lane::Token))
         .route_service("/oauth/par", to(Lane::Push))
+        .route_service("/oauth/device_authorization", to(Lane::Device))
         .route_service("/oauth/introspect", to(Lane::Introspection))
         .route_service("/access/v1/evaluation", to(Lane::Evaluation))
         .route_service("/access/v1/evaluations", to(Lane::Evaluations))

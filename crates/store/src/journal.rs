@@ -18,6 +18,7 @@ use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use crate::connect::Store;
+use crate::device_requests::{self, DeviceRequest};
 use crate::entries::{Append, Entries};
 use crate::error::StoreError;
 use crate::one_time::{OneTime, Used};
@@ -78,6 +79,22 @@ pub enum Step {
         /// What the next token is fetched with.
         refresh: Option<RefreshToken>,
     },
+    /// A device asks for a person, while fewer than `most` of the client wait.
+    Wait {
+        /// What it asks.
+        request: DeviceRequest,
+        /// The most that may wait.
+        most: i64,
+    },
+    /// Uses up what a person answered to a device, for tokens of its grant.
+    Collect {
+        /// The hash of the device code.
+        code: Digest,
+        /// What it gives tokens of.
+        grant: GrantId,
+        /// What the next token is fetched with.
+        refresh: Option<RefreshToken>,
+    },
     /// Uses a refresh token, for another token of its grant.
     Refresh {
         /// The hash of the refresh token.
@@ -123,6 +140,19 @@ impl Step {
                 // A code is used up also when its grant was revoked meanwhile.
                 let is_taken =
                     codes::use_it(tx, *code, now).await? && grants::use_it(tx, *grant, now).await?;
+                if is_taken && let Some(refresh) = refresh {
+                    refresh_tokens::insert(tx, refresh).await?;
+                }
+                Ok(is_taken)
+            }
+            Self::Wait { request, most } => device_requests::insert(tx, request, *most).await,
+            Self::Collect {
+                code,
+                grant,
+                refresh,
+            } => {
+                let is_taken = device_requests::use_it(tx, *code, *grant, now).await?
+                    && grants::use_it(tx, *grant, now).await?;
                 if is_taken && let Some(refresh) = refresh {
                     refresh_tokens::insert(tx, refresh).await?;
                 }

@@ -27,6 +27,7 @@ pub mod pkce;
 pub mod redirect_uri;
 pub mod seal;
 pub mod signed_introspection;
+pub mod user_code;
 #[cfg(test)]
 mod vectors;
 pub mod webauthn;

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::jwk::Algorithm;
-use crate::{client_assertion, dpop, pkce};
+use crate::{client_assertion, dpop, oauth, pkce};
 
 /// The metadata of the authority (RFC 8414). It names only what exists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,9 @@ pub struct AuthorizationServer {
     /// Where clients push what they ask people for (RFC 9126).
     #[serde(default)]
     pub pushed_authorization_request_endpoint: String,
+    /// Where devices without a browser ask for a person (RFC 8628).
+    #[serde(default)]
+    pub device_authorization_endpoint: String,
     /// Whether requests come by that way alone: registered agents push, public clients cannot prove who they are.
     #[serde(default)]
     pub require_pushed_authorization_requests: bool,
@@ -51,7 +54,7 @@ pub struct AuthorizationServer {
     /// `none`, `consent` and `login`.
     #[serde(default)]
     pub prompt_values_supported: Vec<String>,
-    /// `authorization_code`, `refresh_token` and `client_credentials`.
+    /// By what clients ask for tokens.
     #[serde(default)]
     pub grant_types_supported: Vec<String>,
     /// `private_key_jwt`, at every endpoint; and `none` where public clients fetch tokens.
@@ -83,6 +86,14 @@ pub struct AuthorizationServer {
     pub protected_resources: Vec<String>,
 }
 
+/// By what clients ask for tokens.
+const GRANT_TYPES: [&str; 4] = [
+    "authorization_code",
+    "refresh_token",
+    "client_credentials",
+    oauth::DEVICE_CODE,
+];
+
 /// Where the endpoints of the authority are, and what they sign with.
 #[derive(Debug, Clone, Copy)]
 pub struct Endpoints<'a> {
@@ -90,6 +101,8 @@ pub struct Endpoints<'a> {
     pub authorization: &'a str,
     /// Where clients push what they ask people for.
     pub pushed_authorization_request: &'a str,
+    /// Where devices ask for a person.
+    pub device_authorization: &'a str,
     /// Where tokens are issued.
     pub token: &'a str,
     /// Where tokens are looked up.
@@ -120,6 +133,7 @@ impl AuthorizationServer {
             pushed_authorization_request_endpoint: endpoints
                 .pushed_authorization_request
                 .to_owned(),
+            device_authorization_endpoint: endpoints.device_authorization.to_owned(),
             require_pushed_authorization_requests: false,
             client_id_metadata_document_supported: true,
             registration_endpoint: endpoints.registration.map(str::to_owned),
@@ -133,9 +147,7 @@ impl AuthorizationServer {
             code_challenge_methods_supported: vec![pkce::METHOD.to_owned()],
             authorization_response_iss_parameter_supported: true,
             prompt_values_supported: ["none", "consent", "login"].map(str::to_owned).into(),
-            grant_types_supported: ["authorization_code", "refresh_token", "client_credentials"]
-                .map(str::to_owned)
-                .into(),
+            grant_types_supported: GRANT_TYPES.map(str::to_owned).into(),
             token_endpoint_auth_methods_supported: ["private_key_jwt", "none"]
                 .map(str::to_owned)
                 .into(),

@@ -14,7 +14,7 @@ use chancery_model::grant;
 use chancery_model::id::names_public_client;
 use chancery_model::time::Timestamp;
 use chancery_store::codes::ANY_KEY;
-use chancery_store::pushed_requests::Prompt;
+use chancery_store::wish::Prompt;
 use chancery_wire::hash;
 use chancery_wire::oauth::{ErrorCode, Form};
 use chancery_wire::redirect_uri::{InvalidRedirectUri, RedirectUri};
@@ -26,6 +26,7 @@ use crate::consent::client_page::{self, ClientQuestion};
 use crate::consent::page::{self, Page};
 use crate::consent::push::{self, Redirect, Wanted};
 use crate::consent::secrets;
+use crate::consent::way;
 use crate::ctx::Ctx;
 use crate::directory::{FRESH, KnownLogin};
 use crate::error::{Error, ToRecord};
@@ -269,7 +270,7 @@ fn offer(
     if !description.is_empty() {
         answer.push(("error_description", description));
     }
-    let address = answer::address(&redirect.asked, state, &snapshot.issuer, &answer);
+    let address = way::address(&redirect.asked, state, &snapshot.issuer, &answer);
     client_page::cannot(description, &address, redirect.asked.as_str())
 }
 
@@ -281,7 +282,7 @@ pub(crate) fn refuse(
     code: ErrorCode,
 ) -> Response {
     let answer = [("error", code.name())];
-    answer::send(&redirect.asked, state, &snapshot.issuer, &answer)
+    way::send(&redirect.asked, state, &snapshot.issuer, &answer)
 }
 
 /// Tells the person, and sends nothing anywhere.

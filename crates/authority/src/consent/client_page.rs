@@ -11,7 +11,7 @@ use chancery_wire::redirect_uri::RedirectUri;
 
 use crate::clients::adopt::Waiting;
 use crate::consent::client::Shown;
-use crate::consent::page::{document, escaped, shown};
+use crate::consent::page::{Sends, document, escaped, shown};
 use crate::text::rfc3339;
 
 /// What a person is asked.
@@ -117,7 +117,12 @@ impl ClientQuestion<'_> {
              <button class=\"primary\" name=\"answer\" value=\"approve\">Yes, let it call these in my name</button></p></form>",
         );
         let title = "May this client act in your name?";
-        document(StatusCode::OK, title, &body, Some(self.redirect_uri))
+        document(
+            StatusCode::OK,
+            title,
+            &body,
+            Sends::There(self.redirect_uri),
+        )
     }
 }
 
@@ -134,7 +139,7 @@ pub(crate) fn cannot(why: &str, address: &str, redirect_uri: &str) -> Response {
         StatusCode::BAD_REQUEST,
         "This cannot be asked of you",
         &body,
-        None,
+        Sends::Nothing,
     )
 }
 
@@ -152,5 +157,10 @@ pub(crate) fn waits(waiting: &Waiting) -> Response {
          force what you agreed to with <code>chancery agent {verb} {name} --version {version}</code>.</p>\
          <p>Nothing was sent to the client. Once that is done, begin again there.</p>"
     );
-    document(StatusCode::OK, "A second person has to agree", &body, None)
+    document(
+        StatusCode::OK,
+        "A second person has to agree",
+        &body,
+        Sends::Nothing,
+    )
 }

@@ -12,8 +12,9 @@ use chancery_model::id::AgentId;
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
 use chancery_store::journal::{AppendError, Step};
-use chancery_store::pushed_requests::{Prompt, PushedRequest};
+use chancery_store::pushed_requests::PushedRequest;
 use chancery_store::redirects;
+use chancery_store::wish::{Prompt, Wish};
 use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::oauth::{ErrorCode, Form, PushedResponse};
 use chancery_wire::pkce::{self, Challenge};
@@ -137,19 +138,21 @@ impl Wanted {
     pub(crate) fn by(self, agent: AgentId, uri: &str, now: Timestamp) -> PushedRequest {
         PushedRequest {
             uri_hash: secrets::uri_hash(uri),
-            agent,
-            resource: self.resource,
-            scope: self.scope,
+            wish: Wish {
+                agent,
+                resource: self.resource,
+                scope: self.scope,
+                jkt: self.jkt,
+                prompt: self.prompt,
+                max_age: self.max_age,
+                created_at: now,
+                expires_at: now.after(LIFETIME),
+                answered: None,
+            },
             redirect_uri: self.redirect.asked.as_str().to_owned(),
             registered_uri: self.redirect.registered.as_str().to_owned(),
             state: self.state,
             challenge: self.challenge.as_str().to_owned(),
-            jkt: self.jkt,
-            prompt: self.prompt,
-            max_age: self.max_age,
-            created_at: now,
-            expires_at: now.after(LIFETIME),
-            answered: None,
         }
     }
 }
@@ -214,6 +217,26 @@ pub(crate) fn read(
     let challenge = form.require("code_challenge", "`code_challenge` is missing")?;
     let challenge = Challenge::parse(challenge)
         .map_err(|_| invalid("`code_challenge` is not a challenge by `S256`", "bad_pkce"))?;
+    let (resource, scope) = read_target(authority, form, jkt, now)?;
+    Ok(Wanted {
+        resource,
+        scope,
+        redirect,
+        state: state.to_owned(),
+        challenge,
+        jkt: jkt.map(str::to_owned),
+        prompt: prompt(form.fetch("prompt"))?,
+        max_age: read_max_age(form)?,
+    })
+}
+
+/// What is to be reached, which is registered and takes tokens so bound, and what for.
+pub(crate) fn read_target(
+    authority: &Authority,
+    form: &Form<'_>,
+    jkt: Option<&str>,
+    now: Timestamp,
+) -> Result<(String, Scope), Refusal> {
     let scope = Scope::parse(form.fetch("scope").unwrap_or("")).map_err(|_| {
         let description = "`scope` is names with one space between two";
         Refusal::new(ErrorCode::InvalidScope, description, "bad_scope")
@@ -226,19 +249,17 @@ pub(crate) fn read(
     let resource = metadata::resource_uri(resource).map_err(|_| target("bad_resource"))?;
     let snapshot = authority.current.load_full();
     require_binding(authority, &snapshot, resource, jkt, now)?;
+    Ok((resource.to_owned(), scope))
+}
+
+/// For how long a sign-in counts, when the client says so.
+pub(crate) fn read_max_age(form: &Form<'_>) -> Result<Option<Duration>, Refusal> {
     let max_age = form.fetch("max_age").map(str::parse).transpose();
-    let max_age =
-        max_age.map_err(|_| invalid("`max_age` is a number of seconds", "bad_max_age"))?;
-    Ok(Wanted {
-        resource: resource.to_owned(),
-        scope,
-        redirect,
-        state: state.to_owned(),
-        challenge,
-        jkt: jkt.map(str::to_owned),
-        prompt: prompt(form.fetch("prompt"))?,
-        max_age: max_age.map(|seconds: u32| Duration::from_secs(seconds.into())),
-    })
+    let max_age = max_age.map_err(|_| {
+        let description = "`max_age` is a number of seconds";
+        Refusal::new(ErrorCode::InvalidRequest, description, "bad_max_age")
+    })?;
+    Ok(max_age.map(|seconds: u32| Duration::from_secs(seconds.into())))
 }
 
 /// Refuses what would have to be obeyed and is not offered here.
@@ -334,10 +355,20 @@ fn pushed(
 ) -> Event {
     let facts = [
         ("endpoint", "par".to_owned()),
-        ("resource", request.resource.clone()),
+        ("resource", request.wish.resource.clone()),
         ("redirect_uri", request.redirect_uri.clone()),
-        ("scope", request.scope.to_string()),
+        ("scope", request.wish.scope.to_string()),
     ];
+    authenticated(authority, agent, facts, now)
+}
+
+/// The event of an agent that proved who it is and got no token, with what it asked for.
+pub(crate) fn authenticated<const N: usize>(
+    authority: &Authority,
+    agent: &KnownAgent,
+    facts: [(&str, String); N],
+    now: Timestamp,
+) -> Event {
     let facts = facts.into_iter().filter(|(_, value)| !value.is_empty());
     let actor = Actor {
         id: agent.agent.id.to_string(),

@@ -6,7 +6,8 @@ use std::time::Duration;
 use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use chancery_model::time::Timestamp;
 use chancery_store::{
-    codes, one_time, pushed_requests, refresh_tokens, registered_clients, rotating_tokens,
+    codes, device_requests, one_time, pushed_requests, refresh_tokens, registered_clients,
+    rotating_tokens, wrong_user_codes,
 };
 
 use crate::error::Error;
@@ -68,6 +69,8 @@ async fn sweep(authority: &Authority, now: Timestamp) -> Result<(), Error> {
     one_time::sweep(&authority.store, now).await?;
     pushed_requests::sweep(&authority.store, now).await?;
     codes::sweep(&authority.store, now).await?;
+    device_requests::sweep(&authority.store, now).await?;
+    wrong_user_codes::sweep(&authority.store, now).await?;
     refresh_tokens::sweep(&authority.store, now).await?;
     rotating_tokens::sweep(&authority.store, now).await?;
     registered_clients::sweep(&authority.store, now).await?;

@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chancery_wire::oauth::{ErrorCode, OAuthError};
 
-use crate::consent::push;
+use crate::consent::{push, wait};
 use crate::enforcement::authzen::{self, Asker};
 use crate::error::Error;
 use crate::extract;
@@ -20,6 +20,8 @@ pub(super) enum Lane {
     Token,
     /// `/oauth/par`.
     Push,
+    /// `/oauth/device_authorization`.
+    Device,
     /// `/oauth/introspect`.
     Introspection,
     /// `/access/v1/evaluation`.
@@ -47,7 +49,7 @@ async fn walk(endpoints: &Endpoints, lane: Lane, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let headers = &head.headers;
     let asker = match lane {
-        Lane::Token | Lane::Push | Lane::Introspection => None,
+        Lane::Token | Lane::Push | Lane::Device | Lane::Introspection => None,
         // What a stranger wants to have decided is not even read.
         Lane::Evaluation | Lane::Evaluations => match Asker::authenticate(endpoints, headers) {
             Ok(asker) => Some(asker),
@@ -71,6 +73,7 @@ async fn walk(endpoints: &Endpoints, lane: Lane, request: Request) -> Response {
     match asker {
         None if lane == Lane::Token => issue::issue(endpoints, headers, &body).await,
         None if lane == Lane::Push => push::push(endpoints, headers, &body).await,
+        None if lane == Lane::Device => wait::wait(endpoints, headers, &body).await,
         None => introspect::introspect(endpoints, headers, &body).await,
         Some(asker) if lane == Lane::Evaluation => {
             authzen::evaluation(endpoints, asker, headers, &body).await
@@ -83,7 +86,7 @@ impl Lane {
     /// What those are told for whom there is no room.
     fn sent_away(self) -> Response {
         match self {
-            Self::Token | Self::Push | Self::Introspection => {
+            Self::Token | Self::Push | Self::Device | Self::Introspection => {
                 let retry = (header::RETRY_AFTER, HeaderValue::from_static("1"));
                 let error = OAuthError::new(
                     ErrorCode::TemporarilyUnavailable,

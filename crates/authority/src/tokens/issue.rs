@@ -11,13 +11,14 @@ use chancery_model::time::Timestamp;
 use chancery_policy::{PersonFacts, Question};
 use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::metadata;
-use chancery_wire::oauth::{ErrorCode, Form, TokenResponse, TokenType};
+use chancery_wire::oauth::{DEVICE_CODE, ErrorCode, Form, TokenResponse, TokenType};
 
 use crate::refresh::GRANT;
 use crate::state::Authority;
 use crate::tokens::Endpoints;
 use crate::tokens::binding::{prove, require_binding};
 use crate::tokens::client::{self, Client, FAILED, Who};
+use crate::tokens::collect;
 use crate::tokens::form;
 use crate::tokens::mint::{Grant, Holder, Minted, mint};
 use crate::tokens::public;
@@ -57,7 +58,7 @@ async fn try_issue(
     let grant_type = form.require("grant_type", "`grant_type` is missing")?;
     let grant_type = GrantType::parse(grant_type).ok_or(Refusal::new(
         ErrorCode::UnsupportedGrantType,
-        "the grant type is `authorization_code`, `refresh_token` or `client_credentials`",
+        "the grant type is none of those that the metadata lists",
         "unsupported_grant_type",
     ))?;
     if let Some(client) = client::public(headers, &form) {
@@ -83,6 +84,7 @@ async fn try_issue(
         GrantType::ClientCredentials => issue_to(&request, &snapshot).await,
         GrantType::AuthorizationCode => redeem::redeem(&request).await,
         GrantType::RefreshToken => renew::renew(&request).await,
+        GrantType::DeviceCode => collect::collect(&request).await,
     };
     issued.map_err(|refused| refused.proven(client.who.id(), client.assertion))
 }
@@ -92,6 +94,7 @@ pub(crate) enum GrantType {
     AuthorizationCode,
     RefreshToken,
     ClientCredentials,
+    DeviceCode,
 }
 
 impl GrantType {
@@ -100,6 +103,7 @@ impl GrantType {
             "authorization_code" => Some(Self::AuthorizationCode),
             "refresh_token" => Some(Self::RefreshToken),
             "client_credentials" => Some(Self::ClientCredentials),
+            DEVICE_CODE => Some(Self::DeviceCode),
             _ => None,
         }
     }

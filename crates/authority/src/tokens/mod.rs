@@ -1,8 +1,8 @@
-//! The authorization server: `client_credentials`, `authorization_code` and `refresh_token` with `private_key_jwt`
-//! and DPoP, or as a public client; introspection, revocation.
+//! The authorization server: `client_credentials`, `authorization_code`, `device_code` and `refresh_token` with
+//! `private_key_jwt` and DPoP, or as a public client; introspection, revocation.
 //!
-//! [`issue`] is the first straight line of the design; [`redeem`] and [`renew`] issue on behalf of people, to whom
-//! the room `consent` speaks, and [`public`] to clients that have no key to prove who they are. Who a client is, is found
+//! [`issue`] is the first straight line of the design; [`redeem`], [`collect`] and [`renew`] issue on behalf of people, to
+//! whom the room `consent` speaks, and [`public`] to clients that have no key to prove who they are. Who a client is, is found
 //! out in [`client`] alone; whether a token may exist at all, in [`mint`] alone, whatever asks for it.
 
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use crate::tokens::memory::Memory;
 pub(crate) mod binding;
 pub(crate) mod client;
 pub(crate) mod code;
+pub(crate) mod collect;
 pub(crate) mod form;
 pub mod introspect;
 pub mod issue;
@@ -35,6 +36,8 @@ pub struct Endpoints {
     pub(crate) token_url: String,
     /// The URL of the endpoint for pushed requests, as proofs name it.
     pub(crate) push_url: String,
+    /// The URL of the endpoint for devices, as proofs name it.
+    pub(crate) device_url: String,
 }
 
 impl Endpoints {
@@ -42,6 +45,7 @@ impl Endpoints {
     pub fn new(authority: Arc<Authority>) -> Self {
         Self {
             memory: Memory::new(),
+            device_url: format!("{}/oauth/device_authorization", authority.config.issuer),
             push_url: format!("{}/oauth/par", authority.config.issuer),
             token_url: format!("{}/oauth/token", authority.config.issuer),
             authority,

@@ -52,7 +52,8 @@ pub(crate) async fn issue(
     let issued = match grant_type {
         GrantType::AuthorizationCode => redeem(request).await,
         GrantType::RefreshToken => rotate(request).await,
-        GrantType::ClientCredentials => Err(Refusal::new(
+        // Whoever waits for a person elsewhere shows no redirect URI that would say who it is (RFC 8628 5.6).
+        GrantType::ClientCredentials | GrantType::DeviceCode => Err(Refusal::new(
             ErrorCode::UnauthorizedClient,
             "a client without a key acts on behalf of a person, or not at all",
             "public_client",

@@ -11,7 +11,6 @@ use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use chancery_model::grant::{Binding, Grant as Consented};
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
-use chancery_store::codes::Code;
 use chancery_store::journal::{AppendError, Step};
 use chancery_store::one_time::OneTime;
 use chancery_store::refresh_tokens::RefreshToken;
@@ -74,13 +73,7 @@ pub(crate) async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refus
         auth_time: code.auth_time,
     };
     let (minted, permit) = fetch.mint(authority, agent, now).await?;
-    // Without a key there is nothing that would keep a token of such a life from whoever finds it, and the person was told
-    // of one short token: a key that is shown only now does not make more of it.
-    let refresh = match consented.binding {
-        Binding::Key => jkt.map(|jkt| new_refresh(authority, &code, &consented, jkt, now)),
-        Binding::Bearer | Binding::Rotation => None,
-    };
-    let (refresh_token, kept) = refresh.unzip();
+    let (refresh_token, kept) = fetch.refresh(authority, now).unzip();
     let uses = uses(Some(client.assertion), proof.as_ref());
     let event = issue::issued(authority, &client.who, &minted, Some(&permit), now);
     match authority.journal.append_step(event, uses, step(kept)).await {
@@ -123,28 +116,6 @@ pub(crate) async fn end_because(
             Refusal::unavailable()
         }
     }
-}
-
-fn new_refresh(
-    authority: &Authority,
-    code: &Code,
-    consented: &Consented,
-    jkt: &str,
-    now: Timestamp,
-) -> (String, RefreshToken) {
-    let mut random = [0; 32];
-    authority.entropy.fill(&mut random);
-    let text = format!("{REFRESH}{}", base64url::encode(&random));
-    let token = RefreshToken {
-        token_hash: refresh_hash(&text),
-        grant: consented.id,
-        scope: code.scope.clone(),
-        jkt: jkt.to_owned(),
-        auth_time: code.auth_time,
-        idle_until: now.after(IDLE),
-        expires_at: consented.expires_at,
-    };
-    (text, token)
 }
 
 /// What is to be fetched on behalf of a person.
@@ -208,6 +179,33 @@ impl Fetch<'_> {
         let key = &authority.keys.load().access_token;
         let minted = mint(snapshot, key, &grant, &*authority.entropy, now)?;
         Ok((minted, permit))
+    }
+
+    /// What the next token is fetched with. Without a key there is nothing that would keep a token of such a life from
+    /// whoever finds it, and the person was told of one short token: a key that is shown only now does not make more of it.
+    pub(crate) fn refresh(
+        &self,
+        authority: &Authority,
+        now: Timestamp,
+    ) -> Option<(String, RefreshToken)> {
+        let consented = self.consented;
+        let jkt = match consented.binding {
+            Binding::Key => self.jkt?,
+            Binding::Bearer | Binding::Rotation => return None,
+        };
+        let mut random = [0; 32];
+        authority.entropy.fill(&mut random);
+        let text = format!("{REFRESH}{}", base64url::encode(&random));
+        let token = RefreshToken {
+            token_hash: refresh_hash(&text),
+            grant: consented.id,
+            scope: self.scope.clone(),
+            jkt: jkt.to_owned(),
+            auth_time: self.auth_time,
+            idle_until: now.after(IDLE),
+            expires_at: consented.expires_at,
+        };
+        Some((text, token))
     }
 
     async fn fit(&self, authority: &Authority, known: &KnownAgent) -> Result<Fit, Refusal> {

@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::layout::Facts;
 use crate::login;
 use crate::session::Session;
-use crate::token::on_behalf;
+use crate::token::{device, on_behalf};
 
 #[derive(Debug, Args)]
 pub(crate) struct Mint {
@@ -44,9 +44,18 @@ pub(crate) struct Mint {
     /// Ask a person, and act in their name; bound to a key unless `--bearer` says otherwise
     #[arg(long)]
     on_behalf: bool,
+    /// The same where no browser is: prints a link and a code for the person
+    #[arg(long, conflicts_with = "on_behalf")]
+    device: bool,
     /// The issuer, when it is not the address of the authority
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
+}
+
+impl Mint {
+    fn asks_a_person(&self) -> bool {
+        self.on_behalf || self.device
+    }
 }
 
 /// What `token mint` prints: the token response, and the key that the token is bound to.
@@ -86,13 +95,14 @@ pub(super) async fn run(session: &Session, args: &Mint) -> Result<Exit, Failure>
         (Some(path), ClientId::Agent(_)) => Some(DpopSession::new(read_private(session, path)?)),
         (None, ClientId::Agent(_))
             if args.bearer
-                || !args.on_behalf && takes_bearer(&transport, &server, &args.resource).await =>
+                || !args.asks_a_person()
+                    && takes_bearer(&transport, &server, &args.resource).await =>
         {
             None
         }
         (None, ClientId::Agent(_)) => Some(DpopSession::new(read_private(session, &args.key)?)),
     };
-    if args.on_behalf {
+    if args.asks_a_person() {
         let caller = Caller {
             transport: &transport,
             server: &server,
@@ -103,7 +113,10 @@ pub(super) async fn run(session: &Session, args: &Mint) -> Result<Exit, Failure>
             entropy: &*session.entropy,
         };
         let scope = args.scope.as_deref();
-        let response = on_behalf::ask(session, &caller, &args.resource, scope).await?;
+        let response = match args.device {
+            true => device::ask(session, &caller, &args.resource, scope).await?,
+            false => on_behalf::ask(session, &caller, &args.resource, scope).await?,
+        };
         print(session, &response, dpop.as_ref())?;
         return Ok(Exit::Done);
     }
