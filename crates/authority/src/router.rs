@@ -29,6 +29,7 @@ use crate::policies;
 use crate::resources;
 use crate::state::Authority;
 use crate::tokens::{self, Endpoints};
+use crate::workloads;
 
 mod guard;
 mod lane;
@@ -131,6 +132,11 @@ fn v1() -> Router<Arc<Authority>> {
             "/v1/agents/{agent}/redirect-uris",
             put(agents::redirects::replace),
         )
+        .route("/v1/agents/{agent}/trusts", post(agents::trust::add))
+        .route(
+            "/v1/agents/{agent}/trusts/{trust}",
+            delete(agents::trust::remove),
+        )
         .route("/v1/agents/{agent}/versions", get(agents::versions::list))
         .route(
             "/v1/agents/{agent}/versions/{number}/accept",
@@ -227,6 +233,14 @@ fn v1() -> Router<Arc<Authority>> {
         .route("/v1/clients", get(clients::list::list))
         .route("/v1/clients/open", post(clients::open::open))
         .route("/v1/clients/{client}", delete(clients::remove::remove))
+        .route(
+            "/v1/issuers",
+            post(workloads::add::add).get(workloads::list::list),
+        )
+        .route(
+            "/v1/issuers/{issuer}",
+            get(workloads::list::show).delete(workloads::remove::remove),
+        )
         .route("/v1/log", get(prove::state))
         .route("/v1/events", get(find::find))
         .route("/v1/receipts/{event}", get(prove::show))

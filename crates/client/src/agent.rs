@@ -10,6 +10,7 @@ pub mod device;
 pub mod discovery;
 pub mod dpop;
 pub mod token;
+pub mod workload;
 
 use crate::error::ClientError;
 

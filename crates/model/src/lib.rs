@@ -22,4 +22,5 @@ pub mod reason;
 pub mod scope;
 pub mod secret;
 pub mod time;
+pub mod trust;
 pub mod version;

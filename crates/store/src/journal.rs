@@ -28,6 +28,7 @@ use crate::refresh_tokens::{self, RefreshToken};
 use crate::registered_clients::{self, RegisteredClient};
 use crate::rotating_tokens::{self, RotatingToken};
 use crate::tx::Tx;
+use crate::workload_assertions;
 use crate::{codes, grants};
 
 /// The most events in one batch.
@@ -95,6 +96,15 @@ pub enum Step {
         /// What the next token is fetched with.
         refresh: Option<RefreshToken>,
     },
+    /// Binds a token of a workload to the key that it came with, or to none; it is of use in no other way.
+    Bind {
+        /// Names the token.
+        assertion: Digest,
+        /// The thumbprint of the key.
+        jkt: Option<String>,
+        /// When the token ends.
+        expires_at: Timestamp,
+    },
     /// Uses a refresh token, for another token of its grant.
     Refresh {
         /// The hash of the refresh token.
@@ -158,6 +168,11 @@ impl Step {
                 }
                 Ok(is_taken)
             }
+            Self::Bind {
+                assertion,
+                jkt,
+                expires_at,
+            } => workload_assertions::bind(tx, *assertion, jkt.as_deref(), *expires_at).await,
             Self::Refresh {
                 token,
                 grant,

@@ -6,6 +6,7 @@
 //! ([`journal::Step`]). There is one file per table; functions take `&mut Tx` and give `model`
 //! types. What differs between the databases lives in `connect`. No rule lives here but how long a row is kept and counts.
 
+pub mod agent_trusts;
 pub mod agents;
 pub mod client_agents;
 pub mod codes;
@@ -41,4 +42,6 @@ pub mod tx;
 mod value;
 pub mod versions;
 pub mod wish;
+pub mod workload_assertions;
+pub mod workload_issuers;
 pub mod wrong_user_codes;

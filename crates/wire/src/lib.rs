@@ -32,3 +32,4 @@ pub mod user_code;
 #[cfg(test)]
 mod vectors;
 pub mod webauthn;
+pub mod workload;

@@ -87,11 +87,12 @@ pub struct AuthorizationServer {
 }
 
 /// By what clients ask for tokens.
-const GRANT_TYPES: [&str; 4] = [
+const GRANT_TYPES: [&str; 5] = [
     "authorization_code",
     "refresh_token",
     "client_credentials",
     oauth::DEVICE_CODE,
+    oauth::JWT_BEARER,
 ];
 
 /// Where the endpoints of the authority are, and what they sign with.

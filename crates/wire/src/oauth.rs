@@ -20,6 +20,9 @@ const MOST_PARAMETERS: usize = 64;
 /// The grant type by which a device fetches what a person answered (RFC 8628 3.4).
 pub const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
+/// The grant type by which a workload that another issuer vouches for gets a token (RFC 7523 2.1).
+pub const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
 /// The error codes of the RFCs, unaltered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorCode {

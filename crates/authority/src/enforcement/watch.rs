@@ -7,7 +7,7 @@ use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use chancery_model::time::Timestamp;
 use chancery_store::{
     codes, device_requests, one_time, pushed_requests, refresh_tokens, registered_clients,
-    rotating_tokens, wrong_user_codes,
+    rotating_tokens, workload_assertions, wrong_user_codes,
 };
 
 use crate::error::Error;
@@ -71,6 +71,7 @@ async fn sweep(authority: &Authority, now: Timestamp) -> Result<(), Error> {
     codes::sweep(&authority.store, now).await?;
     device_requests::sweep(&authority.store, now).await?;
     wrong_user_codes::sweep(&authority.store, now).await?;
+    workload_assertions::sweep(&authority.store, now).await?;
     refresh_tokens::sweep(&authority.store, now).await?;
     rotating_tokens::sweep(&authority.store, now).await?;
     registered_clients::sweep(&authority.store, now).await?;

@@ -11,7 +11,7 @@ use chancery_model::time::Timestamp;
 use chancery_policy::{PersonFacts, Question};
 use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::metadata;
-use chancery_wire::oauth::{DEVICE_CODE, ErrorCode, Form, TokenResponse, TokenType};
+use chancery_wire::oauth::{DEVICE_CODE, ErrorCode, Form, JWT_BEARER, TokenResponse, TokenType};
 
 use crate::refresh::GRANT;
 use crate::state::Authority;
@@ -25,6 +25,7 @@ use crate::tokens::public;
 use crate::tokens::redeem;
 use crate::tokens::refusal::{self, Refusal};
 use crate::tokens::renew;
+use crate::tokens::workload;
 
 /// The scope of a resource server's token for our own endpoints.
 pub(crate) const INTROSPECT: &str = "introspect";
@@ -56,6 +57,10 @@ async fn try_issue(
     let authority = &*endpoints.authority;
     let form = form::parse(headers, body)?;
     let grant_type = form.require("grant_type", "`grant_type` is missing")?;
+    // Who comes so does not authenticate: another issuer vouches for it.
+    if grant_type == JWT_BEARER {
+        return workload::issue(endpoints, headers, &form, now).await;
+    }
     let grant_type = GrantType::parse(grant_type).ok_or(Refusal::new(
         ErrorCode::UnsupportedGrantType,
         "the grant type is none of those that the metadata lists",
@@ -129,18 +134,7 @@ async fn issue_to(request: &Request<'_>, snapshot: &Snapshot) -> Result<TokenRes
     } = *request;
     let authority = &*endpoints.authority;
     let proof = prove(endpoints, &endpoints.token_url, headers, now)?;
-    let resource = form.fetch("resource").ok_or(Refusal::new(
-        ErrorCode::InvalidTarget,
-        "say with `resource` whom the token is for",
-        "no_resource",
-    ))?;
-    let resource = metadata::resource_uri(resource).map_err(|_| {
-        Refusal::new(
-            ErrorCode::InvalidTarget,
-            "`resource` is not a resource identifier",
-            "bad_resource",
-        )
-    })?;
+    let resource = resource(form)?;
     let scope = form.fetch("scope");
     let jkt = proof.as_ref().map(VerifiedProof::jkt);
     let expires_at = now.after(authority.config.access_token_lifetime);
@@ -215,6 +209,17 @@ async fn issue_to(request: &Request<'_>, snapshot: &Snapshot) -> Result<TokenRes
         scope: minted.claims.scope,
         refresh_token: None,
     })
+}
+
+/// The one resource that a token is asked for.
+pub(crate) fn resource<'a>(form: &'a Form<'_>) -> Result<&'a str, Refusal> {
+    let target = |description, code| Refusal::new(ErrorCode::InvalidTarget, description, code);
+    let resource = form.fetch("resource").ok_or(target(
+        "say with `resource` whom the token is for",
+        "no_resource",
+    ))?;
+    let bad = "`resource` is not a resource identifier";
+    metadata::resource_uri(resource).map_err(|_| target(bad, "bad_resource"))
 }
 
 /// Asks policy for exactly this token; on behalf of `subject`, or for the agent itself.

@@ -106,6 +106,11 @@ impl IssuerKeys {
             .filter(move |key| key.algorithm() == algorithm)
     }
 
+    /// Whether none of its keys is of use here.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     /// What one of the keys signed as `token`; which algorithms may, its reader has decided before.
     pub fn verify(&self, token: &Unverified<'_>) -> Result<Verified, NotSigned> {
         let header = token.header();

@@ -129,7 +129,8 @@ async fn authz_04_only_pkce_by_s256_exists() {
             "authorization_code",
             "refresh_token",
             "client_credentials",
-            "urn:ietf:params:oauth:grant-type:device_code"
+            "urn:ietf:params:oauth:grant-type:device_code",
+            "urn:ietf:params:oauth:grant-type:jwt-bearer"
         ])
     );
     flow.pushed(|_| ()).await;
