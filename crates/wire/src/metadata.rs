@@ -336,6 +336,7 @@ mod tests {
         let endpoints = Endpoints {
             authorization: "https://as.example/oauth/authorize",
             pushed_authorization_request: "https://as.example/oauth/par",
+            device_authorization: "https://as.example/oauth/device_authorization",
             token: "https://as.example/oauth/token",
             introspection: "https://as.example/oauth/introspect",
             revocation: "https://as.example/oauth/revoke",

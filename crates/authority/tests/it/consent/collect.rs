@@ -66,7 +66,9 @@ async fn device_that_asks_too_often_waits_five_seconds_longer_each_time() {
         ("device_code", device.code.clone()),
     ];
     let poll = flow.ask_with(&flow.agent, &flow.agent, &pairs).await;
-    other.advance(std::time::Duration::ZERO).await;
+    let nonce = other.nonce(&flow.agent).await;
+    let proof = flow.house.proof(&flow.agent.key, &nonce);
+    let poll = poll.without("dpop").header("dpop", proof);
     other.send(poll).await.oauth_error(400, "slow_down");
     flow.answer(&device, "approve").await;
     flow.poll(&device).await.ok();

@@ -131,7 +131,7 @@ async fn fed_02_fed_07_removed_issuer_vouches_for_nobody_and_its_tokens_are_void
             .oauth_error(400, "invalid_grant");
         assert_eq!(works.refused_because().await, "unknown_issuer");
         // Another process knows it from the same row.
-        let ask = works.ask_with(assertion, &works.job, &[]).await;
+        let ask = works.ask_at(&beside, assertion, &works.job, &[]).await;
         beside.send(ask).await.oauth_error(400, "invalid_grant");
     }
     let event = works.house.last_event("issuer.removed").await;

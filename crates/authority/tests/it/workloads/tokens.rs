@@ -217,7 +217,7 @@ async fn tok_07_token_of_a_workload_is_of_use_with_the_key_that_it_came_with_fir
     let assertion = works.assertion(json!({}));
     works.present(&assertion).await.ok();
     let beside = works.beside(9).await;
-    let ask = works.ask_with(&assertion, &thief, &[]).await;
+    let ask = works.ask_at(&beside, &assertion, &thief, &[]).await;
     beside.send(ask).await.oauth_error(400, "invalid_grant");
     // A proof is of use once.
     let assertion = works.assertion(json!({}));

@@ -152,11 +152,20 @@ impl Works {
         key: &PrivateKey,
         changes: &[(&str, &str)],
     ) -> Ask {
+        self.ask_at(&self.house, assertion, key, changes).await
+    }
+
+    /// The same with a nonce of another process.
+    pub(crate) async fn ask_at(
+        &self,
+        house: &House,
+        assertion: &str,
+        key: &PrivateKey,
+        changes: &[(&str, &str)],
+    ) -> Ask {
         let first = self.bare_ask(assertion, &[]);
-        let answer = self
-            .house
-            .send(first.header("dpop", self.proof(key, "")))
-            .await;
+        let first = first.header("dpop", self.proof(key, ""));
+        let answer = house.send(first).await;
         answer.oauth_error(400, "use_dpop_nonce");
         let nonce = answer.header("dpop-nonce").to_owned();
         let ask = self.bare_ask(assertion, changes);
