@@ -82,7 +82,7 @@ pub async fn fetch(tx: &mut Tx, code_hash: Digest) -> Result<Option<DeviceReques
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entered {
     /// It is that of a request that waits for its answer.
-    Waiting(DeviceRequest),
+    Waiting(Box<DeviceRequest>),
     /// It was never one, or its request has ended or its answer.
     Wrong,
     /// Too many were wrong; this one was not looked up.
@@ -107,7 +107,7 @@ pub async fn enter(
     let rows = tx.query("device_request", &sql, values).await?;
     match rows.first() {
         // Dropped, the transaction leaves no trace of the attempt.
-        Some(row) => Ok(Entered::Waiting(read(row)?)),
+        Some(row) => Ok(Entered::Waiting(Box::new(read(row)?))),
         None => {
             tx.end().await?;
             Ok(Entered::Wrong)

@@ -87,7 +87,7 @@ async fn ask(
         Entered::TooMany => return Err(Halt::Here(device_page::TOO_MANY_CODES)),
     };
     let name = secrets::device_name(request.code_hash);
-    let asked = match Asked::of(authority, &name, Way::Device(request), ctx.now) {
+    let asked = match Asked::of(authority, &name, Way::Device(*request), ctx.now) {
         // Of an agent that may not act nothing is known here either.
         Err(Halt::Here(_)) => return Err(unknown()),
         asked => &*found.insert(asked?),

@@ -304,7 +304,7 @@ async fn device_waits_is_found_by_its_user_code_answered_and_collected_once() {
         let end = NOW.after(Duration::from_secs(600));
         assert_eq!(
             enter(1, NOW).await,
-            Entered::Waiting(device(grant.agent, 1))
+            Entered::Waiting(Box::new(device(grant.agent, 1)))
         );
         assert_eq!(enter(3, NOW).await, Entered::Wrong);
         assert_eq!(enter(1, end).await, Entered::Wrong);
