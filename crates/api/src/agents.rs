@@ -6,6 +6,7 @@ use chancery_model::id::{AgentId, OwnerId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::issuers::TrustView;
 use crate::log::Receipt;
 
 /// Registers an agent: `POST /v1/agents`.
@@ -117,6 +118,9 @@ pub struct AgentView {
     /// Where people may be sent on to once they signed out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub post_logout_redirect_uris: Vec<String>,
+    /// Which workloads of other issuers may act as it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trusts: Vec<TrustView>,
     /// Why it was suspended or retired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -7,6 +7,7 @@
 pub mod agents;
 pub mod clients;
 pub mod grants;
+pub mod issuers;
 pub mod keys;
 pub mod log;
 pub mod mcp;

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::page::Page;
 use crate::routes::{OPEN, OWN, ROUTES, Route};
 use crate::{
-    agents, clients, grants, keys, log, mcp, owners, people, policies, problem, resources, tokens,
+    agents, clients, grants, issuers, keys, log, mcp, owners, people, policies, problem, resources,
+    tokens,
 };
 
 /// The document that `/openapi.json` serves.
@@ -184,6 +185,10 @@ fn schemas() -> Value {
         "ClientPage" = Page<clients::ClientView>,
         "OpenRegistration" = clients::OpenRegistration,
         "RegistrationView" = clients::RegistrationView,
+        "AddIssuer" = issuers::AddIssuer,
+        "IssuerView" = issuers::IssuerView,
+        "IssuerPage" = Page<issuers::IssuerView>,
+        "AddTrust" = issuers::AddTrust,
         "LogView" = log::LogView,
         "EventPage" = Page<log::LoggedEvent>,
         "Receipt" = log::Receipt,

@@ -34,6 +34,8 @@ pub const ROUTES: &[Route] = routes! {
     "PUT" "/v1/agents/{agent}" Some(Action::AgentUpdate), Some("UpdateAgent"), "AgentView", "Propose a new version";
     "PUT" "/v1/agents/{agent}/keys" Some(Action::AgentUpdate), Some("ReplaceKeys"), "AgentView", "Replace an agent's keys";
     "PUT" "/v1/agents/{agent}/redirect-uris" Some(Action::AgentUpdate), Some("ReplaceRedirects"), "AgentView", "Replace where answers for an agent may be sent";
+    "POST" "/v1/agents/{agent}/trusts" Some(Action::AgentUpdate), Some("AddTrust"), "AgentView", "Let a workload of another issuer act as an agent";
+    "DELETE" "/v1/agents/{agent}/trusts/{trust}" Some(Action::AgentUpdate), None, "AgentView", "Let a workload no longer act as an agent";
     "GET" "/v1/agents/{agent}/versions" Some(Action::AgentRead), None, "VersionPage", "List the versions of an agent";
     "POST" "/v1/agents/{agent}/versions/{number}/accept" Some(Action::AgentAccept), None, "AgentView", "Put a proposed version into force";
     "POST" "/v1/agents/{agent}/versions/{number}/reject" Some(Action::AgentAccept), Some("Because"), "AgentView", "Refuse a proposed version";
@@ -73,6 +75,10 @@ pub const ROUTES: &[Route] = routes! {
     "GET" "/v1/clients" Some(Action::ClientRead), None, "ClientPage", "List clients that registered themselves";
     "POST" "/v1/clients/open" Some(Action::ClientManage), Some("OpenRegistration"), "RegistrationView", "Let clients register themselves for a while";
     "DELETE" "/v1/clients/{client}" Some(Action::ClientManage), None, "ClientView", "Remove a client that registered itself";
+    "POST" "/v1/issuers" Some(Action::IssuerManage), Some("AddIssuer"), "IssuerView", "Name an issuer whose workloads may act as agents";
+    "GET" "/v1/issuers" Some(Action::IssuerRead), None, "IssuerPage", "List the issuers whose workloads may act as agents";
+    "GET" "/v1/issuers/{issuer}" Some(Action::IssuerRead), None, "IssuerView", "Show an issuer";
+    "DELETE" "/v1/issuers/{issuer}" Some(Action::IssuerManage), None, "IssuerView", "Remove an issuer, and every trust in its workloads";
     "GET" "/v1/log" Some(Action::LogRead), None, "LogView", "The state of the record";
     "GET" "/v1/events" Some(Action::LogRead), None, "EventPage", "Search the record";
     "GET" "/v1/receipts/{event}" Some(Action::LogRead), None, "Receipt", "A receipt for one event";

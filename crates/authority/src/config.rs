@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chancery_model::digest::Digest;
+use chancery_wire::origin;
 
 /// The settings of one authority.
 #[derive(Debug, Clone)]
@@ -42,6 +43,11 @@ impl Config {
     /// Whether a resource identifier is [`Self::userinfo`].
     pub fn is_userinfo(&self, resource: &str) -> bool {
         resource.strip_prefix(self.issuer.as_str()) == Some(USERINFO)
+    }
+
+    /// Whether we are on loopback ourselves: then clients and issuers may be, too.
+    pub fn is_development(&self) -> bool {
+        origin::parse_issuer(&self.issuer).is_ok_and(|url| origin::is_loopback(&url))
     }
 
     /// The resource identifier of an MCP server behind the gateway.

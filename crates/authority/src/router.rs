@@ -30,6 +30,7 @@ use crate::policies;
 use crate::resources;
 use crate::state::Authority;
 use crate::tokens::{self, Endpoints};
+use crate::workloads;
 
 mod guard;
 mod lane;
@@ -51,6 +52,10 @@ pub fn router(authority: Arc<Authority>) -> Router {
         .route(
             "/oauth/logout",
             get(consent::logout::ask).post(consent::logout::sign_out),
+        )
+        .route(
+            "/device",
+            get(consent::enter::show).post(consent::enter::enter),
         )
         .route("/oauth/register", post(clients::register::register))
         .route("/oauth/jwks", get(keys::publish::token_keys))
@@ -102,6 +107,7 @@ fn lanes(authority: Arc<Authority>) -> Router {
     Router::new()
         .route_service("/oauth/token", to(Lane::Token))
         .route_service("/oauth/par", to(Lane::Push))
+        .route_service("/oauth/device_authorization", to(Lane::Device))
         .route_service("/oauth/introspect", to(Lane::Introspection))
         .route_service(USERINFO, to(Lane::UserInfo))
         .route_service("/access/v1/evaluation", to(Lane::Evaluation))
@@ -131,6 +137,11 @@ fn v1() -> Router<Arc<Authority>> {
         .route(
             "/v1/agents/{agent}/redirect-uris",
             put(agents::redirects::replace),
+        )
+        .route("/v1/agents/{agent}/trusts", post(agents::trust::add))
+        .route(
+            "/v1/agents/{agent}/trusts/{trust}",
+            delete(agents::trust::remove),
         )
         .route("/v1/agents/{agent}/versions", get(agents::versions::list))
         .route(
@@ -228,6 +239,14 @@ fn v1() -> Router<Arc<Authority>> {
         .route("/v1/clients", get(clients::list::list))
         .route("/v1/clients/open", post(clients::open::open))
         .route("/v1/clients/{client}", delete(clients::remove::remove))
+        .route(
+            "/v1/issuers",
+            post(workloads::add::add).get(workloads::list::list),
+        )
+        .route(
+            "/v1/issuers/{issuer}",
+            get(workloads::list::show).delete(workloads::remove::remove),
+        )
         .route("/v1/log", get(prove::state))
         .route("/v1/events", get(find::find))
         .route("/v1/receipts/{event}", get(prove::show))

@@ -16,6 +16,7 @@ mod duration;
 pub mod exit;
 mod failure;
 mod grant;
+mod issuer;
 mod key;
 mod layout;
 mod log;

@@ -17,6 +17,7 @@ pub mod error;
 #[cfg(test)]
 mod fake;
 mod grants;
+mod issuers;
 mod keys;
 mod mcp;
 mod owners;

@@ -55,6 +55,12 @@ pub enum EventKind {
     /// Where answers for an agent may be sent changed.
     #[serde(rename = "agent.redirects_changed")]
     AgentRedirectsChanged,
+    /// A workload may act as an agent.
+    #[serde(rename = "agent.trust_added")]
+    AgentTrustAdded,
+    /// A workload may no longer act as an agent.
+    #[serde(rename = "agent.trust_removed")]
+    AgentTrustRemoved,
     /// An agent was stopped for now.
     #[serde(rename = "agent.suspended")]
     AgentSuspended,
@@ -109,6 +115,12 @@ pub enum EventKind {
     /// A resource server was registered.
     #[serde(rename = "resource.registered")]
     ResourceRegistered,
+    /// An issuer was named whose workloads may act as agents.
+    #[serde(rename = "issuer.added")]
+    IssuerAdded,
+    /// An issuer was removed, and every trust in its workloads with it.
+    #[serde(rename = "issuer.removed")]
+    IssuerRemoved,
     /// An MCP server was put behind the gateway.
     #[serde(rename = "mcp.added")]
     McpAdded,

@@ -148,6 +148,10 @@ ids! {
     SessionId = "ses";
     /// A passkey of a person.
     PasskeyId = "pky";
+    /// An issuer of workload tokens that an administrator named.
+    IssuerId = "iss";
+    /// A workload that may act as an agent.
+    TrustId = "trs";
 }
 
 /// Who authenticates at the OAuth endpoints; the `client_id` is the id itself.

@@ -24,4 +24,5 @@ pub mod scope;
 pub mod secret;
 pub mod time;
 pub mod tool_call;
+pub mod trust;
 pub mod version;

@@ -43,6 +43,14 @@ const MIGRATIONS: &[Migration] = &[
         number: 8,
         text: include_str!("../migrations/0008_authentication.sql"),
     },
+    Migration {
+        number: 10,
+        text: include_str!("../migrations/0010_devices.sql"),
+    },
+    Migration {
+        number: 12,
+        text: include_str!("../migrations/0012_workloads.sql"),
+    },
 ];
 
 /// The schema that this program writes.

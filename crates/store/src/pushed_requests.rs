@@ -3,31 +3,22 @@
 use std::time::Duration;
 
 use chancery_model::digest::Digest;
-use chancery_model::id::{AgentId, OwnerId};
-use chancery_model::scope::Scope;
+use chancery_model::id::OwnerId;
 use chancery_model::time::Timestamp;
-use chancery_model::tool_call::ToolCalls;
 
-use crate::authentications::{self, Authentication};
-use crate::authorized_calls;
 use crate::connect::Store;
 use crate::error::StoreError;
 use crate::tx::Tx;
 use crate::value::{Row, params};
+use crate::wish::{Prompt, Wish};
 
 /// A request that waits for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushedRequest {
     /// The hash of the `request_uri` that names it.
     pub uri_hash: Digest,
-    /// Who pushed it.
-    pub agent: AgentId,
-    /// The one resource that is asked for.
-    pub resource: String,
-    /// What for.
-    pub scope: Scope,
-    /// The tool calls that it would be limited to.
-    pub calls: Option<ToolCalls>,
+    /// What is asked, and by whom.
+    pub wish: Wish,
     /// Where the answer goes.
     pub redirect_uri: String,
     /// The registered redirect URI that admitted it.
@@ -36,48 +27,14 @@ pub struct PushedRequest {
     pub state: String,
     /// What the code will be bound to (RFC 7636).
     pub challenge: String,
-    /// The key that the code will be bound to; none under an exception of the resource.
-    pub jkt: Option<String>,
-    /// Whether the person is asked.
-    pub prompt: Prompt,
-    /// For how long a sign-in counts.
-    pub max_age: Option<Duration>,
-    /// What goes into the ID token, and how surely it must be the person.
-    pub authentication: Authentication,
-    /// When it was pushed.
-    pub created_at: Timestamp,
-    /// When it ends by itself.
-    pub expires_at: Timestamp,
-    /// When it was answered, and who did.
-    pub answered: Option<(Timestamp, OwnerId)>,
-}
-
-/// Whether the person is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Prompt {
-    /// Yes.
-    Ask,
-    /// No: what they consented to before must do.
-    None,
-    /// Yes, and they sign in anew before.
-    Login,
-}
-
-impl Prompt {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Ask => "ask",
-            Self::None => "none",
-            Self::Login => "login",
-        }
-    }
 }
 
 /// Adds a request, unless `most` of the same client wait already; whether it was added.
 pub async fn insert(tx: &mut Tx, request: &PushedRequest, most: i64) -> Result<bool, StoreError> {
     let sql = "SELECT count(*) AS waiting FROM pushed_request \
                WHERE agent_id = $1 AND expires_at > $2 AND answered_at IS NULL";
-    let values = params![request.agent.to_string(), request.created_at];
+    let wish = &request.wish;
+    let values = params![wish.agent.to_string(), wish.created_at];
     let rows = tx.query("pushed_request", sql, values).await?;
     let waiting = rows.first().map(|row| row.int("waiting")).transpose()?;
     if waiting.is_none_or(|waiting| waiting >= most) {
@@ -86,27 +43,24 @@ pub async fn insert(tx: &mut Tx, request: &PushedRequest, most: i64) -> Result<b
     let sql = "INSERT INTO pushed_request (uri_hash, agent_id, resource, scope, redirect_uri, registered_uri, \
                state, challenge, jkt, prompt, max_age, created_at, expires_at) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
-    let max_age = request.max_age.map(|age| age.as_secs().cast_signed());
     let values = params![
         request.uri_hash.to_string(),
-        request.agent.to_string(),
-        request.resource.as_str(),
-        request.scope.to_string(),
+        wish.agent.to_string(),
+        wish.resource.as_str(),
+        wish.scope.to_string(),
         request.redirect_uri.as_str(),
         request.registered_uri.as_str(),
         request.state.as_str(),
         request.challenge.as_str(),
-        request.jkt.clone(),
-        request.prompt.name(),
-        max_age,
-        request.created_at,
-        request.expires_at,
+        wish.jkt.clone(),
+        wish.prompt.name(),
+        wish.max_age_secs(),
+        wish.created_at,
+        wish.expires_at,
     ];
     tx.execute(sql, values).await?;
-    let (hash, says) = (request.uri_hash, &request.authentication);
-    let until = request.created_at.after(OPENED + KEPT);
-    authentications::insert(tx, hash, says, until).await?;
-    authorized_calls::limit(tx, hash, request.calls.as_ref(), until).await?;
+    let until = wish.created_at.after(OPENED + KEPT);
+    wish.insert_beside(tx, request.uri_hash, until).await?;
     Ok(true)
 }
 
@@ -133,7 +87,7 @@ pub async fn fetch(tx: &mut Tx, uri_hash: Digest) -> Result<Option<PushedRequest
 impl PushedRequest {
     /// Whether somebody has opened it in a browser.
     pub fn is_opened(&self) -> bool {
-        self.expires_at >= self.created_at.after(OPENED)
+        self.wish.expires_at >= self.wish.created_at.after(OPENED)
     }
 }
 
@@ -183,33 +137,12 @@ fn read(row: &Row) -> Result<PushedRequest, StoreError> {
         "login" => Prompt::Login,
         _ => return Err(row.corrupt("prompt")),
     };
-    let max_age = row.int_or_null("max_age")?.map(u64::try_from).transpose();
-    let answered = match (
-        row.time_or_null("answered_at")?,
-        row.parse_or_null("answered_by")?,
-    ) {
-        (Some(at), Some(by)) => Some((at, by)),
-        (None, None) => None,
-        (Some(_), None) | (None, Some(_)) => return Err(row.corrupt("answered_by")),
-    };
     Ok(PushedRequest {
         uri_hash: row.parse("uri_hash")?,
-        agent: row.parse("agent_id")?,
-        resource: row.text("resource")?.to_owned(),
-        scope: row.parse("scope")?,
-        calls: authorized_calls::read(row)?,
+        wish: Wish::read(row, prompt)?,
         redirect_uri: row.text("redirect_uri")?.to_owned(),
         registered_uri: row.text("registered_uri")?.to_owned(),
         state: row.text("state")?.to_owned(),
         challenge: row.text("challenge")?.to_owned(),
-        jkt: row.text_or_null("jkt")?.map(str::to_owned),
-        prompt,
-        max_age: max_age
-            .map_err(|_| row.corrupt("max_age"))?
-            .map(Duration::from_secs),
-        authentication: authentications::read(row)?,
-        created_at: row.time("created_at")?,
-        expires_at: row.time("expires_at")?,
-        answered,
     })
 }

@@ -16,6 +16,7 @@ pub mod document;
 pub mod dpop;
 pub mod hash;
 pub mod id_token;
+pub mod issuer;
 pub mod json;
 pub mod jwk;
 pub mod jws;
@@ -28,6 +29,8 @@ pub mod pkce;
 pub mod redirect_uri;
 pub mod seal;
 pub mod signed_introspection;
+pub mod user_code;
 #[cfg(test)]
 mod vectors;
 pub mod webauthn;
+pub mod workload;

@@ -6,7 +6,7 @@ use chancery_model::tool_call;
 use serde::{Deserialize, Serialize};
 
 use crate::jwk::Algorithm;
-use crate::{client_assertion, dpop, id_token, pkce};
+use crate::{client_assertion, dpop, id_token, oauth, pkce};
 
 /// What is told of a person who signs in to a client.
 const CLAIMS: [&str; 12] = [
@@ -34,6 +34,9 @@ pub struct AuthorizationServer {
     /// Where clients push what they ask people for (RFC 9126).
     #[serde(default)]
     pub pushed_authorization_request_endpoint: String,
+    /// Where devices without a browser ask for a person (RFC 8628).
+    #[serde(default)]
+    pub device_authorization_endpoint: String,
     /// Whether requests come by that way alone: registered agents push, public clients cannot prove who they are.
     #[serde(default)]
     pub require_pushed_authorization_requests: bool,
@@ -93,7 +96,7 @@ pub struct AuthorizationServer {
     /// `none`, `consent` and `login`.
     #[serde(default)]
     pub prompt_values_supported: Vec<String>,
-    /// `authorization_code`, `refresh_token` and `client_credentials`.
+    /// By what clients ask for tokens.
     #[serde(default)]
     pub grant_types_supported: Vec<String>,
     /// `private_key_jwt`, at every endpoint; and `none` where public clients fetch tokens.
@@ -125,6 +128,15 @@ pub struct AuthorizationServer {
     pub protected_resources: Vec<String>,
 }
 
+/// By what clients ask for tokens.
+const GRANT_TYPES: [&str; 5] = [
+    "authorization_code",
+    "refresh_token",
+    "client_credentials",
+    oauth::DEVICE_CODE,
+    oauth::JWT_BEARER,
+];
+
 /// Where the endpoints of the authority are, and what they sign with.
 #[derive(Debug, Clone, Copy)]
 pub struct Endpoints<'a> {
@@ -132,6 +144,8 @@ pub struct Endpoints<'a> {
     pub authorization: &'a str,
     /// Where clients push what they ask people for.
     pub pushed_authorization_request: &'a str,
+    /// Where devices ask for a person.
+    pub device_authorization: &'a str,
     /// Where tokens are issued.
     pub token: &'a str,
     /// Where tokens are looked up.
@@ -163,6 +177,7 @@ impl AuthorizationServer {
             pushed_authorization_request_endpoint: endpoints
                 .pushed_authorization_request
                 .to_owned(),
+            device_authorization_endpoint: endpoints.device_authorization.to_owned(),
             require_pushed_authorization_requests: false,
             client_id_metadata_document_supported: true,
             registration_endpoint: endpoints.registration.map(str::to_owned),
@@ -184,9 +199,7 @@ impl AuthorizationServer {
             code_challenge_methods_supported: vec![pkce::METHOD.to_owned()],
             authorization_response_iss_parameter_supported: true,
             prompt_values_supported: ["none", "consent", "login"].map(str::to_owned).into(),
-            grant_types_supported: ["authorization_code", "refresh_token", "client_credentials"]
-                .map(str::to_owned)
-                .into(),
+            grant_types_supported: GRANT_TYPES.map(str::to_owned).into(),
             token_endpoint_auth_methods_supported: ["private_key_jwt", "none"]
                 .map(str::to_owned)
                 .into(),
@@ -378,6 +391,7 @@ mod tests {
         let endpoints = Endpoints {
             authorization: "https://as.example/oauth/authorize",
             pushed_authorization_request: "https://as.example/oauth/par",
+            device_authorization: "https://as.example/oauth/device_authorization",
             token: "https://as.example/oauth/token",
             introspection: "https://as.example/oauth/introspect",
             revocation: "https://as.example/oauth/revoke",

@@ -18,6 +18,12 @@ pub const FORM_LIMIT: usize = 64 * 1024;
 /// The most parameters of a form.
 const MOST_PARAMETERS: usize = 64;
 
+/// The grant type by which a device fetches what a person answered (RFC 8628 3.4).
+pub const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
+/// The grant type by which a workload that another issuer vouches for gets a token (RFC 7523 2.1).
+pub const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
 /// The error codes of the RFCs, unaltered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
@@ -67,6 +73,12 @@ pub enum ErrorCode {
     InvalidClientMetadata,
     /// RFC 7591.
     InvalidSoftwareStatement,
+    /// RFC 8628.
+    AuthorizationPending,
+    /// RFC 8628.
+    SlowDown,
+    /// RFC 8628.
+    ExpiredToken,
     /// RFC 6749.
     ServerError,
     /// RFC 6749.
@@ -100,6 +112,9 @@ impl ErrorCode {
             Self::InvalidRedirectUri => "invalid_redirect_uri",
             Self::InvalidClientMetadata => "invalid_client_metadata",
             Self::InvalidSoftwareStatement => "invalid_software_statement",
+            Self::AuthorizationPending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::ExpiredToken => "expired_token",
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
@@ -128,6 +143,9 @@ impl ErrorCode {
             | Self::InvalidSoftwareStatement
             | Self::InvalidTarget
             | Self::AccessDenied
+            | Self::AuthorizationPending
+            | Self::SlowDown
+            | Self::ExpiredToken
             | Self::InvalidDpopProof
             | Self::UseDpopNonce => 400,
         }
@@ -285,6 +303,23 @@ pub struct PushedResponse {
     pub request_uri: String,
     /// For how many seconds.
     pub expires_in: u64,
+}
+
+/// The answer to a device that asks for a person (RFC 8628 3.2).
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+pub struct DeviceResponse {
+    /// What the device asks the token endpoint with.
+    pub device_code: String,
+    /// What the person enters.
+    pub user_code: String,
+    /// Where they enter it.
+    pub verification_uri: String,
+    /// The same with the code in it.
+    pub verification_uri_complete: String,
+    /// For how many seconds.
+    pub expires_in: u64,
+    /// How many seconds to wait between two questions.
+    pub interval: u64,
 }
 
 /// The answer to a client that registered itself (RFC 7591 3.2.1): what is registered, which may be less than it asked.

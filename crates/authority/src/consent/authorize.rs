@@ -9,15 +9,18 @@ use chancery_gateway::snapshot::KnownServer;
 use chancery_model::action::Action;
 use chancery_model::document::Document;
 use chancery_model::grant;
+use chancery_model::id::AgentId;
 use chancery_policy::Target;
-use chancery_store::pushed_requests::{self, Prompt};
-use chancery_store::{grants, owners};
+use chancery_store::wish::Prompt;
+use chancery_store::{grants, owners, pushed_requests};
 use chancery_wire::oauth::{ErrorCode, Form};
+use chancery_wire::user_code::UserCode;
 
 use crate::agents::load;
 use crate::consent::answer::{self, Asked, Halt};
-use crate::consent::page::{self, Question};
+use crate::consent::page::{self, Place, Question};
 use crate::consent::secrets;
+use crate::consent::way::Way;
 use crate::consent::{client, direct};
 use crate::ctx::Ctx;
 use crate::directory::KnownLogin;
@@ -55,7 +58,12 @@ async fn find(authority: &Authority, query: &str) -> Result<Asked, Halt> {
     let (Some(client), Some(uri)) = (form.fetch("client_id"), form.fetch("request_uri")) else {
         return Err(Halt::Here(page::UNKNOWN));
     };
-    let asked = Asked::find(authority, uri, Some(client), now).await?;
+    let asked = Asked::find(authority, uri, now).await?;
+    // The name is bound to the client that pushed it (AUTHZ-11); what a device waits for is not opened by a link.
+    let is_of_client = client.parse::<AgentId>() == Ok(asked.wish().agent);
+    if !is_of_client || matches!(asked.way, Way::Device(_)) {
+        return Err(Halt::Here(page::UNKNOWN));
+    }
     asked.require_open(now)?;
     Ok(asked)
 }
@@ -66,10 +74,12 @@ async fn ask(
     asked: &Asked,
 ) -> Result<Response, Halt> {
     // Whoever opened it has time to sign in and to read; whoever never did has not.
-    if !asked.request.is_opened() {
+    if let Way::Redirect(redirected) = &asked.way
+        && !redirected.request.is_opened()
+    {
         let _room = authority.pressure.admit().ok_or(Error::Unavailable)?;
         let opened = authority.clock.now();
-        pushed_requests::open(&authority.store, asked.request.uri_hash, opened).await?;
+        pushed_requests::open(&authority.store, redirected.request.uri_hash, opened).await?;
     }
     let ctx = match Ctx::authenticate(authority, headers) {
         Ok(ctx) => ctx,
@@ -84,16 +94,18 @@ async fn ask_caller(ctx: &Ctx, asked: &Asked) -> Result<Response, Halt> {
     let login = answer::person(ctx)?;
     asked.require_sign_in(ctx)?;
     asked.require_policy(ctx, &login)?;
-    match asked.request.prompt {
+    match asked.wish().prompt {
         Prompt::None => by_grant(ctx, asked, &login).await,
         Prompt::Ask | Prompt::Login if asked.is_sign_in() => {
             // Who signs in every day is asked once what the client may know.
             match by_grant(ctx, asked, &login).await {
-                Err(Halt::There(ErrorCode::ConsentRequired)) => question(ctx, asked, &login).await,
+                Err(Halt::There(ErrorCode::ConsentRequired)) => {
+                    question(ctx, asked, &login, None).await
+                }
                 answered => answered,
             }
         }
-        Prompt::Ask | Prompt::Login => question(ctx, asked, &login).await,
+        Prompt::Ask | Prompt::Login => question(ctx, asked, &login, None).await,
     }
 }
 
@@ -101,12 +113,12 @@ async fn ask_caller(ctx: &Ctx, asked: &Asked) -> Result<Response, Halt> {
 async fn by_grant(ctx: &Ctx, asked: &Asked, login: &KnownLogin) -> Result<Response, Halt> {
     let wanted = grant::Asked {
         subject: login.owner_id,
-        agent: asked.request.agent,
-        resource: &asked.request.resource,
-        scope: &asked.request.scope,
-        calls: asked.request.calls.as_ref(),
+        agent: asked.wish().agent,
+        resource: &asked.wish().resource,
+        scope: &asked.wish().scope,
+        calls: asked.wish().calls.as_ref(),
         binding: asked.binding(),
-        redirect_uri: &asked.request.registered_uri,
+        redirect_uri: asked.way.registered(),
     };
     let permit = ctx.authorize(Action::GrantGive, Target::Agent(&asked.agent.facts))?;
     let mut tx = ctx.read().await?;
@@ -127,11 +139,22 @@ async fn by_grant(ctx: &Ctx, asked: &Asked, login: &KnownLogin) -> Result<Respon
     Err(Halt::There(ErrorCode::ConsentRequired))
 }
 
-/// Shows the question.
-async fn question(ctx: &Ctx, asked: &Asked, login: &KnownLogin) -> Result<Response, Halt> {
-    let request = &asked.request;
+/// Shows the question; about a device, with the code that the person entered.
+pub(crate) async fn question(
+    ctx: &Ctx,
+    asked: &Asked,
+    login: &KnownLogin,
+    entered: Option<&UserCode>,
+) -> Result<Response, Halt> {
+    let wish = asked.wish();
+    let place = match (&asked.way, entered) {
+        (Way::Redirect(redirected), _) => Place::Redirect(&redirected.uri),
+        (Way::Device(_), Some(code)) => Place::Device(code),
+        // Nobody is asked about a device whose code they did not enter.
+        (Way::Device(_), None) => return Err(Halt::Here(page::UNKNOWN)),
+    };
     let mut tx = ctx.read().await?;
-    let loaded = load::require(ctx, &mut tx, &request.agent.to_string()).await?;
+    let loaded = load::require(ctx, &mut tx, &wish.agent.to_string()).await?;
     let owner = owners::fetch(&mut tx, loaded.agent.owner_id).await?;
     let owner = owner.ok_or(Error::Broken)?;
     drop(tx);
@@ -142,31 +165,31 @@ async fn question(ctx: &Ctx, asked: &Asked, login: &KnownLogin) -> Result<Respon
     let question = Question {
         person: &login.hands.author.to_string(),
         agent: loaded.agent.name.as_str(),
-        agent_id: &request.agent.to_string(),
+        agent_id: &wish.agent.to_string(),
         description: &document.description,
         owner: owner.handle.as_str(),
         version: &format!("{}, {version}", loaded.version.number),
         model: asked.agent.recorded.model.as_deref(),
-        resource: &request.resource,
+        resource: &wish.resource,
         tools: tools(asked, document),
         takes_later_tools: server(asked)
             .is_some_and(|known| document.lets_call_all(&known.server.name)),
-        scope: &request.scope,
-        calls: request.calls.as_ref(),
+        scope: &wish.scope,
+        calls: wish.calls.as_ref(),
         until: ctx.now.after(grant::LIFETIME),
         token_lifetime: ctx.authority.config.access_token_lifetime,
-        redirect_uri: &asked.redirect_uri,
-        is_bound: request.jkt.is_some(),
+        place,
+        is_bound: wish.jkt.is_some(),
         is_sign_in: asked.is_sign_in(),
-        uri: &asked.uri,
-        form: &secrets::form_token(ctx, &asked.uri, login, version),
+        name: &asked.name,
+        form: &secrets::form_token(ctx, &asked.name, login, version),
     };
     Ok(question.page())
 }
 
 /// The MCP server behind the resource, when it is one of ours.
 fn server(asked: &Asked) -> Option<&Arc<KnownServer>> {
-    asked.snapshot.server_of(&asked.request.resource)
+    asked.snapshot.server_of(&asked.wish().resource)
 }
 
 /// The tools that the agent's document lets it call on the MCP server behind a resource, when it is one of ours.

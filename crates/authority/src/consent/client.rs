@@ -14,7 +14,7 @@ use chancery_model::grant;
 use chancery_model::id::names_public_client;
 use chancery_model::time::Timestamp;
 use chancery_store::codes::ANY_KEY;
-use chancery_store::pushed_requests::Prompt;
+use chancery_store::wish::Prompt;
 use chancery_wire::hash;
 use chancery_wire::oauth::{ErrorCode, Form};
 use chancery_wire::redirect_uri::{InvalidRedirectUri, RedirectUri};
@@ -26,6 +26,7 @@ use crate::consent::client_page::{self, ClientQuestion};
 use crate::consent::page::{self, Page};
 use crate::consent::push::{self, Redirect, Wanted};
 use crate::consent::secrets;
+use crate::consent::way;
 use crate::ctx::Ctx;
 use crate::directory::{FRESH, KnownLogin};
 use crate::error::{Error, ToRecord};
@@ -165,11 +166,11 @@ fn read(
         ),
         _ => refused,
     })?;
-    if wanted.calls.is_some() {
+    if wanted.target.calls.is_some() {
         // Its person chooses its tools.
         return Err(calls::invalid("details_of_a_public_client"));
     }
-    let server = snapshot.server_of(&wanted.resource);
+    let server = snapshot.server_of(&wanted.target.resource);
     let server = server.ok_or(Refusal::new(
         ErrorCode::InvalidTarget,
         "a client that nobody registered may ask for an MCP server of this authority alone",
@@ -245,7 +246,7 @@ fn question(ctx: &Ctx, asked: &AskedByClient, login: &KnownLogin, query: &str) -
         client: &asked.client.id,
         claimed: asked.client.name.as_deref(),
         agent: document.map(|document| document.name.as_str()),
-        resource: &asked.wanted.resource,
+        resource: &asked.wanted.target.resource,
         tools: tools
             .iter()
             .map(|tool| {
@@ -255,7 +256,7 @@ fn question(ctx: &Ctx, asked: &AskedByClient, login: &KnownLogin, query: &str) -
                 )
             })
             .collect(),
-        scope: &asked.wanted.scope,
+        scope: &asked.wanted.target.scope,
         until: ctx.now.after(grant::LIFETIME),
         token_lifetime: ctx.authority.config.access_token_lifetime,
         redirect_uri: &asked.wanted.redirect.asked,
@@ -279,7 +280,7 @@ fn offer(
     if !description.is_empty() {
         answer.push(("error_description", description));
     }
-    let address = answer::address(&redirect.asked, state, &snapshot.issuer, &answer);
+    let address = way::address(&redirect.asked, state, &snapshot.issuer, &answer);
     client_page::cannot(description, &address, redirect.asked.as_str())
 }
 
@@ -291,7 +292,7 @@ pub(crate) fn refuse(
     code: ErrorCode,
 ) -> Response {
     let answer = [("error", code.name())];
-    answer::send(&redirect.asked, state, &snapshot.issuer, &answer)
+    way::send(&redirect.asked, state, &snapshot.issuer, &answer)
 }
 
 /// Tells the person, and sends nothing anywhere.

@@ -12,7 +12,7 @@ use chancery_wire::redirect_uri::RedirectUri;
 
 use crate::clients::adopt::Waiting;
 use crate::consent::client::Shown;
-use crate::consent::page::{Form, document, escaped, learns, shown};
+use crate::consent::page::{Sends, document, escaped, learns, shown};
 use crate::text::rfc3339;
 
 /// What a person is asked.
@@ -126,7 +126,7 @@ impl ClientQuestion<'_> {
             StatusCode::OK,
             title,
             &body,
-            Form::LeadsTo(self.redirect_uri),
+            Sends::There(self.redirect_uri),
         )
     }
 }
@@ -144,7 +144,7 @@ pub(crate) fn cannot(why: &str, address: &str, redirect_uri: &str) -> Response {
         StatusCode::BAD_REQUEST,
         "This cannot be asked of you",
         &body,
-        Form::None,
+        Sends::Nothing,
     )
 }
 
@@ -166,6 +166,6 @@ pub(crate) fn waits(waiting: &Waiting) -> Response {
         StatusCode::OK,
         "A second person has to agree",
         &body,
-        Form::None,
+        Sends::Nothing,
     )
 }

@@ -12,11 +12,12 @@ use chancery_wire::id_token::OPENID;
 use chancery_wire::oauth::{ErrorCode, Form};
 use chancery_wire::redirect_uri::RedirectUri;
 
-use crate::consent::answer::{self, person};
+use crate::consent::answer::person;
 use crate::consent::client::recorded;
 use crate::consent::page;
 use crate::consent::push::{self, Redirect, Wanted};
 use crate::consent::secrets;
+use crate::consent::way;
 use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::state::Authority;
@@ -94,7 +95,7 @@ fn read(ctx: &Ctx, form: &Form<'_>, redirect: Redirect) -> Result<Wanted, Refusa
     let jkt = push::bound_key(form, None)?;
     let jkt = jkt.map(str::to_owned);
     let wanted = push::read(&ctx.authority, form, redirect, jkt.as_deref(), ctx.now)?;
-    if !ctx.authority.config.is_userinfo(&wanted.resource) {
+    if !ctx.authority.config.is_userinfo(&wanted.target.resource) {
         return Err(Refusal::new(
             ErrorCode::InvalidRequest,
             "a request to act in the name of a person is pushed (RFC 9126)",
@@ -119,7 +120,7 @@ fn there(
         ("error_description", refused.error.description),
     ];
     let state = state.unwrap_or("");
-    let response = answer::send(&redirect.asked, state, &snapshot.issuer, &answer);
+    let response = way::send(&redirect.asked, state, &snapshot.issuer, &answer);
     let client = form.fetch("client_id").unwrap_or("");
     Box::new(recorded(ctx, client, refused.code, response))
 }

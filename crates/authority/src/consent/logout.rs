@@ -60,8 +60,8 @@ pub async fn ask(State(authority): State<Arc<Authority>>, RawQuery(query): RawQu
         "<p class=\"answers\"><button class=\"primary\" name=\"answer\" value=\"yes\">Sign out</button></p></form>",
     );
     let form = match &back {
-        Some(back) => page::Form::LeadsTo(&back.uri),
-        None => page::Form::StaysHere,
+        Some(back) => page::Sends::There(&back.uri),
+        None => page::Sends::Here,
     };
     page::document(StatusCode::OK, page::SIGN_OUT, &body, form)
 }

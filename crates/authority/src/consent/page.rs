@@ -9,7 +9,9 @@ use chancery_model::time::Timestamp;
 use chancery_model::tool_call::{Scalar, ToolCall, ToolCalls};
 use chancery_wire::id_token::{EMAIL, OPENID, PROFILE, SCOPES};
 use chancery_wire::redirect_uri::RedirectUri;
+use chancery_wire::user_code::UserCode;
 
+use crate::consent::device_page;
 use crate::error::{Error, ToRecord};
 use crate::text::rfc3339;
 
@@ -26,7 +28,7 @@ pub(crate) struct Page {
     links: Vec<(String, &'static str)>,
 }
 
-const fn page(
+pub(crate) const fn page(
     code: &'static str,
     status: StatusCode,
     title: &'static str,
@@ -144,7 +146,11 @@ pub(crate) fn sign_in(origin: &str, client: &str, uri: &str) -> Page {
 
 /// The same for a request that is all in `query`.
 pub(crate) fn sign_in_to(origin: &str, query: &str) -> Page {
-    let question = format!("/oauth/authorize?{query}");
+    sign_in_at(origin, &format!("/oauth/authorize?{query}"))
+}
+
+/// The same for the question at a path of ours.
+pub(crate) fn sign_in_at(origin: &str, question: &str) -> Page {
     let back: String = url::form_urlencoded::byte_serialize(question.as_bytes()).collect();
     Page {
         code: "login_required",
@@ -167,7 +173,7 @@ pub(crate) fn of(error: Error) -> Response {
             let text = "Policy does not let you decide this:";
             let body = format!("<p>{text} {}.</p>", shown(&reason));
             let title = "You may not decide this";
-            let mut response = document(StatusCode::FORBIDDEN, title, &body, Form::None);
+            let mut response = document(StatusCode::FORBIDDEN, title, &body, Sends::Nothing);
             if let Some(event) = event {
                 response.extensions_mut().insert(ToRecord(event));
             }
@@ -183,7 +189,7 @@ pub(crate) fn of(error: Error) -> Response {
                 }
                 false => "<p>Nothing was decided. Try again in a moment.</p>",
             };
-            document(status, "That did not work", body, Form::None)
+            document(status, "That did not work", body, Sends::Nothing)
         }
     }
 }
@@ -195,7 +201,7 @@ impl IntoResponse for Page {
             let href = escaped(href);
             body.push_str(&format!("<p><a href=\"{href}\">{says}</a></p>"));
         }
-        let mut response = document(self.status, self.title, &body, Form::None);
+        let mut response = document(self.status, self.title, &body, Sends::Nothing);
         if self.status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer");
             response
@@ -236,14 +242,23 @@ pub(crate) struct Question<'a> {
     /// How long one token lives.
     pub token_lifetime: Duration,
     /// Where the answer goes.
-    pub redirect_uri: &'a RedirectUri,
+    pub place: Place<'a>,
     /// Whether what it gets is bound to its key.
     pub is_bound: bool,
     /// Whether it asks for nothing but who the person is.
     pub is_sign_in: bool,
     /// The name of the request, and the proof that the answer is to this page.
-    pub uri: &'a str,
+    pub name: &'a str,
     pub form: &'a str,
+}
+
+/// Where an answer goes, as a person is told.
+#[derive(Clone, Copy)]
+pub(crate) enum Place<'a> {
+    /// With their browser.
+    Redirect(&'a RedirectUri),
+    /// To the device that shows the code that they entered.
+    Device(&'a UserCode),
 }
 
 impl Question<'_> {
@@ -258,6 +273,10 @@ impl Question<'_> {
         let person = shown(self.person);
         let mut body =
             format!("<p>You are <strong>{person}</strong>. If you agree, {means}</p><dl>");
+        if let Place::Device(code) = self.place {
+            let warning = device_page::warning(code);
+            body.insert_str(0, &warning);
+        }
         let mut tell = |term: &str, text: String| {
             body.push_str(&format!("<div><dt>{term}</dt><dd>{text}</dd></div>"));
         };
@@ -313,9 +332,13 @@ impl Question<'_> {
             ),
         };
         tell("For how long", renewed);
-        tell("Where the answer goes", shown(self.redirect_uri.as_str()));
+        let place = match self.place {
+            Place::Redirect(uri) => shown(uri.as_str()),
+            Place::Device(code) => format!("to the device that shows <strong>{code}</strong>"),
+        };
+        tell("Where the answer goes", place);
         body.push_str("</dl><form method=\"post\" action=\"/oauth/authorize/decide\">");
-        for (name, value) in [("request_uri", self.uri), ("form", self.form)] {
+        for (name, value) in [("request_uri", self.name), ("form", self.form)] {
             let value = escaped(value);
             body.push_str(&format!(
                 "<input type=\"hidden\" name=\"{name}\" value=\"{value}\">"
@@ -332,12 +355,11 @@ impl Question<'_> {
             "<p class=\"answers\"><button name=\"answer\" value=\"deny\">No</button> \
              <button class=\"primary\" name=\"answer\" value=\"approve\">{yes}</button></p></form>",
         ));
-        document(
-            StatusCode::OK,
-            title,
-            &body,
-            Form::LeadsTo(self.redirect_uri),
-        )
+        let sends = match self.place {
+            Place::Redirect(uri) => Sends::There(uri),
+            Place::Device(_) => Sends::Here,
+        };
+        document(StatusCode::OK, title, &body, sends)
     }
 }
 
@@ -396,24 +418,24 @@ pub(crate) fn learns(scope: &Scope) -> String {
     told.join("; ")
 }
 
-/// What the form of a page leads to.
+/// Where the forms of a page lead.
 #[derive(Clone, Copy)]
-pub(crate) enum Form<'a> {
-    /// The page has none.
-    None,
-    /// To another page of ours.
-    StaysHere,
-    /// To us, and from there to a client.
-    LeadsTo(&'a RedirectUri),
+pub(crate) enum Sends<'a> {
+    /// It has none.
+    Nothing,
+    /// To us.
+    Here,
+    /// To us, and from there to where the answer goes.
+    There(&'a RedirectUri),
 }
 
 /// A whole page. Where it has a form, browsers hold the redirect that follows to `form-action` too, so the origin of
 /// the answer is named there; and the form's own origin must be told to us, which `no-referrer` would suppress.
-pub(crate) fn document(status: StatusCode, title: &str, body: &str, form: Form<'_>) -> Response {
-    let targets = match form {
-        Form::LeadsTo(uri) => format!("'self' {}", uri.source()),
-        Form::StaysHere => "'self'".to_owned(),
-        Form::None => "'none'".to_owned(),
+pub(crate) fn document(status: StatusCode, title: &str, body: &str, sends: Sends<'_>) -> Response {
+    let targets = match sends {
+        Sends::Nothing => "'none'".to_owned(),
+        Sends::Here => "'self'".to_owned(),
+        Sends::There(uri) => format!("'self' {}", uri.source()),
     };
     let policy = format!(
         "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action {targets}; \

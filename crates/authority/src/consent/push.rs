@@ -14,8 +14,9 @@ use chancery_model::time::Timestamp;
 use chancery_model::tool_call::ToolCalls;
 use chancery_store::authentications::Authentication;
 use chancery_store::journal::{AppendError, Step};
-use chancery_store::pushed_requests::{Prompt, PushedRequest};
+use chancery_store::pushed_requests::PushedRequest;
 use chancery_store::redirects;
+use chancery_store::wish::{Prompt, Wish};
 use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::id_token::{LONGEST_NONCE, OPENID};
 use chancery_wire::oauth::{ErrorCode, Form, PushedResponse};
@@ -119,12 +120,8 @@ async fn push_for(
 
 /// What a client asks a person for, read by the one function that all clients go through.
 pub(crate) struct Wanted {
-    /// The one resource that is asked for.
-    pub resource: String,
-    /// What for.
-    pub scope: Scope,
-    /// The tool calls that it would be limited to.
-    pub calls: Option<ToolCalls>,
+    /// What is to be reached, and what for.
+    pub target: Target,
     /// Where the answer goes.
     pub redirect: Redirect,
     /// What the client recognises the answer by; empty when it sent nothing.
@@ -146,21 +143,23 @@ impl Wanted {
     pub(crate) fn by(self, agent: AgentId, uri: &str, now: Timestamp) -> PushedRequest {
         PushedRequest {
             uri_hash: secrets::uri_hash(uri),
-            agent,
-            resource: self.resource,
-            scope: self.scope,
-            calls: self.calls,
+            wish: Wish {
+                agent,
+                resource: self.target.resource,
+                scope: self.target.scope,
+                calls: self.target.calls,
+                jkt: self.jkt,
+                prompt: self.prompt,
+                max_age: self.max_age,
+                authentication: self.authentication,
+                created_at: now,
+                expires_at: now.after(LIFETIME),
+                answered: None,
+            },
             redirect_uri: self.redirect.asked.as_str().to_owned(),
             registered_uri: self.redirect.registered.as_str().to_owned(),
             state: self.state,
             challenge: self.challenge.as_str().to_owned(),
-            jkt: self.jkt,
-            prompt: self.prompt,
-            max_age: self.max_age,
-            authentication: self.authentication,
-            created_at: now,
-            expires_at: now.after(LIFETIME),
-            answered: None,
         }
     }
 }
@@ -225,6 +224,36 @@ pub(crate) fn read(
     let challenge = form.require("code_challenge", "`code_challenge` is missing")?;
     let challenge = Challenge::parse(challenge)
         .map_err(|_| invalid("`code_challenge` is not a challenge by `S256`", "bad_pkce"))?;
+    let target = read_target(authority, form, jkt, now)?;
+    Ok(Wanted {
+        target,
+        redirect,
+        state: state.to_owned(),
+        challenge,
+        jkt: jkt.map(str::to_owned),
+        prompt: prompt(form.fetch("prompt"))?,
+        max_age: read_max_age(form)?,
+        authentication: authentication(form)?,
+    })
+}
+
+/// What is to be reached, and what for.
+pub(crate) struct Target {
+    /// The one resource that is asked for.
+    pub resource: String,
+    /// What for.
+    pub scope: Scope,
+    /// The tool calls that it would be limited to.
+    pub calls: Option<ToolCalls>,
+}
+
+/// What is to be reached, which is registered and takes tokens so bound, and what for.
+pub(crate) fn read_target(
+    authority: &Authority,
+    form: &Form<'_>,
+    jkt: Option<&str>,
+    now: Timestamp,
+) -> Result<Target, Refusal> {
     let scope = Scope::parse(form.fetch("scope").unwrap_or("")).map_err(|_| {
         let description = "`scope` is names with one space between two";
         Refusal::new(ErrorCode::InvalidScope, description, "bad_scope")
@@ -252,21 +281,21 @@ pub(crate) fn read(
     }
     let snapshot = authority.current.load_full();
     require_binding(authority, &snapshot, resource, jkt, now)?;
-    let max_age = form.fetch("max_age").map(str::parse).transpose();
-    let max_age =
-        max_age.map_err(|_| invalid("`max_age` is a number of seconds", "bad_max_age"))?;
-    Ok(Wanted {
+    Ok(Target {
         resource: resource.to_owned(),
         scope,
         calls,
-        redirect,
-        state: state.to_owned(),
-        challenge,
-        jkt: jkt.map(str::to_owned),
-        prompt: prompt(form.fetch("prompt"))?,
-        max_age: max_age.map(|seconds: u32| Duration::from_secs(seconds.into())),
-        authentication: authentication(form)?,
     })
+}
+
+/// For how long a sign-in counts, when the client says so.
+pub(crate) fn read_max_age(form: &Form<'_>) -> Result<Option<Duration>, Refusal> {
+    let max_age = form.fetch("max_age").map(str::parse).transpose();
+    let max_age = max_age.map_err(|_| {
+        let description = "`max_age` is a number of seconds";
+        Refusal::new(ErrorCode::InvalidRequest, description, "bad_max_age")
+    })?;
+    Ok(max_age.map(|seconds: u32| Duration::from_secs(seconds.into())))
 }
 
 /// Refuses what would have to be obeyed and is not offered here.
@@ -326,7 +355,7 @@ pub(crate) fn bound_key<'a>(
 
 /// What goes into the ID token, and how surely it must be the person: one of several classes is enough, and a request
 /// for nothing but others cannot be met (OpenID Connect Core 3.1.2.1, RFC 9470 5).
-fn authentication(form: &Form<'_>) -> Result<Authentication, Refusal> {
+pub(crate) fn authentication(form: &Form<'_>) -> Result<Authentication, Refusal> {
     let nonce = form.fetch("nonce");
     if nonce.is_some_and(|nonce| nonce.len() > LONGEST_NONCE) {
         return Err(Refusal::new(
@@ -384,11 +413,21 @@ fn pushed(
 ) -> Event {
     let facts = [
         ("endpoint", "par".to_owned()),
-        ("resource", request.resource.clone()),
+        ("resource", request.wish.resource.clone()),
         ("redirect_uri", request.redirect_uri.clone()),
-        ("scope", request.scope.to_string()),
-        (CALLS, calls_text(request.calls.as_ref())),
+        ("scope", request.wish.scope.to_string()),
+        (CALLS, calls_text(request.wish.calls.as_ref())),
     ];
+    authenticated(authority, agent, facts, now)
+}
+
+/// The event of an agent that proved who it is and got no token, with what it asked for.
+pub(crate) fn authenticated<const N: usize>(
+    authority: &Authority,
+    agent: &KnownAgent,
+    facts: [(&str, String); N],
+    now: Timestamp,
+) -> Event {
     let facts = facts.into_iter().filter(|(_, value)| !value.is_empty());
     let actor = Actor {
         id: agent.agent.id.to_string(),

@@ -66,6 +66,8 @@ fn touched(event: &Event) -> Touched {
         | EventKind::AgentVersionRejected
         | EventKind::AgentKeysChanged
         | EventKind::AgentRedirectsChanged
+        | EventKind::AgentTrustAdded
+        | EventKind::AgentTrustRemoved
         | EventKind::AgentSuspended
         | EventKind::AgentResumed
         | EventKind::AgentRetired
@@ -77,7 +79,10 @@ fn touched(event: &Event) -> Touched {
             .token
             .as_ref()
             .map_or(Touched::More, |token| Touched::Token(token.jti)),
-        EventKind::GrantRefused | EventKind::CodeIssued => Touched::Nothing,
+        // Which issuers there are is read when one of their tokens comes.
+        EventKind::GrantRefused | EventKind::CodeIssued | EventKind::IssuerAdded => {
+            Touched::Nothing
+        }
         EventKind::GrantGiven | EventKind::GrantRevoked => event
             .facts
             .get(GRANT)
@@ -99,6 +104,7 @@ fn touched(event: &Event) -> Touched {
         | EventKind::OwnerMembersChanged
         | EventKind::OwnerDisabled
         | EventKind::ResourceRegistered
+        | EventKind::IssuerRemoved
         | EventKind::McpAdded
         | EventKind::McpToolsAccepted
         | EventKind::McpRemoved

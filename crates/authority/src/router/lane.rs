@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chancery_wire::oauth::{ErrorCode, OAuthError};
 
-use crate::consent::push;
+use crate::consent::{push, wait};
 use crate::enforcement::authzen::{self, Asker};
 use crate::error::Error;
 use crate::extract;
@@ -20,6 +20,8 @@ pub(super) enum Lane {
     Token,
     /// `/oauth/par`.
     Push,
+    /// `/oauth/device_authorization`.
+    Device,
     /// `/oauth/introspect`.
     Introspection,
     /// `/oauth/userinfo`.
@@ -51,7 +53,7 @@ async fn walk(endpoints: &Endpoints, lane: Lane, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let headers = &head.headers;
     let asker = match lane {
-        Lane::Token | Lane::Push | Lane::Introspection | Lane::UserInfo => None,
+        Lane::Token | Lane::Push | Lane::Device | Lane::Introspection | Lane::UserInfo => None,
         // What a stranger wants to have decided is not even read.
         Lane::Evaluation | Lane::Evaluations => match Asker::authenticate(endpoints, headers) {
             Ok(asker) => Some(asker),
@@ -76,6 +78,7 @@ async fn walk(endpoints: &Endpoints, lane: Lane, request: Request) -> Response {
         None if lane == Lane::Token => issue::issue(endpoints, headers, &body).await,
         None if lane == Lane::Push => push::push(endpoints, headers, &body).await,
         None if lane == Lane::UserInfo => userinfo::tell(endpoints, &head.method, headers).await,
+        None if lane == Lane::Device => wait::wait(endpoints, headers, &body).await,
         None => introspect::introspect(endpoints, headers, &body).await,
         Some(asker) if lane == Lane::Evaluation => {
             authzen::evaluation(endpoints, asker, headers, &body).await
@@ -91,6 +94,7 @@ impl Lane {
             Self::UserInfo => "GET, POST",
             Self::Token
             | Self::Push
+            | Self::Device
             | Self::Introspection
             | Self::Evaluation
             | Self::Evaluations => "POST",
@@ -100,7 +104,7 @@ impl Lane {
     /// What those are told for whom there is no room.
     fn sent_away(self) -> Response {
         match self {
-            Self::Token | Self::Push | Self::Introspection | Self::UserInfo => {
+            Self::Token | Self::Push | Self::Device | Self::Introspection | Self::UserInfo => {
                 let retry = (header::RETRY_AFTER, HeaderValue::from_static("1"));
                 let error = OAuthError::new(
                     ErrorCode::TemporarilyUnavailable,

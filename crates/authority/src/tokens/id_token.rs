@@ -1,8 +1,8 @@
 //! ID tokens: who signed in, told to the client that asked with the scope `openid`, once, with the access token of its code.
 
 use chancery_model::event::Event;
+use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
-use chancery_store::codes::Code;
 use chancery_wire::id_token::{self, Claims, OPENID, Person};
 
 use crate::state::Authority;
@@ -15,10 +15,11 @@ use crate::tokens::refusal::Refusal;
 pub(crate) fn make(
     authority: &Authority,
     minted: &Minted,
-    code: &Code,
+    scope: &Scope,
+    nonce: Option<&str>,
     now: Timestamp,
 ) -> Result<Option<String>, Refusal> {
-    if !code.scope.has(OPENID) {
+    if !scope.has(OPENID) {
         return Ok(None);
     }
     let claims = &minted.claims;
@@ -32,10 +33,10 @@ pub(crate) fn make(
         iat: claims.iat,
         exp: id_token::ends(now).as_secs(),
         auth_time: claims.auth_time,
-        nonce: code.authentication.nonce.clone(),
+        nonce: nonce.map(str::to_owned),
         acr: claims.acr.clone(),
         at_hash: id_token::at_hash(&minted.token),
-        person: Person::told(claims.sub.clone(), &person.handle, code.scope.names()),
+        person: Person::told(claims.sub.clone(), &person.handle, scope.names()),
     };
     let key = &authority.keys.load().id_token;
     Ok(Some(id_token::sign(&claims, key)))

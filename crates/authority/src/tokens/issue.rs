@@ -11,7 +11,7 @@ use chancery_model::time::Timestamp;
 use chancery_policy::{PersonFacts, Question};
 use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::metadata;
-use chancery_wire::oauth::{ErrorCode, Form, TokenResponse, TokenType};
+use chancery_wire::oauth::{DEVICE_CODE, ErrorCode, Form, JWT_BEARER, TokenResponse, TokenType};
 
 use crate::grants::end::{CALLS, calls_text};
 use crate::refresh::GRANT;
@@ -20,12 +20,14 @@ use crate::tokens::Endpoints;
 use crate::tokens::binding::{prove, require_binding};
 use crate::tokens::calls;
 use crate::tokens::client::{self, Client, FAILED, Who};
+use crate::tokens::collect;
 use crate::tokens::form;
 use crate::tokens::mint::{Grant, Holder, Minted, mint};
 use crate::tokens::public;
 use crate::tokens::redeem;
 use crate::tokens::refusal::{self, Refusal};
 use crate::tokens::renew;
+use crate::tokens::workload;
 
 /// The scope of a resource server's token for our own endpoints.
 pub(crate) const INTROSPECT: &str = "introspect";
@@ -57,9 +59,13 @@ async fn try_issue(
     let authority = &*endpoints.authority;
     let form = form::parse(headers, body)?;
     let grant_type = form.require("grant_type", "`grant_type` is missing")?;
+    // Who comes so does not authenticate: another issuer vouches for it.
+    if grant_type == JWT_BEARER {
+        return workload::issue(endpoints, headers, &form, now).await;
+    }
     let grant_type = GrantType::parse(grant_type).ok_or(Refusal::new(
         ErrorCode::UnsupportedGrantType,
-        "the grant type is `authorization_code`, `refresh_token` or `client_credentials`",
+        "the grant type is none of those that the metadata lists",
         "unsupported_grant_type",
     ))?;
     if let Some(client) = client::public(headers, &form) {
@@ -85,6 +91,7 @@ async fn try_issue(
         GrantType::ClientCredentials => issue_to(&request, &snapshot).await,
         GrantType::AuthorizationCode => redeem::redeem(&request).await,
         GrantType::RefreshToken => renew::renew(&request).await,
+        GrantType::DeviceCode => collect::collect(&request).await,
     };
     issued.map_err(|refused| refused.proven(client.who.id(), client.assertion))
 }
@@ -94,6 +101,7 @@ pub(crate) enum GrantType {
     AuthorizationCode,
     RefreshToken,
     ClientCredentials,
+    DeviceCode,
 }
 
 impl GrantType {
@@ -102,6 +110,7 @@ impl GrantType {
             "authorization_code" => Some(Self::AuthorizationCode),
             "refresh_token" => Some(Self::RefreshToken),
             "client_credentials" => Some(Self::ClientCredentials),
+            DEVICE_CODE => Some(Self::DeviceCode),
             _ => None,
         }
     }
@@ -127,18 +136,7 @@ async fn issue_to(request: &Request<'_>, snapshot: &Snapshot) -> Result<TokenRes
     } = *request;
     let authority = &*endpoints.authority;
     let proof = prove(endpoints, &endpoints.token_url, headers, now)?;
-    let resource = form.fetch("resource").ok_or(Refusal::new(
-        ErrorCode::InvalidTarget,
-        "say with `resource` whom the token is for",
-        "no_resource",
-    ))?;
-    let resource = metadata::resource_uri(resource).map_err(|_| {
-        Refusal::new(
-            ErrorCode::InvalidTarget,
-            "`resource` is not a resource identifier",
-            "bad_resource",
-        )
-    })?;
+    let resource = resource(form)?;
     let scope = form.fetch("scope");
     let calls = calls::read(form, resource)?;
     let jkt = proof.as_ref().map(VerifiedProof::jkt);
@@ -146,13 +144,6 @@ async fn issue_to(request: &Request<'_>, snapshot: &Snapshot) -> Result<TokenRes
 
     let (minted, permit) = match &client.who {
         Who::Agent(known) => {
-            if authority.config.is_userinfo(resource) {
-                return Err(Refusal::new(
-                    ErrorCode::InvalidTarget,
-                    "who a person is, is told to a client that the person signs in to",
-                    "no_person",
-                ));
-            }
             require_binding(authority, snapshot, resource, jkt, now)?;
             let permit = decide(authority, snapshot, known, resource, scope, None, now)?;
             let grant = Grant {
@@ -225,6 +216,17 @@ async fn issue_to(request: &Request<'_>, snapshot: &Snapshot) -> Result<TokenRes
         refresh_token: None,
         id_token: None,
     })
+}
+
+/// The one resource that a token is asked for.
+pub(crate) fn resource<'a>(form: &'a Form<'_>) -> Result<&'a str, Refusal> {
+    let target = |description, code| Refusal::new(ErrorCode::InvalidTarget, description, code);
+    let resource = form.fetch("resource").ok_or(target(
+        "say with `resource` whom the token is for",
+        "no_resource",
+    ))?;
+    let bad = "`resource` is not a resource identifier";
+    metadata::resource_uri(resource).map_err(|_| target(bad, "bad_resource"))
 }
 
 /// Asks policy for exactly this token; on behalf of `subject`, or for the agent itself.

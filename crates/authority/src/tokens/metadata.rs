@@ -29,6 +29,7 @@ pub async fn authorization_server(State(authority): State<Arc<Authority>>) -> Re
     let endpoints = Endpoints {
         authorization: &at("/oauth/authorize"),
         pushed_authorization_request: &at("/oauth/par"),
+        device_authorization: &at("/oauth/device_authorization"),
         token: &at("/oauth/token"),
         introspection: &at("/oauth/introspect"),
         revocation: &at("/oauth/revoke"),

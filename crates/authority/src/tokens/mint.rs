@@ -12,6 +12,7 @@ use chancery_wire::access_token::{self, Act, AgentClaims, Claims, Cnf};
 use chancery_wire::jwk::PrivateKey;
 use chancery_wire::oauth::ErrorCode;
 
+use crate::config::USERINFO;
 use crate::grants::fit::Fit;
 use crate::tokens::client::FAILED;
 use crate::tokens::refusal::Refusal;
@@ -76,6 +77,13 @@ pub(crate) fn mint(
         return Err(Refusal::unavailable());
     }
     let (id, known, delegate) = match &grant.holder {
+        Holder::Agent(_) if grant.audience.strip_prefix(&snapshot.issuer) == Some(USERINFO) => {
+            return Err(Refusal::new(
+                ErrorCode::InvalidTarget,
+                "who a person is, is told to a client that the person signs in to",
+                "no_person",
+            ));
+        }
         Holder::Agent(known) => (known.agent.id.to_string(), Some(*known), None),
         Holder::Delegate(delegate) => {
             require_consent(snapshot, grant, delegate, now)?;

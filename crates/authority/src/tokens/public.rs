@@ -11,7 +11,6 @@ use chancery_gateway::snapshot::KnownAgent;
 use chancery_model::grant::Grant as Consented;
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
-use chancery_model::tool_call::ToolCalls;
 use chancery_store::authentications::Authentication;
 use chancery_store::journal::{AppendError, Step};
 use chancery_store::rotating_tokens::{self, RotatingToken};
@@ -56,7 +55,8 @@ pub(crate) async fn issue(
     let issued = match grant_type {
         GrantType::AuthorizationCode => redeem(request).await,
         GrantType::RefreshToken => rotate(request).await,
-        GrantType::ClientCredentials => Err(Refusal::new(
+        // Whoever waits for a person elsewhere shows no redirect URI that would say who it is (RFC 8628 5.6).
+        GrantType::ClientCredentials | GrantType::DeviceCode => Err(Refusal::new(
             ErrorCode::UnauthorizedClient,
             "a client without a key acts on behalf of a person, or not at all",
             "public_client",
@@ -100,15 +100,16 @@ async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
         consented: &consented,
         scope: &code.scope,
         calls: calls.as_ref(),
+        given: code.calls.as_ref(),
         jkt,
         auth_time: code.auth_time,
         acr: code.authentication.acr,
     };
     let (minted, permit) = fetch.mint(authority, agent, now).await?;
-    let given = (&code.scope, code.calls.as_ref());
-    let (refresh_token, refresh) = new_token(authority, &fetch, given, now);
+    let (refresh_token, refresh) = new_token(authority, &fetch, &code.scope, now);
     let who = Who::Agent(Arc::clone(agent));
-    let id_token = id_token::make(authority, &minted, &code, now)?;
+    let nonce = code.authentication.nonce.as_deref();
+    let id_token = id_token::make(authority, &minted, &code.scope, nonce, now)?;
     let event = issue::issued(authority, &who, &minted, Some(&permit), now);
     let event = id_token::told(event, id_token.is_some());
     let step = Step::RedeemPublic {
@@ -188,13 +189,13 @@ async fn rotate(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
         consented: &consented,
         scope: &scope,
         calls: calls.as_ref(),
+        given: token.calls.as_ref(),
         jkt: proof.as_ref().map(VerifiedProof::jkt),
         auth_time: token.auth_time,
         acr: token.authentication.acr,
     };
     let (minted, permit) = fetch.mint(authority, &agent, now).await?;
-    let given = (&token.scope, token.calls.as_ref());
-    let (next_token, next) = new_token(authority, &fetch, given, now);
+    let (next_token, next) = new_token(authority, &fetch, &token.scope, now);
     let who = Who::Agent(Arc::clone(&agent));
     let event = issue::issued(authority, &who, &minted, Some(&permit), now);
     let step = Step::Rotate {
@@ -260,7 +261,7 @@ async fn reused(
 fn new_token(
     authority: &Authority,
     fetch: &Fetch<'_>,
-    (scope, calls): (&Scope, Option<&ToolCalls>),
+    scope: &Scope,
     now: Timestamp,
 ) -> (String, RotatingToken) {
     let mut random = [0; 32];
@@ -270,7 +271,7 @@ fn new_token(
         token_hash: refresh_hash(&text),
         grant: fetch.consented.id,
         scope: scope.clone(),
-        calls: calls.cloned(),
+        calls: fetch.given.cloned(),
         jkt: fetch.jkt.map(str::to_owned),
         auth_time: fetch.auth_time,
         authentication: Authentication {

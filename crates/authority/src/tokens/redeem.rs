@@ -14,7 +14,6 @@ use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
 use chancery_model::tool_call::ToolCalls;
 use chancery_store::authentications::Authentication;
-use chancery_store::codes::Code;
 use chancery_store::journal::{AppendError, Step};
 use chancery_store::one_time::OneTime;
 use chancery_store::refresh_tokens::RefreshToken;
@@ -77,19 +76,15 @@ pub(crate) async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refus
         consented: &consented,
         scope: &code.scope,
         calls: calls.as_ref(),
+        given: code.calls.as_ref(),
         jkt,
         auth_time: code.auth_time,
         acr: code.authentication.acr,
     };
     let (minted, permit) = fetch.mint(authority, agent, now).await?;
-    // Without a key there is nothing that would keep a token of such a life from whoever finds it, and the person was told
-    // of one short token: a key that is shown only now does not make more of it.
-    let refresh = match consented.binding {
-        Binding::Key => jkt.map(|jkt| new_refresh(authority, &code, &consented, jkt, now)),
-        Binding::Bearer | Binding::Rotation => None,
-    };
-    let (refresh_token, kept) = refresh.unzip();
-    let id_token = id_token::make(authority, &minted, &code, now)?;
+    let (refresh_token, kept) = fetch.refresh(authority, now).unzip();
+    let nonce = code.authentication.nonce.as_deref();
+    let id_token = id_token::make(authority, &minted, &code.scope, nonce, now)?;
     let uses = uses(Some(client.assertion), proof.as_ref());
     let event = issue::issued(authority, &client.who, &minted, Some(&permit), now);
     let event = id_token::told(event, id_token.is_some());
@@ -140,38 +135,14 @@ pub(crate) async fn end_because(
     }
 }
 
-fn new_refresh(
-    authority: &Authority,
-    code: &Code,
-    consented: &Consented,
-    jkt: &str,
-    now: Timestamp,
-) -> (String, RefreshToken) {
-    let mut random = [0; 32];
-    authority.entropy.fill(&mut random);
-    let text = format!("{REFRESH}{}", base64url::encode(&random));
-    let token = RefreshToken {
-        token_hash: refresh_hash(&text),
-        grant: consented.id,
-        scope: code.scope.clone(),
-        calls: code.calls.clone(),
-        jkt: jkt.to_owned(),
-        auth_time: code.auth_time,
-        authentication: Authentication {
-            nonce: None,
-            ..code.authentication.clone()
-        },
-        idle_until: now.after(IDLE),
-        expires_at: consented.expires_at,
-    };
-    (text, token)
-}
-
 /// What is to be fetched on behalf of a person.
 pub(crate) struct Fetch<'a> {
     pub(crate) consented: &'a Consented,
     pub(crate) scope: &'a Scope,
+    /// The tool calls that this token is limited to.
     pub(crate) calls: Option<&'a ToolCalls>,
+    /// Those that later ones are limited to.
+    pub(crate) given: Option<&'a ToolCalls>,
     pub(crate) jkt: Option<&'a str>,
     pub(crate) auth_time: Option<Timestamp>,
     pub(crate) acr: Option<Acr>,
@@ -232,6 +203,38 @@ impl Fetch<'_> {
         let key = &authority.keys.load().access_token;
         let minted = mint(snapshot, key, &grant, &*authority.entropy, now)?;
         Ok((minted, permit))
+    }
+
+    /// What the next token is fetched with. Without a key there is nothing that would keep a token of such a life from
+    /// whoever finds it, and the person was told of one short token: a key that is shown only now does not make more of it.
+    pub(crate) fn refresh(
+        &self,
+        authority: &Authority,
+        now: Timestamp,
+    ) -> Option<(String, RefreshToken)> {
+        let consented = self.consented;
+        let jkt = match consented.binding {
+            Binding::Key => self.jkt?,
+            Binding::Bearer | Binding::Rotation => return None,
+        };
+        let mut random = [0; 32];
+        authority.entropy.fill(&mut random);
+        let text = format!("{REFRESH}{}", base64url::encode(&random));
+        let token = RefreshToken {
+            token_hash: refresh_hash(&text),
+            grant: consented.id,
+            scope: self.scope.clone(),
+            calls: self.given.cloned(),
+            jkt: jkt.to_owned(),
+            auth_time: self.auth_time,
+            authentication: Authentication {
+                nonce: None,
+                acr: self.acr,
+            },
+            idle_until: now.after(IDLE),
+            expires_at: consented.expires_at,
+        };
+        Some((text, token))
     }
 
     async fn fit(&self, authority: &Authority, known: &KnownAgent) -> Result<Fit, Refusal> {

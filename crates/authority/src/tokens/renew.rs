@@ -68,6 +68,7 @@ pub(crate) async fn renew(request: &Request<'_>) -> Result<TokenResponse, Refusa
         consented: &consented,
         scope: &scope,
         calls: calls.as_ref(),
+        given: token.calls.as_ref(),
         jkt,
         auth_time: token.auth_time,
         acr: token.authentication.acr,

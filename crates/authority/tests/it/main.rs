@@ -16,3 +16,4 @@ mod request;
 mod resources;
 mod tokens;
 mod upstream;
+mod workloads;

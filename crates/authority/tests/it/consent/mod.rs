@@ -1,8 +1,11 @@
 //! The rooms `consent` and `grants`, and what comes of them at the token endpoint: an agent acts on behalf of a person.
 
 mod authorize;
+mod collect;
 mod decide;
 mod details;
+mod device;
+mod enter;
 mod flow;
 mod grants;
 mod openid;

@@ -23,6 +23,8 @@ fn path(route: &Route, agent: &str) -> String {
         .replace("{session}", "ses_01hzy0000000000000000000aa")
         .replace("{event}", "evt_01hzy0000000000000000000aa")
         .replace("{client}", "cli_01hzy0000000000000000000aa")
+        .replace("{trust}", "trs_01hzy0000000000000000000aa")
+        .replace("{issuer}", "ci")
         .replace("{grant}", "grt_01hzy0000000000000000000aa")
 }
 
@@ -49,6 +51,11 @@ fn body(route: &Route, agent: &str) -> Option<Value> {
             "id": "AA", "client_data_json": "AA", "authenticator_data": "AA", "signature": "AA", "user_handle": "AA",
         }}),
         "SignInByCode" => json!({"code": "x"}),
+        "AddIssuer" => {
+            let jwks = crate::house::jwks(&crate::house::new_key());
+            json!({"name": "ci", "issuer": "https://ci.example", "jwks": jwks})
+        }
+        "AddTrust" => json!({"issuer": "no-such", "subject": "repo:acme/x"}),
         "OpenRegistration" => json!({"seconds": 60}),
         "RegisterResource" => json!({"url": "https://new.example"}),
         "AddMcpServer" => {
