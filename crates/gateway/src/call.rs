@@ -11,7 +11,7 @@ use chancery_model::decision::{Decision, Effect, ReasonCode};
 use chancery_model::event::EventKind;
 use chancery_model::id::DecisionId;
 use chancery_model::mcp::is_legal_tool_name;
-use chancery_model::tool_call;
+use chancery_model::tool_call::{self, ToolCall, ToolCalls};
 use chancery_policy::{CallContext, Question};
 use chancery_wire::base64url;
 use chancery_wire::json as strict;
@@ -168,30 +168,33 @@ fn require_details(
         ErrorCode::InsufficientAuthorization,
         "the token is limited to other calls",
     );
-    let remedy = remedy(&accepted.server.resource, tool, arguments).to_string();
-    let remedy = base64url::encode(remedy.as_bytes());
-    let remedy = Some(("authorization_remediation", remedy));
-    let remedy = remedy.filter(|(_, text)| text.len() <= LONGEST_REMEDY);
+    let remedy = remedy(&accepted.server.resource, tool, arguments);
+    let remedy = remedy.map(|remedy| base64url::encode(remedy.to_string().as_bytes()));
+    let remedy = remedy.filter(|text| text.len() <= LONGEST_REMEDY);
+    let remedy = remedy.map(|text| ("authorization_remediation", text));
     Err(Refusal::ask_person(error, remedy.into_iter().collect()))
 }
 
-/// The longest remedy, in bytes: it goes in a header.
-const LONGEST_REMEDY: usize = 4 * 1024;
+/// The longest remedy, in bytes: it goes in a header, once for each scheme.
+const LONGEST_REMEDY: usize = 2 * 1024;
 
-/// The details that admit this call and no other, as far as arguments are such that details can say so.
-fn remedy(resource: &str, tool: &str, arguments: &Map<String, Value>) -> Value {
-    let is_scalar = |value: &&Value| value.is_boolean() || value.is_string() || value.is_i64();
-    let constraints = arguments.iter().filter(|(_, value)| is_scalar(value));
+/// The details that admit this call and no other; none when details cannot say so of its arguments.
+fn remedy(resource: &str, tool: &str, arguments: &Map<String, Value>) -> Option<Value> {
+    let constraints = arguments.iter();
     let constraints: Map<String, Value> = constraints
         .map(|(name, value)| (name.clone(), json!({"one_of": [value]})))
         .collect();
-    json!({"authorization_details": [{
+    let details = json!([{
         "type": tool_call::TYPE,
         "locations": [resource],
         "actions": ["call"],
         "identifier": tool,
         "constraints": constraints,
-    }]})
+        "additional": false,
+    }]);
+    let details: Vec<ToolCall> = serde_json::from_value(details).ok()?;
+    let details = ToolCalls::of(details, resource).ok()?;
+    Some(json!({"authorization_details": details}))
 }
 
 /// Checks the arguments against the accepted schema, and the headers against the arguments.

@@ -68,6 +68,12 @@ impl Scope {
             .is_ok()
     }
 
+    /// The names that are among `known`.
+    pub fn within(mut self, known: &[&str]) -> Self {
+        self.0.retain(|name| known.contains(&name.as_str()));
+        self
+    }
+
     /// Whether it names nothing.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::mcp::is_legal_tool_name;
+
 /// The type of details that exists here.
 pub const TYPE: &str = "tool_call";
 /// The most details of one authorization.
@@ -67,18 +69,37 @@ impl Scalar {
     }
 }
 
+/// A member that is there says something: `null` is not the same as leaving it out.
+fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
 /// Which values of one argument are within. All that is said must hold; saying nothing wants the argument to be there.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Constraint {
     /// One of these.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub one_of: Option<Vec<Scalar>>,
     /// A number that is not less.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub at_least: Option<i64>,
     /// A number that is not more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub at_most: Option<i64>,
 }
 
@@ -131,6 +152,12 @@ impl Constraint {
     }
 }
 
+/// Names of arguments are words, so that no name reads like a sentence about others.
+fn is_legal_argument(name: &str) -> bool {
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.$@/".contains(&byte);
+    (1..=LONGEST).contains(&name.len()) && name.bytes().all(is_legal)
+}
+
 fn is_exact(number: i64) -> bool {
     (-LARGEST..=LARGEST).contains(&number)
 }
@@ -165,6 +192,18 @@ pub struct ToolCall {
     /// Which values arguments may have, by their names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub constraints: BTreeMap<String, Constraint>,
+    /// Whether there may be arguments that `constraints` does not speak of.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub additional: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_yes(flag: &bool) -> bool {
+    *flag
 }
 
 impl ToolCall {
@@ -175,6 +214,11 @@ impl ToolCall {
                     .get(name)
                     .is_some_and(|value| constraint.admits(value))
             })
+            && (self.additional || self.speaks_of_all(arguments.keys()))
+    }
+
+    fn speaks_of_all<'a>(&self, mut names: impl Iterator<Item = &'a String>) -> bool {
+        names.all(|name| self.constraints.contains_key(name))
     }
 
     fn is_within(&self, other: &Self) -> bool {
@@ -185,6 +229,8 @@ impl ToolCall {
                     .get(name)
                     .is_some_and(|own| own.is_within(theirs))
             })
+            && (other.additional
+                || !self.additional && other.speaks_of_all(self.constraints.keys()))
     }
 }
 
@@ -198,7 +244,7 @@ pub struct ToolCalls(Vec<ToolCall>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`authorization_details` is a list of objects of the type `tool_call`, each with the `identifier` of a tool, at most one \
-     location, which is the resource, and `constraints` of `one_of`, `at_least` and `at_most`"
+     location, which is the resource, and `constraints` of `one_of`, `at_least` and `at_most`, and `additional` arguments or none"
 )]
 pub struct InvalidDetails;
 
@@ -217,9 +263,12 @@ impl ToolCalls {
             }
             let is_legal = detail.locations == [resource]
                 && detail.actions == [Act::Call]
-                && (1..=LONGEST).contains(&detail.identifier.len())
+                && is_legal_tool_name(&detail.identifier)
                 && detail.constraints.len() <= MOST_CONSTRAINTS
-                && detail.constraints.keys().all(|name| name.len() <= LONGEST)
+                && detail
+                    .constraints
+                    .keys()
+                    .all(|name| is_legal_argument(name))
                 && detail.constraints.values().all(Constraint::is_legal);
             is_legal.then_some(detail).ok_or(InvalidDetails)
         };

@@ -6,6 +6,7 @@ CREATE TABLE IF NOT EXISTS authentication (
     hash TEXT NOT NULL PRIMARY KEY,
     nonce TEXT,
     acr TEXT,
+    must_ask TEXT,
     expires_at BIGINT NOT NULL
 );
 
@@ -15,8 +16,8 @@ CREATE TABLE IF NOT EXISTS agent_logout_redirect (
     PRIMARY KEY (agent_id, uri)
 );
 
--- The keys of every purpose, those to come too: the list of purposes in `signing_key` cannot be changed by a statement
--- that may run again on both databases. The old table stays as it was at this moment, for a program of before.
+-- The keys of purposes that `signing_key` has no word for: its list cannot be changed by a statement that may run again on
+-- both databases.
 
 CREATE TABLE IF NOT EXISTS purpose_key (
     kid TEXT NOT NULL PRIMARY KEY,
@@ -29,10 +30,6 @@ CREATE TABLE IF NOT EXISTS purpose_key (
 );
 
 CREATE UNIQUE INDEX IF NOT EXISTS purpose_key_active ON purpose_key (purpose) WHERE verifies_until IS NULL;
-
-INSERT INTO purpose_key (kid, purpose, alg, public_jwk, sealed, created_at, verifies_until)
-SELECT kid, purpose, alg, public_jwk, sealed, created_at, verifies_until FROM signing_key WHERE true
-ON CONFLICT DO NOTHING;
 
 -- The tool calls that a request, a code or a grant is limited to (RFC 9396), by the hash or the id that names it. What has
 -- no row has no such limit.
@@ -50,3 +47,14 @@ CREATE TABLE IF NOT EXISTS mcp_sign_in (
     max_age BIGINT,
     acr TEXT
 );
+
+-- Requests to sign in that came in a link, and who followed it: each person has few that wait, and they are none of the
+-- client's own.
+
+CREATE TABLE IF NOT EXISTS link_request (
+    uri_hash TEXT NOT NULL PRIMARY KEY,
+    owner_id TEXT NOT NULL REFERENCES owner (id),
+    expires_at BIGINT NOT NULL
+);
+
+CREATE INDEX IF NOT EXISTS link_request_owner ON link_request (owner_id, expires_at);

@@ -16,7 +16,12 @@ pub struct Authentication {
     pub nonce: Option<String>,
     /// How surely it is the person.
     pub acr: Option<Acr>,
+    /// Whether a person must be asked, whatever they consented to before.
+    pub must_ask: bool,
 }
+
+/// What a flag is when it is set.
+const YES: &str = "yes";
 
 /// Adds a row beside what `hash` names, if there is anything to say.
 pub(crate) async fn insert(
@@ -28,11 +33,12 @@ pub(crate) async fn insert(
     if *says == Authentication::default() {
         return Ok(());
     }
-    let sql = "INSERT INTO authentication (hash, nonce, acr, expires_at) VALUES ($1, $2, $3, $4)";
+    let sql = "INSERT INTO authentication (hash, nonce, acr, must_ask, expires_at) VALUES ($1, $2, $3, $4, $5)";
     let values = params![
         hash.to_string(),
         says.nonce.clone(),
         says.acr.map(|acr| acr.name().to_owned()),
+        says.must_ask.then(|| YES.to_owned()),
         expires_at,
     ];
     tx.execute(sql, values).await?;
@@ -44,6 +50,7 @@ pub(crate) fn read(row: &Row) -> Result<Authentication, StoreError> {
     Ok(Authentication {
         nonce: row.text_or_null("nonce")?.map(str::to_owned),
         acr: row.parse_or_null("acr")?,
+        must_ask: row.text_or_null("must_ask")? == Some(YES),
     })
 }
 

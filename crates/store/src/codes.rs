@@ -70,7 +70,7 @@ pub async fn insert(tx: &mut Tx, code: &Code) -> Result<(), StoreError> {
 /// The code with this hash, used or not.
 pub async fn fetch(tx: &mut Tx, code_hash: Digest) -> Result<Option<Code>, StoreError> {
     let sql = "SELECT code_hash, grant_id, redirect_uri, challenge, scope, jkt, auth_time, \
-         authorization_code.expires_at AS expires_at, used_at, nonce, acr, calls \
+         authorization_code.expires_at AS expires_at, used_at, nonce, acr, must_ask, calls \
          FROM authorization_code LEFT JOIN authentication ON authentication.hash = code_hash \
          LEFT JOIN authorized_call ON name = code_hash WHERE code_hash = $1";
     let rows = tx

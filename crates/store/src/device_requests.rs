@@ -77,7 +77,7 @@ pub async fn insert(tx: &mut Tx, request: &DeviceRequest, most: i64) -> Result<b
 
 const REQUEST: &str = "SELECT code_hash, user_code, agent_id, resource, scope, jkt, max_age, created_at, \
                        device_request.expires_at AS expires_at, answered_at, answered_by, grant_id, auth_time, \
-                       given_acr, used_at, nonce, acr, calls FROM device_request \
+                       given_acr, used_at, nonce, acr, must_ask, calls FROM device_request \
                        LEFT JOIN authentication ON authentication.hash = code_hash \
                        LEFT JOIN authorized_call ON name = code_hash";
 

@@ -32,7 +32,8 @@ pub struct PushedRequest {
 /// Adds a request, unless `most` of the same client wait already; whether it was added.
 pub async fn insert(tx: &mut Tx, request: &PushedRequest, most: i64) -> Result<bool, StoreError> {
     let sql = "SELECT count(*) AS waiting FROM pushed_request \
-               WHERE agent_id = $1 AND expires_at > $2 AND answered_at IS NULL";
+               WHERE agent_id = $1 AND expires_at > $2 AND answered_at IS NULL \
+               AND NOT EXISTS (SELECT 1 FROM link_request WHERE link_request.uri_hash = pushed_request.uri_hash)";
     let wish = &request.wish;
     let values = params![wish.agent.to_string(), wish.created_at];
     let rows = tx.query("pushed_request", sql, values).await?;
@@ -40,6 +41,12 @@ pub async fn insert(tx: &mut Tx, request: &PushedRequest, most: i64) -> Result<b
     if waiting.is_none_or(|waiting| waiting >= most) {
         return Ok(false);
     }
+    add(tx, request).await?;
+    Ok(true)
+}
+
+async fn add(tx: &mut Tx, request: &PushedRequest) -> Result<(), StoreError> {
+    let wish = &request.wish;
     let sql = "INSERT INTO pushed_request (uri_hash, agent_id, resource, scope, redirect_uri, registered_uri, \
                state, challenge, jkt, prompt, max_age, created_at, expires_at) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
@@ -60,22 +67,41 @@ pub async fn insert(tx: &mut Tx, request: &PushedRequest, most: i64) -> Result<b
     ];
     tx.execute(sql, values).await?;
     let until = wish.created_at.after(OPENED + KEPT);
-    wish.insert_beside(tx, request.uri_hash, until).await?;
-    Ok(true)
+    wish.insert_beside(tx, request.uri_hash, until).await
 }
 
-/// The same for a request that nobody pushed: it changes nothing, and whoever answers it makes the record of it.
-pub async fn keep(store: &Store, request: &PushedRequest, most: i64) -> Result<bool, StoreError> {
+/// Keeps a request that nobody pushed and `person` came with, unless `most` of that person to the same client wait already;
+/// whether it was kept. It changes nothing: whoever answers it makes the record of it.
+pub async fn keep(
+    store: &Store,
+    request: &PushedRequest,
+    person: OwnerId,
+    most: i64,
+) -> Result<bool, StoreError> {
     let mut tx = store.begin_in_turn().await?;
-    let kept = insert(&mut tx, request, most).await?;
+    let sql = "SELECT count(*) AS waiting FROM link_request \
+               JOIN pushed_request ON pushed_request.uri_hash = link_request.uri_hash \
+               WHERE owner_id = $1 AND agent_id = $2 AND pushed_request.expires_at > $3 AND answered_at IS NULL";
+    let wish = &request.wish;
+    let values = params![person.to_string(), wish.agent.to_string(), wish.created_at];
+    let rows = tx.query("link_request", sql, values).await?;
+    let waiting = rows.first().map(|row| row.int("waiting")).transpose()?;
+    if waiting.is_none_or(|waiting| waiting >= most) {
+        return Ok(false);
+    }
+    add(&mut tx, request).await?;
+    let sql = "INSERT INTO link_request (uri_hash, owner_id, expires_at) VALUES ($1, $2, $3)";
+    let until = wish.created_at.after(OPENED + KEPT);
+    let values = params![request.uri_hash.to_string(), person.to_string(), until];
+    tx.execute(sql, values).await?;
     tx.end().await?;
-    Ok(kept)
+    Ok(true)
 }
 
 /// The request that this hash names.
 pub async fn fetch(tx: &mut Tx, uri_hash: Digest) -> Result<Option<PushedRequest>, StoreError> {
     let sql = "SELECT uri_hash, agent_id, resource, scope, redirect_uri, registered_uri, state, challenge, jkt, prompt, \
-         max_age, created_at, pushed_request.expires_at AS expires_at, answered_at, answered_by, nonce, acr, calls \
+         max_age, created_at, pushed_request.expires_at AS expires_at, answered_at, answered_by, nonce, acr, must_ask, calls \
          FROM pushed_request LEFT JOIN authentication ON authentication.hash = uri_hash \
          LEFT JOIN authorized_call ON name = uri_hash WHERE uri_hash = $1";
     let rows = tx
@@ -126,6 +152,8 @@ pub async fn sweep(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
     let mut tx = store.begin().await?;
     let sql = "DELETE FROM pushed_request WHERE expires_at < $1";
     let swept = tx.execute(sql, params![now.before(KEPT)]).await?;
+    let sql = "DELETE FROM link_request WHERE expires_at < $1";
+    tx.execute(sql, params![now]).await?;
     tx.end().await?;
     Ok(swept)
 }

@@ -64,7 +64,7 @@ pub(crate) async fn insert(tx: &mut Tx, token: &RefreshToken) -> Result<(), Stor
 
 /// The token with this hash, in force or not.
 pub async fn fetch(tx: &mut Tx, token_hash: Digest) -> Result<Option<RefreshToken>, StoreError> {
-    let sql = "SELECT token_hash, grant_id, scope, jkt, auth_time, idle_until, refresh_token.expires_at AS expires_at, nonce, acr, calls \
+    let sql = "SELECT token_hash, grant_id, scope, jkt, auth_time, idle_until, refresh_token.expires_at AS expires_at, nonce, acr, must_ask, calls \
          FROM refresh_token LEFT JOIN authentication ON authentication.hash = token_hash \
          LEFT JOIN authorized_call ON name = token_hash WHERE token_hash = $1";
     let rows = tx

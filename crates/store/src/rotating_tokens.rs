@@ -67,7 +67,7 @@ pub(crate) async fn insert(tx: &mut Tx, token: &RotatingToken) -> Result<(), Sto
 
 /// The token with this hash, used or not.
 pub async fn fetch(tx: &mut Tx, token_hash: Digest) -> Result<Option<RotatingToken>, StoreError> {
-    let sql = "SELECT token_hash, grant_id, scope, jkt, auth_time, idle_until, rotating_token.expires_at AS expires_at, used_at, nonce, acr, calls \
+    let sql = "SELECT token_hash, grant_id, scope, jkt, auth_time, idle_until, rotating_token.expires_at AS expires_at, used_at, nonce, acr, must_ask, calls \
          FROM rotating_token LEFT JOIN authentication ON authentication.hash = token_hash \
          LEFT JOIN authorized_call ON name = token_hash WHERE token_hash = $1";
     let rows = tx

@@ -26,7 +26,7 @@ use crate::consent::page::{self, Page};
 use crate::consent::secrets;
 use crate::consent::way::Way;
 use crate::ctx::{Caller, Ctx};
-use crate::directory::KnownLogin;
+use crate::directory::{FRESH, KnownLogin};
 use crate::error::{Error, ToRecord};
 use crate::grants::end;
 use crate::state::Authority;
@@ -174,7 +174,7 @@ impl Asked {
             max_age: wish.max_age,
             acr: wish.authentication.acr,
         };
-        match enough.is_met(ctx, wish.created_at) {
+        match enough.is_met(ctx, Some(wish.created_at)) {
             true => Ok(()),
             false => Err(self.sign_in()),
         }
@@ -265,6 +265,7 @@ impl Asked {
             authentication: Authentication {
                 nonce: request.wish.authentication.nonce.clone(),
                 acr: ctx.caller.acr(),
+                must_ask: false,
             },
             expires_at: ctx.now.after(CODE_LIFETIME),
             used_at: None,
@@ -290,6 +291,9 @@ impl Asked {
     }
 }
 
+/// How long ago a sign-in may be for any client: nobody reads a page faster.
+const READING: Duration = Duration::from_secs(60);
+
 /// Which sign-in is enough for a client.
 #[derive(Clone, Copy)]
 pub(crate) struct Enough {
@@ -299,12 +303,17 @@ pub(crate) struct Enough {
 }
 
 impl Enough {
-    /// Whether the person signed in recently enough: no longer ago than `max_age`, and after `asked_at` when the client
-    /// asks for a new sign-in; and surely enough. A sign-in of which nothing is known is none.
-    pub(crate) fn is_met(self, ctx: &Ctx, asked_at: Timestamp) -> bool {
-        let by_age = self.max_age.map(|age| ctx.now.before(age));
+    /// Whether the person signed in recently enough: no longer ago than `max_age` when they were asked, and since then when
+    /// the client asks for a new sign-in; and surely enough. A sign-in of which nothing is known is none.
+    ///
+    /// Where nothing is kept of when they were asked, as much time counts as coming back and reading takes.
+    pub(crate) fn is_met(self, ctx: &Ctx, asked_at: Option<Timestamp>) -> bool {
+        let by_age = self.max_age.map(|age| {
+            let since = ctx.now.before(age);
+            since.min(asked_at.unwrap_or(ctx.now.before(READING)))
+        });
         let by_prompt = match self.prompt {
-            Prompt::Login => Some(asked_at),
+            Prompt::Login => Some(asked_at.unwrap_or(ctx.now.before(FRESH))),
             Prompt::Ask | Prompt::None => None,
         };
         let is_recent = match by_age.max(by_prompt) {

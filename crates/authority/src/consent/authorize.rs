@@ -96,7 +96,9 @@ async fn ask_caller(ctx: &Ctx, asked: &Asked) -> Result<Response, Halt> {
     asked.require_policy(ctx, &login)?;
     match asked.wish().prompt {
         Prompt::None => by_grant(ctx, asked, &login).await,
-        Prompt::Ask | Prompt::Login if asked.is_sign_in() => {
+        Prompt::Ask | Prompt::Login
+            if asked.is_sign_in() && !asked.wish().authentication.must_ask =>
+        {
             // Who signs in every day is asked once what the client may know.
             match by_grant(ctx, asked, &login).await {
                 Err(Halt::There(ErrorCode::ConsentRequired)) => {

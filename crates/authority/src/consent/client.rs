@@ -28,7 +28,7 @@ use crate::consent::push::{self, Redirect, Wanted};
 use crate::consent::secrets;
 use crate::consent::way;
 use crate::ctx::Ctx;
-use crate::directory::{FRESH, KnownLogin};
+use crate::directory::KnownLogin;
 use crate::error::{Error, ToRecord};
 use crate::state::Authority;
 use crate::tokens::calls;
@@ -181,13 +181,12 @@ fn read(
 
 /// Requires a sign-in that is recent enough for the client; one of which nothing is known is none.
 fn require_sign_in(ctx: &Ctx, wanted: &Wanted, query: &str) -> Result<(), Box<Response>> {
-    let since = ctx.now.before(FRESH);
     let enough = Enough {
         prompt: wanted.prompt,
         max_age: wanted.max_age,
         acr: wanted.authentication.acr,
     };
-    if enough.is_met(ctx, since) {
+    if enough.is_met(ctx, None) {
         return Ok(());
     }
     let origin = ctx.authority.relying_party.origin();

@@ -7,6 +7,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use chancery_gateway::snapshot::Snapshot;
 use chancery_model::id::AgentId;
+use chancery_model::time::Timestamp;
 use chancery_store::pushed_requests;
 use chancery_wire::id_token::OPENID;
 use chancery_wire::oauth::{ErrorCode, Form};
@@ -23,8 +24,8 @@ use crate::error::Error;
 use crate::state::Authority;
 use crate::tokens::refusal::Refusal;
 
-/// The most requests of one client that wait at a time. A person who signed in stands behind each.
-const MOST_WAITING: i64 = 10_000;
+/// The most requests of one person to one client that wait at a time: pages that they opened and left.
+const MOST_WAITING: i64 = 20;
 
 /// Keeps what a query asks as if it had been pushed, and returns the query that names it; `None` for a query that names
 /// something pushed, or does not sign anybody in to a registered client. Nothing is kept for somebody who is not signed in.
@@ -44,6 +45,10 @@ pub(crate) async fn push(
     };
     let ctx = match Ctx::authenticate(Arc::clone(authority), headers) {
         Ok(ctx) => ctx,
+        // It must not be shown anything (OpenID Connect Core 3.1.2.1).
+        Err(Error::Unauthenticated) if form.fetch("prompt") == Some("none") => {
+            return Err(Box::new(tell_silently(authority, &form, client).await));
+        }
         Err(Error::Unauthenticated) => {
             let origin = authority.relying_party.origin();
             return Err(Box::new(page::sign_in_to(origin, query).into_response()));
@@ -59,34 +64,80 @@ pub(crate) async fn push(
 
 async fn push_for(ctx: &Ctx, form: &Form<'_>, client: AgentId) -> Result<String, Box<Response>> {
     let authority = &*ctx.authority;
-    person(ctx).map_err(|halt| Box::new(halt.of(ctx).answer(None)))?;
+    let login = person(ctx).map_err(|halt| Box::new(halt.of(ctx).answer(None)))?;
     let snapshot = authority.current.load_full();
     let text = client.to_string();
-    let here = |code| {
-        let response = page::UNKNOWN.into_response();
-        Box::new(recorded(ctx, &text, code, response))
-    };
     let failed = |error: Error| Box::new(page::of(error));
-    let agent = snapshot.agents.get(&client);
-    let agent = agent.filter(|agent| agent.live(ctx.now).is_ok() && agent.client.is_none());
-    let agent = agent.ok_or_else(|| here("principal_inactive"))?;
-    let registered = push::registered(authority, agent).await;
-    let registered = registered.map_err(|_| failed(Error::Unavailable))?;
-    let named = form.fetch("redirect_uri").unwrap_or("");
-    // Nothing is sent anywhere before it is proven where the answer goes (AUTHZ-03).
-    let redirect = Redirect::find(RedirectUri::parse(named), &registered);
-    let redirect = redirect.map_err(|refused| here(refused.code))?;
+    let redirect = prove(authority, &snapshot, form, client, ctx.now).await;
+    let redirect = redirect.map_err(|unproven| match unproven {
+        Unproven::Unknown(code) => {
+            let response = page::UNKNOWN.into_response();
+            Box::new(recorded(ctx, &text, code, response))
+        }
+        Unproven::Failed => failed(Error::Unavailable),
+    })?;
     let wanted = read(ctx, form, redirect.clone());
     let wanted = wanted.map_err(|refused| there(ctx, &snapshot, form, &redirect, refused))?;
     let _room = (authority.pressure.admit()).ok_or_else(|| failed(Error::Unavailable))?;
     let uri = secrets::new_uri(authority);
     let request = wanted.by(client, &uri, ctx.now);
-    let kept = pushed_requests::keep(&authority.store, &request, MOST_WAITING).await;
+    let (store, person) = (&authority.store, login.owner_id);
+    let kept = pushed_requests::keep(store, &request, person, MOST_WAITING).await;
     if kept.map_err(|error| failed(error.into()))? {
         Ok(uri)
     } else {
         Err(failed(Error::Unavailable))
     }
+}
+
+/// Why nothing is sent anywhere.
+enum Unproven {
+    /// The client or the redirect URI is none.
+    Unknown(&'static str),
+    /// Our own failure.
+    Failed,
+}
+
+/// Where the answer goes, once it is proven: nothing is sent anywhere before (AUTHZ-03).
+async fn prove(
+    authority: &Authority,
+    snapshot: &Snapshot,
+    form: &Form<'_>,
+    client: AgentId,
+    now: Timestamp,
+) -> Result<Redirect, Unproven> {
+    let agent = snapshot.agents.get(&client);
+    let agent = agent.filter(|agent| agent.live(now).is_ok() && agent.client.is_none());
+    let agent = agent.ok_or(Unproven::Unknown("principal_inactive"))?;
+    let registered = push::registered(authority, agent).await;
+    let registered = registered.map_err(|_| Unproven::Failed)?;
+    let named = form.fetch("redirect_uri").unwrap_or("");
+    let redirect = Redirect::find(RedirectUri::parse(named), &registered);
+    redirect.map_err(|refused| Unproven::Unknown(refused.code))
+}
+
+/// Tells a client that wants an answer without a page that nobody is signed in.
+async fn tell_silently(authority: &Authority, form: &Form<'_>, client: AgentId) -> Response {
+    let Some(_room) = authority.pressure.admit() else {
+        return page::of(Error::Unavailable);
+    };
+    let snapshot = authority.current.load_full();
+    let now = authority.clock.now();
+    match prove(authority, &snapshot, form, client, now).await {
+        Ok(redirect) => {
+            let answer = [("error", ErrorCode::LoginRequired.name())];
+            way::send(&redirect.asked, state(form), &snapshot.issuer, &answer)
+        }
+        Err(Unproven::Unknown(_)) => page::UNKNOWN.into_response(),
+        Err(Unproven::Failed) => page::of(Error::Unavailable),
+    }
+}
+
+/// What the client recognises the answer by.
+fn state<'a>(form: &'a Form<'_>) -> &'a str {
+    let state = form.fetch("state");
+    let state = state.filter(|state| state.len() <= push::LONGEST_STATE);
+    state.unwrap_or("")
 }
 
 /// Reads the request as a pushed one is read; one that would let the agent act must be pushed.
@@ -113,14 +164,11 @@ fn there(
     redirect: &Redirect,
     refused: Refusal,
 ) -> Box<Response> {
-    let state = form.fetch("state");
-    let state = state.filter(|state| state.len() <= push::LONGEST_STATE);
     let answer = [
         ("error", refused.error.code.name()),
         ("error_description", refused.error.description),
     ];
-    let state = state.unwrap_or("");
-    let response = way::send(&redirect.asked, state, &snapshot.issuer, &answer);
+    let response = way::send(&redirect.asked, state(form), &snapshot.issuer, &answer);
     let client = form.fetch("client_id").unwrap_or("");
     Box::new(recorded(ctx, client, refused.code, response))
 }

@@ -306,7 +306,7 @@ impl Question<'_> {
         }
         if let Some(calls) = self.calls {
             let calls: Vec<String> = calls.iter().map(in_words).collect();
-            tell("These calls and no others", calls.join("<br>"));
+            tell("Calls like these alone", calls.join("<br>"));
         }
         if let Some(tools) = self.tools.as_ref().filter(|_| self.calls.is_none()) {
             let tools: Vec<String> = tools.iter().map(|tool| shown(tool)).collect();
@@ -391,9 +391,12 @@ fn in_words(call: &ToolCall) -> String {
             words.push_str(" of any value");
         }
     }
-    if call.constraints.is_empty() {
-        words.push_str(" with whatever it likes");
-    }
+    words.push_str(match (call.constraints.is_empty(), call.additional) {
+        (true, true) => " with whatever it likes",
+        (true, false) => " without anything",
+        (false, true) => ", and everything else in it as it likes",
+        (false, false) => ", and nothing else in it",
+    });
     words
 }
 

@@ -18,7 +18,7 @@ use chancery_store::pushed_requests::PushedRequest;
 use chancery_store::redirects;
 use chancery_store::wish::{Prompt, Wish};
 use chancery_wire::dpop::VerifiedProof;
-use chancery_wire::id_token::{LONGEST_NONCE, OPENID};
+use chancery_wire::id_token::{LONGEST_NONCE, OPENID, SCOPES};
 use chancery_wire::oauth::{ErrorCode, Form, PushedResponse};
 use chancery_wire::pkce::{self, Challenge};
 use chancery_wire::redirect_uri::{InvalidRedirectUri, RedirectUri};
@@ -267,6 +267,11 @@ pub(crate) fn read_target(
     let resource = form.fetch("resource").or(userinfo.as_deref());
     let resource = resource.ok_or(target("no_resource"))?;
     let resource = metadata::resource_uri(resource).map_err(|_| target("bad_resource"))?;
+    // What else it names would mean nothing there (OpenID Connect Core 3.1.2.1).
+    let scope = match authority.config.is_userinfo(resource) {
+        true => scope.within(&SCOPES),
+        false => scope,
+    };
     if authority.config.is_userinfo(resource) && !scope.has(OPENID) {
         let description = "who a person is, is told with the scope `openid`";
         return Err(Refusal::new(
@@ -305,6 +310,11 @@ pub(crate) fn refuse_foreign(form: &Form<'_>) -> Result<(), Refusal> {
     if form.fetch("request_uri").is_some() {
         let description = "a pushed request has no `request_uri`";
         return Err(invalid(description, "request_uri_pushed"));
+    }
+    // It would have to be the person whom it names (OpenID Connect Core 3.1.2.2).
+    if form.fetch("id_token_hint").is_some() {
+        let description = "who is to be asked cannot be said with `id_token_hint`";
+        return Err(invalid(description, "id_token_hint"));
     }
     if form.fetch("request").is_some() {
         return Err(Refusal::new(
@@ -376,9 +386,11 @@ pub(crate) fn authentication(form: &Form<'_>) -> Result<Authentication, Refusal>
             Some(known.ok_or(unmet)?)
         }
     };
+    let prompt = form.fetch("prompt").unwrap_or("");
     Ok(Authentication {
         nonce: nonce.map(str::to_owned),
         acr,
+        must_ask: prompt.split(' ').any(|name| name == "consent"),
     })
 }
 
@@ -387,7 +399,7 @@ fn prompt(text: Option<&str>) -> Result<Prompt, Refusal> {
     let names: Vec<&str> = text.unwrap_or("").split(' ').collect();
     for name in &names {
         match *name {
-            // A person is asked anyway.
+            // What is asked anyway, or kept beside.
             "" | "consent" => {}
             "login" => prompt = Prompt::Login,
             // It goes with no other.

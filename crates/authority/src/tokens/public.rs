@@ -277,6 +277,7 @@ fn new_token(
         authentication: Authentication {
             nonce: None,
             acr: fetch.acr,
+            must_ask: false,
         },
         idle_until: now.after(IDLE),
         expires_at: fetch.consented.expires_at,

@@ -230,6 +230,7 @@ impl Fetch<'_> {
             authentication: Authentication {
                 nonce: None,
                 acr: self.acr,
+                must_ask: false,
             },
             idle_until: now.after(IDLE),
             expires_at: consented.expires_at,

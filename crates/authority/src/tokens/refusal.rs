@@ -174,6 +174,9 @@ pub(crate) async fn answer(
     response
 }
 
+/// The code of the record for a request without credentials.
+pub(crate) const NO_TOKEN: &str = "no_token";
+
 /// The same at an endpoint that takes access tokens: what is wrong is said in the challenge, and a proof that needs another
 /// nonce is no bad request (RFC 6750 3, RFC 9449 9).
 pub(crate) async fn challenge(
@@ -183,6 +186,8 @@ pub(crate) async fn challenge(
     refusal: Refusal,
 ) -> Response {
     let error = refusal.error;
+    // Who sent nothing did nothing wrong (RFC 6750 3.1).
+    let told = Some(error).filter(|_| refusal.code != NO_TOKEN);
     let wants_proof = matches!(
         error.code,
         ErrorCode::UseDpopNonce | ErrorCode::InvalidDpopProof
@@ -197,7 +202,11 @@ pub(crate) async fn challenge(
     ) {
         response.headers_mut().remove(header::WWW_AUTHENTICATE);
         for scheme in [Scheme::Dpop, Scheme::Bearer] {
-            let text = Challenge::new(scheme).error(error).to_string();
+            let challenge = Challenge::new(scheme);
+            let text = match told {
+                Some(error) => challenge.error(error).to_string(),
+                None => challenge.to_string(),
+            };
             if let Ok(text) = HeaderValue::from_str(&text) {
                 response
                     .headers_mut()

@@ -100,15 +100,21 @@ fn presented(headers: &HeaderMap) -> Result<(&str, bool), Refusal> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = match (values.next(), values.next()) {
         (Some(value), None) => value,
-        (None, _) => return Err(invalid("no_token")),
-        (Some(_), Some(_)) => return Err(invalid("several_credentials")),
+        (None, _) => return Err(invalid(refusal::NO_TOKEN)),
+        (Some(_), Some(_)) => return Err(muddled("several_credentials")),
     };
-    let value = value.to_str().map_err(|_| invalid("malformed"))?;
+    let value = value.to_str().map_err(|_| muddled("malformed"))?;
     match oauth::authorization_header(value) {
         Ok(Credential::Bearer(token)) => Ok((token, false)),
         Ok(Credential::Dpop(token)) => Ok((token, true)),
-        Ok(Credential::Basic(_)) | Err(_) => Err(invalid("malformed")),
+        Ok(Credential::Basic(_)) | Err(_) => Err(muddled("malformed")),
     }
+}
+
+/// RFC 6750 3.1: what is no credential is a bad request.
+fn muddled(code: &'static str) -> Refusal {
+    let description = "one token, in the header `Authorization`";
+    Refusal::new(ErrorCode::InvalidRequest, description, code)
 }
 
 fn invalid(code: &'static str) -> Refusal {

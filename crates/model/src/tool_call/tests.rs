@@ -80,6 +80,11 @@ fn details_say_what_is_understood_and_nothing_else() {
         json!([{"identifier": "a"}]),
         json!([{"type": "tool_call"}]),
         json!([{"type": "tool_call", "identifier": ""}]),
+        json!([{"type": "tool_call", "identifier": "a b"}]),
+        json!([{"type": "tool_call", "identifier": "a", "additional": "no"}]),
+        json!([{"type": "tool_call", "identifier": "a", "constraints": {"b at most 5 and c": {}}}]),
+        json!([{"type": "tool_call", "identifier": "a", "constraints": {"": {}}}]),
+        json!([{"type": "tool_call", "identifier": "a", "constraints": {"b": {"at_most": null}}}]),
         json!([{"type": "tool_call", "identifier": long}]),
         json!([{"type": "tool_call", "identifier": "a", "privileges": ["all"]}]),
         json!([{"type": "tool_call", "identifier": "a", "locations": ["https://other.example"]}]),
@@ -96,6 +101,22 @@ fn details_say_what_is_understood_and_nothing_else() {
     ] {
         assert_eq!(calls(bad.clone()), Err(InvalidDetails), "{bad}");
     }
+}
+
+#[test]
+fn arguments_that_are_not_spoken_of_are_free_unless_the_detail_says_otherwise() {
+    let of = |additional: bool| {
+        let constraints = json!({"path": {"one_of": ["/tmp/a"]}});
+        calls(json!([{
+            "type": "tool_call", "identifier": "delete", "constraints": constraints, "additional": additional,
+        }]))
+        .expect("details")
+    };
+    let (open, closed) = (of(true), of(false));
+    let more = arguments(json!({"path": "/tmp/a", "recursive": true}));
+    assert!(open.admit("delete", &more) && !closed.admit("delete", &more));
+    assert!(closed.admit("delete", &arguments(json!({"path": "/tmp/a"}))));
+    assert!(closed.are_within(&open) && !open.are_within(&closed));
 }
 
 #[test]
@@ -125,12 +146,14 @@ fn constraint() -> impl Strategy<Value = Constraint> {
 
 fn detail() -> impl Strategy<Value = ToolCall> {
     let constraints = prop::collection::btree_map("[xy]", constraint(), 0..3);
-    ("[tu]", constraints).prop_map(|(identifier, constraints)| ToolCall {
+    let parts = ("[tu]", constraints, any::<bool>());
+    parts.prop_map(|(identifier, constraints, additional)| ToolCall {
         kind: Kind::ToolCall,
         locations: Vec::new(),
         actions: Vec::new(),
         identifier,
         constraints,
+        additional,
     })
 }
 
@@ -158,7 +181,7 @@ proptest! {
         narrow in some_calls(),
         wide in some_calls(),
         tool in "[tu]",
-        given in prop::collection::btree_map("[xy]", value(), 0..3),
+        given in prop::collection::btree_map("[xyz]", value(), 0..4),
     ) {
         let given: Map<String, Value> = given.into_iter().collect();
         if narrow.are_within(&wide) && narrow.admit(&tool, &given) {
@@ -179,7 +202,7 @@ proptest! {
     fn more_constraints_and_fewer_details_are_narrower(all in some_calls(), more in constraint()) {
         let mut fewer = all.0.clone();
         fewer.truncate(1);
-        for detail in &mut fewer {
+        for detail in fewer.iter_mut().filter(|detail| detail.additional) {
             detail.constraints.entry("z".to_owned()).or_insert_with(|| more.clone());
         }
         prop_assert!(ToolCalls(fewer).are_within(&all));

@@ -53,6 +53,7 @@ async fn granted(store: &Store, numbers: std::ops::Range<u8>) -> Grant {
             authentication: Authentication {
                 nonce: Some("n".to_owned()),
                 acr: None,
+                must_ask: false,
             },
             expires_at: NOW.after(Duration::from_secs(60)),
             used_at: None,
@@ -215,6 +216,7 @@ async fn request_is_pushed_opened_and_answered_once_in_its_time() {
                 authentication: Authentication {
                     nonce: Some("n".to_owned()),
                     acr: Some(Acr::PhishingResistant),
+                    must_ask: false,
                 },
                 created_at: NOW,
                 expires_at: NOW.after(Duration::from_secs(60)),

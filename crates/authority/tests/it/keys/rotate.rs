@@ -114,9 +114,9 @@ async fn documents_outlive_the_key_that_signed_them() {
 #[test]
 fn cry_03_key_at_rest_opens_for_its_own_purpose_and_name_alone() {
     // Swapping what is wrapped, or saying another purpose, does not open it.
-    let swapped = "UPDATE purpose_key SET sealed = (SELECT sealed FROM purpose_key AS other \
+    let swapped = "UPDATE signing_key SET sealed = (SELECT sealed FROM signing_key AS other \
         WHERE other.purpose = 'document') WHERE purpose = 'access_token'";
-    let cut = "UPDATE purpose_key SET sealed = substr(sealed, 1, 20)";
+    let cut = "UPDATE signing_key SET sealed = substr(sealed, 1, 20)";
     for damage in [swapped, cut] {
         let (database, clock) = life(async {
             let house = House::found().await;
@@ -124,8 +124,8 @@ fn cry_03_key_at_rest_opens_for_its_own_purpose_and_name_alone() {
             (house.database.clone(), house.clock.clone())
         });
         life(async {
-            let sealed = database.texts("SELECT sealed FROM purpose_key").await;
-            assert_eq!(BTreeSet::from_iter(&sealed).len(), 4);
+            let sealed = database.texts("SELECT sealed FROM signing_key").await;
+            assert_eq!(BTreeSet::from_iter(&sealed).len(), 3);
             database.run(damage).await;
             let opening =
                 tokio::spawn(async move { House::open(database, clock, 2, |_| {}).await });
