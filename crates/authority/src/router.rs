@@ -46,7 +46,10 @@ pub fn router(authority: Arc<Authority>) -> Router {
     let sign_in = sign_in().layer(from_fn(run_again));
     let oauth = Router::new()
         .route("/oauth/revoke", post(tokens::revoke::revoke))
-        .route("/oauth/authorize", get(consent::authorize::authorize))
+        .route(
+            "/oauth/authorize",
+            get(consent::authorize::authorize).post(consent::authorize::authorize_by_form),
+        )
         .route("/oauth/authorize/decide", post(consent::decide::decide))
         .route("/oauth/authorize/adopt", post(consent::adopt::adopt))
         .route(

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use chancery_authority::found::OpenError;
@@ -91,12 +91,16 @@ async fn answer(State(browser): State<Browser>, request: Request, next: Next) ->
     {
         return next.run(request).await;
     }
+    let seen: Vec<(HeaderName, HeaderValue)> = JUDGED
+        .iter()
+        .filter_map(|name| Some((name.clone(), request.headers().get(name)?.clone())))
+        .collect();
     let path = request.uri().to_string();
     tracing::warn!(
         person = browser.person,
         "test mode: a person's answer was given by itself"
     );
-    match browser.agree(&path).await {
+    match browser.agree(&path, &seen).await {
         Ok(response) => response,
         Err(error) => {
             tracing::error!(%error, "test mode: the page could not be answered");
@@ -107,11 +111,19 @@ async fn answer(State(browser): State<Browser>, request: Request, next: Next) ->
 
 impl Browser {
     /// Opens the page and says yes to all that it asks; what is no question is shown as it is.
-    async fn agree(&self, path: &str) -> Result<Response> {
+    async fn agree(&self, path: &str, seen: &[(HeaderName, HeaderValue)]) -> Result<Response> {
         let mut attempt = 1;
         loop {
-            let request = self.request("GET", path, &self.login);
+            let mut request = self.request("GET", path, &self.login);
+            // What the authority judges by of the page that sent somebody here is judged.
+            if let Some(headers) = request.headers_mut() {
+                headers.extend(seen.iter().cloned());
+            }
             let (mut response, page) = self.send(request.body(Body::empty())?).await?;
+            if !leads_to_loopback(&response) {
+                *response.body_mut() = Body::from(page);
+                return Ok(response);
+            }
             let Some(form) = Form::of(&page) else {
                 if attempt < ATTEMPTS && self.agree_as_second_person().await? {
                     attempt += 1;
@@ -122,6 +134,7 @@ impl Browser {
             };
             let request = self
                 .request("POST", &form.action, &self.login)
+                .header(header::HOST, &self.host)
                 .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
             let (mut response, page) = self.send(request.body(Body::from(form.body))?).await?;
             let is_waiting = response.status().is_success();
@@ -154,6 +167,7 @@ impl Browser {
             let path = format!("{shown}/activate");
             let request = self
                 .request("POST", &path, &self.administrator)
+                .header(header::HOST, &self.host)
                 .header(header::IF_MATCH, seen);
             let (response, _) = self.send(request.body(Body::empty())?).await?;
             is_any |= response.status().is_success();
@@ -168,6 +182,7 @@ impl Browser {
         body: Value,
     ) -> Result<(StatusCode, Value)> {
         let request = self.request(method, path, &self.administrator);
+        let request = request.header(header::HOST, &self.host);
         let request = match body {
             Value::Null => request.body(Body::empty())?,
             body => request
@@ -187,7 +202,6 @@ impl Browser {
             value.set_sensitive(true);
         }
         let request = Request::builder().method(method).uri(path);
-        let request = request.header(header::HOST, &self.host);
         match bearer {
             Ok(bearer) => request.header(header::AUTHORIZATION, bearer),
             Err(_) => request,
@@ -201,6 +215,28 @@ impl Browser {
         let text = String::from_utf8(body.to_vec())?;
         Ok((Response::from_parts(head, Body::empty()), text))
     }
+}
+
+/// What the guard of the authority judges a request of a browser by.
+const JUDGED: [HeaderName; 3] = [
+    header::HOST,
+    header::ORIGIN,
+    HeaderName::from_static("sec-fetch-site"),
+];
+
+/// Whether the answer of a page stays on this machine, by what its policy lets its form lead to. One without a form leads
+/// nowhere.
+fn leads_to_loopback(page: &Response) -> bool {
+    let policy = page.headers().get(header::CONTENT_SECURITY_POLICY);
+    let policy = policy.and_then(|policy| policy.to_str().ok()).unwrap_or("");
+    let forms = policy
+        .split(';')
+        .find_map(|rule| rule.trim().strip_prefix("form-action "));
+    let mut targets = forms.unwrap_or("").split(' ');
+    targets.all(|target| {
+        matches!(target, "" | "'none'" | "'self'")
+            || url::Url::parse(target).is_ok_and(|url| origin::is_loopback(&url))
+    })
 }
 
 /// The form of a page of ours, filled in with a yes to everything.

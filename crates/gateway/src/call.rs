@@ -321,3 +321,38 @@ fn takes_stream(headers: &HeaderMap) -> bool {
     let mut accepts = accepts.filter_map(|value| value.to_str().ok());
     accepts.any(|value| value.contains("text/event-stream"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remedy_admits_the_call_and_no_other_or_there_is_none() {
+        let of = |arguments: Value| {
+            remedy(
+                "https://r.example",
+                "t",
+                arguments.as_object().expect("an object"),
+            )
+        };
+        let told = of(json!({"a": 1, "b": "x", "c": true})).expect("a remedy");
+        let details: Vec<ToolCall> =
+            serde_json::from_value(told["authorization_details"].clone()).expect("details");
+        let details = ToolCalls::of(details, "https://r.example").expect("details");
+        let admits =
+            |arguments: Value| details.admit("t", arguments.as_object().expect("an object"));
+        assert!(admits(json!({"a": 1, "b": "x", "c": true})));
+        assert!(!admits(json!({"a": 1, "b": "x", "c": true, "d": 1})));
+        assert!(!admits(json!({"a": 1, "b": "x"})));
+        for unsayable in [
+            json!({"a": 1.5}),
+            json!({"a": null}),
+            json!({"a": [1]}),
+            json!({"a": {}}),
+            json!({"a": "x".repeat(257)}),
+            json!({"a b": 1}),
+        ] {
+            assert_eq!(of(unsayable.clone()), None, "{unsayable}");
+        }
+    }
+}

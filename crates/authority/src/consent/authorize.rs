@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
-use axum::response::Response;
+use axum::extract::{RawQuery, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use chancery_gateway::snapshot::KnownServer;
 use chancery_model::action::Action;
 use chancery_model::document::Document;
@@ -27,6 +27,7 @@ use crate::directory::KnownLogin;
 use crate::error::Error;
 use crate::grants::fit;
 use crate::state::Authority;
+use crate::tokens::form;
 
 /// `GET /oauth/authorize?client_id=…&request_uri=…`, or all of the request for a client that nobody registered.
 pub async fn authorize(
@@ -49,6 +50,24 @@ pub async fn authorize(
     ask(authority, &headers, &asked)
         .await
         .unwrap_or_else(|halt| halt.answer(Some(&asked)))
+}
+
+/// `POST /oauth/authorize`: the same parameters in a form, which is turned into the link that it stands for.
+pub async fn authorize_by_form(request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let unknown = || page::UNKNOWN.into_response();
+    let Ok(body) = form::read(body).await else {
+        return unknown();
+    };
+    if form::parse(&head.headers, &body).is_err() {
+        return unknown();
+    }
+    let query = std::str::from_utf8(&body).ok();
+    let link = query.map(|query| HeaderValue::try_from(format!("/oauth/authorize?{query}")));
+    match link {
+        Some(Ok(link)) => (StatusCode::SEE_OTHER, [(header::LOCATION, link)]).into_response(),
+        Some(Err(_)) | None => unknown(),
+    }
 }
 
 /// What is asked; a request that was not pushed, or says something twice, is nobody's (AUTHZ-10).

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::extract::{RawQuery, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chancery_model::id::AgentId;
 use chancery_store::redirects;
@@ -18,6 +18,7 @@ use chancery_wire::redirect_uri::RedirectUri;
 use crate::accounts::sessions;
 use crate::consent::page;
 use crate::consent::push::LONGEST_STATE;
+use crate::cookie;
 use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::keyring::Purpose;
@@ -33,12 +34,31 @@ const CARRIED: [&str; 4] = [
 ];
 
 /// `GET /oauth/logout`: asks.
-pub async fn ask(State(authority): State<Arc<Authority>>, RawQuery(query): RawQuery) -> Response {
+pub async fn ask(
+    State(authority): State<Arc<Authority>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
     let query = query.unwrap_or_default();
-    let Ok(form) = Form::parse(query.as_bytes()) else {
-        return page::UNKNOWN.into_response();
+    match Form::parse(query.as_bytes()) {
+        Ok(form) => question(&authority, &headers, &form).await,
+        Err(_) => page::UNKNOWN.into_response(),
+    }
+}
+
+async fn question(authority: &Authority, headers: &HeaderMap, form: &Form<'_>) -> Response {
+    // Strangers send browsers here too.
+    let Some(_room) = authority.pressure.admit() else {
+        return page::of(Error::Unavailable);
     };
-    let back = match back(&authority, &form).await {
+    let origin = authority.relying_party.origin();
+    // Sessions are of the origin of people, which on loopback is another than the address that clients know.
+    let host = headers.get(header::HOST);
+    let host = host.and_then(|host| host.to_str().ok());
+    if !host.is_some_and(|host| origin.split_once("://").is_some_and(|(_, own)| own == host)) {
+        return page::sign_out_at(&link(origin, form)).into_response();
+    }
+    let back = match back(authority, form).await {
         Ok(back) => back,
         Err(error) => return page::of(error),
     };
@@ -59,15 +79,26 @@ pub async fn ask(State(authority): State<Arc<Authority>>, RawQuery(query): RawQu
     body.push_str(
         "<p class=\"answers\"><button class=\"primary\" name=\"answer\" value=\"yes\">Sign out</button></p></form>",
     );
-    let form = match &back {
+    let sends = match &back {
         Some(back) => page::Sends::There(&back.uri),
         None => page::Sends::Here,
     };
-    page::document(StatusCode::OK, page::SIGN_OUT, &body, form)
+    page::document(StatusCode::OK, page::SIGN_OUT, &body, sends)
 }
 
-/// `POST /oauth/logout`: the answer of the page. The cookie of a session counts only in a request of our own page, so no
-/// other page signs anybody out.
+/// The same question at another origin.
+fn link(origin: &str, form: &Form<'_>) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for name in CARRIED {
+        if let Some(value) = form.fetch(name) {
+            query.append_pair(name, value);
+        }
+    }
+    format!("{origin}/oauth/logout?{}", query.finish())
+}
+
+/// `POST /oauth/logout`: the answer of our page; from any other page, the question. The cookie of a session counts in a request
+/// of our own page alone, so no other page signs anybody out.
 pub async fn sign_out(State(authority): State<Arc<Authority>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let Ok(body) = form::read(body).await else {
@@ -76,8 +107,9 @@ pub async fn sign_out(State(authority): State<Arc<Authority>>, request: Request)
     let Ok(form) = form::parse(&head.headers, &body) else {
         return page::UNKNOWN.into_response();
     };
-    if form.fetch("answer") != Some("yes") {
-        return page::UNKNOWN.into_response();
+    let is_ours = cookie::is_same_origin(&head.headers, &authority.relying_party);
+    if !is_ours || form.fetch("answer") != Some("yes") {
+        return question(&authority, &head.headers, &form).await;
     }
     let back = match back(&authority, &form).await {
         Ok(back) => back,

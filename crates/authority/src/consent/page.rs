@@ -144,6 +144,17 @@ pub(crate) fn sign_in(origin: &str, client: &str, uri: &str) -> Page {
     sign_in_to(origin, &query.finish())
 }
 
+/// Where a person signs out, when that is not where they came to.
+pub(crate) fn sign_out_at(link: &str) -> Page {
+    Page {
+        code: "sign_out_elsewhere",
+        status: StatusCode::OK,
+        title: SIGN_OUT,
+        text: "You are signed in at another address of this machine. If you did not ask for this, close the page.",
+        links: vec![(link.to_owned(), "Go on")],
+    }
+}
+
 /// The same for a request that is all in `query`.
 pub(crate) fn sign_in_to(origin: &str, query: &str) -> Page {
     sign_in_at(origin, &format!("/oauth/authorize?{query}"))

@@ -61,7 +61,9 @@ fn check_origin(authority: &Authority, request: &Request) -> Option<Error> {
     let origin = request.headers().get(header::ORIGIN);
     // On loopback people sign in at `localhost`, which is another origin than the address that tokens name.
     let own = [&*authority.config.issuer, authority.relying_party.origin()];
-    if origin.is_some_and(|origin| own.iter().all(|own| origin.as_bytes() != own.as_bytes())) {
+    let is_foreign =
+        origin.is_some_and(|origin| own.iter().all(|own| origin.as_bytes() != own.as_bytes()));
+    if is_foreign && !is_for_clients(request) {
         return refuse("requests from web pages of other origins are refused");
     }
     let host = match request.uri().authority() {
@@ -83,6 +85,13 @@ fn check_origin(authority: &Authority, request: &Request) -> Option<Error> {
     } else {
         refuse("the authority does not answer under that name")
     }
+}
+
+/// Whether a page of a client may send its person here with a form (OpenID Connect Core 3.1.2.1, RP-Initiated Logout 1.0 2).
+/// No cookie counts in such a request, and it does what following a link does.
+fn is_for_clients(request: &Request) -> bool {
+    request.method() == Method::POST
+        && matches!(request.uri().path(), "/oauth/authorize" | "/oauth/logout")
 }
 
 /// How long an answer may take, a slow body included; reaching an MCP server that is added has its own limits.

@@ -400,6 +400,7 @@ async fn t11_the_metadata_is_about_the_url_that_is_called() {
     let expected = json!({
         "resource": "https://id.example/mcp/desk",
         "authorization_servers": ["https://id.example"],
+        "authorization_details_types_supported": ["tool_call"],
         "bearer_methods_supported": ["header"],
         "dpop_signing_alg_values_supported": ["ES256", "EdDSA", "PS256"],
         "dpop_bound_access_tokens_required": true,

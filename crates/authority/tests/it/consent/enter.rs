@@ -222,10 +222,11 @@ async fn wan_07_device_is_answered_by_the_person_and_by_nobody_else() {
 #[tokio::test]
 async fn sign_in_that_is_too_old_for_the_client_is_asked_anew() {
     let flow = furnished().await;
+    let (browser, mut passkey) = signed_in(&flow.house, "dora@example.com", &["auditor"]).await;
+    flow.pass(1).await;
     let device = flow.device_with(|form| put(form, "max_age", "60")).await;
     // Of a login nothing is known about when the person signed in.
     asks_to_sign_in(&flow.enter(&device.shown).await);
-    let (browser, mut passkey) = signed_in(&flow.house, "dora@example.com", &["auditor"]).await;
     let enter = |browser: &crate::accounts::authenticator::Browser, device: &Device| {
         let post = browser.ask("POST", "/device", &Value::Null);
         post.form(&[("user_code", &device.shown)])

@@ -200,8 +200,21 @@ async fn userinfo_is_told_to_whoever_holds_the_token_and_its_key_while_all_is_li
             .await
             .oauth_error(401, "invalid_token");
     }
+    // Who sent nothing did nothing wrong.
     let nothing = flow.house.send(ask("GET", "/oauth/userinfo")).await;
-    nothing.oauth_error(401, "invalid_token");
+    assert_eq!(nothing.status, 401);
+    let challenges = nothing.headers.get_all("www-authenticate").iter();
+    for challenge in challenges {
+        assert!(
+            !challenge.to_str().expect("a text").contains("error="),
+            "{nothing:?}"
+        );
+    }
+    let two = ask("GET", "/oauth/userinfo").bearer(&access).bearer(&own);
+    flow.house
+        .send(two)
+        .await
+        .oauth_error(400, "invalid_request");
     let wrong = flow.house.send(ask("PUT", "/oauth/userinfo")).await;
     assert_eq!(wrong.header("allow"), "GET, POST");
     ask_who(&flow, "GET", &access, &flow.agent.key).await.ok();
@@ -464,7 +477,13 @@ async fn client_sends_people_to_sign_out_and_they_do_so_themselves() {
         .header("cookie", format!("__Host-chancery={}", browser.cookie))
         .form(&form);
     let nothing = flow.house.send(foreign).await;
+    stays_here(&nothing, 200);
     assert!(nothing.headers.get("set-cookie").is_none());
+    assert!(nothing.text().contains("Do you want to sign out?"));
+    // A page of the client may send its person with a form, and all that comes of it is the question.
+    let by_form = ask("POST", "/oauth/logout").header("origin", "https://app.example");
+    let asked = flow.house.send(by_form.form(&[("state", "x")])).await;
+    assert!(asked.text().contains("Do you want to sign out?"));
     browser.get(&flow.house, "/v1/sessions").await.ok();
     let gone = sign_out(&flow, &mut browser, &page).await;
     assert_eq!(gone.status, 303);
@@ -526,4 +545,107 @@ async fn nobody_is_sent_on_to_where_it_is_not_registered_for_that_client() {
     // A hint says who it was long after it ended.
     flow.house.advance(Duration::from_secs(3_600)).await;
     assert_eq!(lands(&at(agent, hint, GOODBYE)).await, GOODBYE);
+}
+
+#[tokio::test]
+async fn person_is_asked_anew_when_the_client_wants_that_and_shown_nothing_when_it_does_not() {
+    let flow = furnished().await;
+    signed_in_to(&flow, |_| ()).await;
+    let again = landed(&follow(&flow, &flow.login, &link(&flow, |_| ())).await);
+    assert!(again.contains_key("code"));
+    let consent = link(&flow, |pairs| put(pairs, "prompt", "consent"));
+    stays_here(&follow(&flow, &flow.login, &consent).await, 200);
+    // Who is not signed in is not shown a page by a client that wants none.
+    let silent = link(&flow, |pairs| put(pairs, "prompt", "none"));
+    let told = landed(&follow(&flow, "", &silent).await);
+    assert_eq!(
+        (&*told["error"], &*told["iss"], &*told["state"]),
+        ("login_required", ISSUER, STATE)
+    );
+    let evil = link(&flow, |pairs| {
+        put(pairs, "prompt", "none");
+        put(pairs, "redirect_uri", "https://attacker.example");
+    });
+    stays_here(&follow(&flow, "", &evil).await, 400);
+    // Whom a hint names would have to be the one who is asked, which is not offered.
+    let hint = link(&flow, |pairs| put(pairs, "id_token_hint", "e30.e30.x"));
+    assert_eq!(
+        landed(&follow(&flow, &flow.login, &hint).await)["error"],
+        "invalid_request"
+    );
+    // A form stands for the link.
+    let form = ask("POST", "/oauth/authorize").header("origin", "https://app.example");
+    let query = link(&flow, |_| ());
+    let sent = flow
+        .house
+        .send(form.body("application/x-www-form-urlencoded", query.clone()))
+        .await;
+    assert_eq!(
+        (sent.status.as_u16(), sent.header("location")),
+        (303, &*format!("/oauth/authorize?{query}"))
+    );
+}
+
+#[tokio::test]
+async fn sign_in_gives_no_scope_but_those_of_a_sign_in() {
+    let flow = furnished().await;
+    let tokens = signed_in_to(&flow, |pairs| {
+        put(pairs, "scope", "openid payments:write offline_access")
+    })
+    .await;
+    assert_eq!(tokens["scope"], "openid");
+    assert_eq!(claims(text(&tokens, "access_token"))["scope"], "openid");
+}
+
+#[tokio::test]
+async fn dos_pages_that_one_person_left_open_keep_nobody_else_out() {
+    let flow = furnished().await;
+    let query = link(&flow, |_| ());
+    for _ in 0..20 {
+        stays_here(&follow(&flow, &flow.login, &query).await, 200);
+    }
+    stays_here(&follow(&flow, &flow.login, &query).await, 503);
+    flow.house.add_person(CAROL).await;
+    let carol = flow.house.login(CAROL, &["auditor"]).await;
+    stays_here(&follow(&flow, &carol, &query).await, 200);
+    flow.pushed(|_| ()).await;
+    // They end by themselves.
+    flow.house.advance(Duration::from_secs(601)).await;
+    stays_here(&follow(&flow, &flow.login, &query).await, 200);
+}
+
+#[tokio::test]
+async fn sign_in_after_the_question_is_always_recent_enough() {
+    let flow = furnished().await;
+    let (mut browser, mut passkey) = signed_in(&flow.house, CAROL, &["auditor"]).await;
+    flow.house.advance(Duration::from_secs(10)).await;
+    let uri = flow.pushed(|pairs| put(pairs, "max_age", "0")).await;
+    asks_to_sign_in(&open_in(&flow, &mut browser, &uri).await);
+    sign_in_anew(&flow, &mut browser, &mut passkey).await;
+    flow.house.advance(Duration::from_secs(20)).await;
+    stays_here(&open_in(&flow, &mut browser, &uri).await, 200);
+}
+
+#[tokio::test]
+async fn on_loopback_people_sign_out_where_they_signed_in() {
+    let house = crate::house::House::found_with(|config| {
+        config.issuer = "http://127.0.0.1:7420".to_owned();
+        config.hosts = vec!["127.0.0.1:7420".to_owned(), "localhost:7420".to_owned()];
+    })
+    .await;
+    let at = |host: &str| {
+        ask("GET", "/oauth/logout?state=x")
+            .without("host")
+            .header("host", host)
+    };
+    let page = house.send(at("127.0.0.1:7420")).await;
+    stays_here(&page, 200);
+    assert!(!page.text().contains("<form"), "{page:?}");
+    assert!(
+        page.text()
+            .contains("http://localhost:7420/oauth/logout?state=x"),
+        "{page:?}"
+    );
+    let page = house.send(at("localhost:7420")).await;
+    assert!(page.text().contains("<form"), "{page:?}");
 }
