@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chancery_model::digest::Digest;
+use chancery_wire::origin;
 
 /// The settings of one authority.
 #[derive(Debug, Clone)]
@@ -31,6 +32,11 @@ pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 60);
 pub const KEY_OVERLAP: Duration = Duration::from_secs(20 * 60);
 
 impl Config {
+    /// Whether we are on loopback ourselves: then clients and issuers may be, too.
+    pub fn is_development(&self) -> bool {
+        origin::parse_issuer(&self.issuer).is_ok_and(|url| origin::is_loopback(&url))
+    }
+
     /// The resource identifier of an MCP server behind the gateway.
     pub fn mcp_resource(&self, name: &str) -> String {
         format!("{}/mcp/{name}", self.issuer)

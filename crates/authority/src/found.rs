@@ -28,6 +28,7 @@ use crate::directory::Directory;
 use crate::documents::Documents;
 use crate::enforcement::watch::keep_current;
 use crate::error::Error;
+use crate::issuers::Issuers;
 use crate::keyring::{KeyRing, Purpose};
 use crate::keys::create;
 use crate::pressure::Pressure;
@@ -148,6 +149,7 @@ async fn open_here(
         verified: moka::sync::Cache::new(VERIFIED_TOKENS),
         registrations: RegistrationGate::default(),
         documents: Documents::new(),
+        issuers: Issuers::new(),
         reach: world.reach,
         compiled: ArcSwap::from_pointee(compiled),
         refreshing: Mutex::new(()),

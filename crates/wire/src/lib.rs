@@ -15,6 +15,7 @@ pub mod client_metadata;
 pub mod document;
 pub mod dpop;
 pub mod hash;
+pub mod issuer;
 pub mod json;
 pub mod jwk;
 pub mod jws;
