@@ -148,6 +148,8 @@ ids! {
     SessionId = "ses";
     /// A passkey of a person.
     PasskeyId = "pky";
+    /// An OpenID provider that people sign in with.
+    ProviderId = "prv";
 }
 
 /// Who authenticates at the OAuth endpoints; the `client_id` is the id itself.

@@ -39,6 +39,10 @@ const MIGRATIONS: &[Migration] = &[
         number: 7,
         text: include_str!("../migrations/0007_entries_in_a_file.sql"),
     },
+    Migration {
+        number: 9,
+        text: include_str!("../migrations/0009_providers.sql"),
+    },
 ];
 
 /// The schema that this program writes.

@@ -21,7 +21,7 @@ use crate::consent::answer::{self, Asked, Halt};
 use crate::consent::client::{self, AskedByClient, Shown};
 use crate::consent::client_page;
 use crate::consent::decide;
-use crate::consent::page;
+use crate::consent::page::{self, Door};
 use crate::consent::secrets::{self, URI};
 use crate::ctx::Ctx;
 use crate::directory::KnownLogin;
@@ -163,7 +163,7 @@ async fn give(
         agent: known,
         redirect_uri,
         snapshot,
-        pages: ctx.authority.relying_party.origin().to_owned(),
+        door: Door::of(&ctx.authority),
     };
     let mut tx = ctx.begin().await?;
     if !pushed_requests::insert(&mut tx, &asked.request, MOST_WAITING).await? {

@@ -21,7 +21,7 @@ use chancery_store::tx::Tx;
 use chancery_wire::oauth::ErrorCode;
 use chancery_wire::redirect_uri::RedirectUri;
 
-use crate::consent::page::{self, Page};
+use crate::consent::page::{self, Door, Page};
 use crate::consent::secrets::{self, URI};
 use crate::ctx::{Caller, Ctx};
 use crate::directory::KnownLogin;
@@ -44,7 +44,7 @@ pub(crate) struct Asked {
     /// What was so when it was proven.
     pub snapshot: Arc<Snapshot>,
     /// The origin at which people sign in: their passkeys and sessions are of no use at another.
-    pub pages: String,
+    pub door: Door,
 }
 
 /// Why nobody is asked, or not yet.
@@ -137,7 +137,7 @@ impl Asked {
             agent,
             redirect_uri,
             snapshot,
-            pages: authority.relying_party.origin().to_owned(),
+            door: Door::of(authority),
         })
     }
 
@@ -176,7 +176,9 @@ impl Asked {
             Prompt::None => Halt::There(ErrorCode::LoginRequired),
             Prompt::Ask | Prompt::Login => {
                 let client = self.request.agent.to_string();
-                Halt::Here(page::sign_in(&self.pages, &client, &self.uri))
+                let is_anew =
+                    self.request.prompt == Prompt::Login || self.request.max_age.is_some();
+                Halt::Here(page::sign_in(&self.door, &client, &self.uri, is_anew))
             }
         }
     }

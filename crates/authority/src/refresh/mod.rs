@@ -77,7 +77,9 @@ fn touched(event: &Event) -> Touched {
             .token
             .as_ref()
             .map_or(Touched::More, |token| Touched::Token(token.jti)),
-        EventKind::GrantRefused | EventKind::CodeIssued => Touched::Nothing,
+        EventKind::GrantRefused | EventKind::CodeIssued | EventKind::PersonLinked => {
+            Touched::Nothing
+        }
         EventKind::GrantGiven | EventKind::GrantRevoked => event
             .facts
             .get(GRANT)
@@ -92,12 +94,17 @@ fn touched(event: &Event) -> Touched {
         | EventKind::RecoveryCodesMade
         | EventKind::RecoveryCodeUsed
         | EventKind::SessionBegan
-        | EventKind::SessionEnded => Touched::SignIn,
+        | EventKind::SessionEnded
+        | EventKind::ProviderAdded
+        | EventKind::ProviderRemoved
+        | EventKind::ProviderSignedOut
+        | EventKind::PersonUnlinked => Touched::SignIn,
         EventKind::AuthorityFounded
         | EventKind::AuthorityMoved
         | EventKind::OwnerAdded
         | EventKind::OwnerMembersChanged
         | EventKind::OwnerDisabled
+        | EventKind::OwnerReturned
         | EventKind::ResourceRegistered
         | EventKind::McpAdded
         | EventKind::McpToolsAccepted

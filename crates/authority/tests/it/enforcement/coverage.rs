@@ -23,6 +23,7 @@ fn path(route: &Route, agent: &str) -> String {
         .replace("{session}", "ses_01hzy0000000000000000000aa")
         .replace("{event}", "evt_01hzy0000000000000000000aa")
         .replace("{client}", "cli_01hzy0000000000000000000aa")
+        .replace("{provider}", "corp")
         .replace("{grant}", "grt_01hzy0000000000000000000aa")
 }
 
@@ -49,6 +50,12 @@ fn body(route: &Route, agent: &str) -> Option<Value> {
             "id": "AA", "client_data_json": "AA", "authenticator_data": "AA", "signature": "AA", "user_handle": "AA",
         }}),
         "SignInByCode" => json!({"code": "x"}),
+        // Not looked up: an authority that is not on loopback knows no issuer there.
+        "AddProvider" => json!({
+            "name": "corp", "issuer": "http://127.0.0.1:1", "client_id": "x", "client_secret": "x",
+        }),
+        "LinkPerson" => json!({"provider": "corp", "subject": "x"}),
+        "LinkOwn" => json!({"provider": "corp"}),
         "OpenRegistration" => json!({"seconds": 60}),
         "RegisterResource" => json!({"url": "https://new.example"}),
         "AddMcpServer" => {
