@@ -169,9 +169,7 @@ async fn fed_04_claims_come_in_by_their_form_and_make_nobody_more() {
         assert_eq!(found.as_deref(), Some(why), "{claims}");
     }
     // More than a token may hold.
-    let huge: Vec<String> = (0..1_500)
-        .map(|number| format!("group-{number}"))
-        .collect();
+    let huge: Vec<String> = (0..1_500).map(|number| format!("group-{number}")).collect();
     let found = with_claims(&world, json!({"groups": huge})).await;
     assert_eq!(found.as_deref(), Some("malformed"));
     let admins =
