@@ -275,7 +275,7 @@ function signIn(why) {
   me = undefined;
   outside();
   document.title = 'Sign in · Chancery';
-  main.replaceChildren(signInPage({ why, signedIn: begun }));
+  main.replaceChildren(signInPage({ why, signedIn: begun, next: question }));
   main.querySelector('button')?.focus();
 }
 
