@@ -20,7 +20,7 @@ use chancery_wire::seal;
 
 use crate::accounts::begin::{self, Beginning, Begun};
 use crate::error::Error;
-use crate::providers::attempt::{Attempt, Linking};
+use crate::providers::attempt::{Attempt, InSession};
 use crate::providers::exchange::Identified;
 use crate::providers::{link, page, watch};
 use crate::refresh;
@@ -87,7 +87,8 @@ impl Arrival<'_> {
         let mut tx = self.authority.store.begin().await?;
         let name = self.kept.provider.name.as_str();
         let current = providers::fetch_by_name(&mut tx, name).await?;
-        if !current.is_some_and(|current| current.provider.id == self.kept.provider.id) {
+        let id = self.kept.provider.id;
+        if current.is_none_or(|current| current.provider.id != id) {
             return Err(begin::refused("provider_removed"));
         }
         let (hash, ends) = (self.attempt.use_hash(), self.attempt.expires_at());
@@ -128,7 +129,7 @@ impl Arrival<'_> {
                 subject: link.subject.clone(),
                 sid: self.identified.token.session().map(str::to_owned),
             }),
-            authenticated_at: self.identified.token.auth_time(),
+            authenticated_at: self.authenticated_at(),
             lifetime: match token {
                 Some(_) => begin::LIFETIME,
                 None => UNASKED,
@@ -139,9 +140,32 @@ impl Arrival<'_> {
         };
         let (begun, more) = begin::begin(authority, self.headers, &mut tx, now, beginning).await?;
         events.extend(more);
+        if let Some(before) = self.attempt.before
+            && sessions::end(&mut tx, before.owner, before.session, now).await?
+        {
+            let mut ended = begin::event(authority, EventKind::SessionEnded, &owner, now);
+            let facts = [
+                ("owner", before.owner.to_string()),
+                ("session", before.session.to_string()),
+                ("by", "sign_in".to_owned()),
+            ];
+            let facts = facts.map(|(name, fact)| (name.to_owned(), fact));
+            ended.facts.extend(facts);
+            events.push(ended);
+        }
         let first = events.remove(0);
         refresh::commit(authority, tx, first, events).await?;
         Ok(Arrived::SignedIn(self.answer(begun, &owner)))
+    }
+
+    /// When the person proved who they are. Where that was asked for anew, it was after the question, whatever the clock of
+    /// the provider says to the second.
+    fn authenticated_at(&self) -> Option<Timestamp> {
+        let at = self.identified.token.auth_time()?;
+        Some(match self.attempt.is_fresh {
+            true => at.max(self.attempt.began_at),
+            false => at,
+        })
     }
 
     fn answer(&self, begun: Begun, owner: &Owner) -> Response {
@@ -200,7 +224,7 @@ impl Arrival<'_> {
     }
 
     /// Links the person who asked for it in a session of theirs, which must still be live.
-    async fn link(&self, linking: Linking) -> Result<Arrived, Error> {
+    async fn link(&self, linking: InSession) -> Result<Arrived, Error> {
         let (authority, now) = (self.authority, self.identified.now);
         let provider = &self.kept.provider;
         let mut tx = self.begin().await?;

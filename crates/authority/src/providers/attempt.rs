@@ -38,14 +38,16 @@ pub(crate) struct Attempt {
     pub(crate) is_fresh: bool,
     /// Where the person goes on: a path of ours.
     pub(crate) next: Option<String>,
-    /// Whose link it makes, when it is not to sign in.
-    pub(crate) links: Option<Linking>,
+    /// Whose link it makes, when it is not to sign in: that of a person in a session which a passkey began just now.
+    pub(crate) links: Option<InSession>,
+    /// The session of this browser that it takes the place of.
+    pub(crate) before: Option<InSession>,
 }
 
-/// Who links themselves: a person in a session that a passkey began just now.
+/// A person in a session.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Linking {
+pub(crate) struct InSession {
     /// The person.
     pub(crate) owner: OwnerId,
     /// The session.
@@ -69,6 +71,7 @@ impl Attempt {
             is_fresh: false,
             next: None,
             links: None,
+            before: None,
         }
     }
 

@@ -19,7 +19,7 @@ use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::extract::Body;
 use crate::issuers::{self, Named};
-use crate::providers::attempt::{Attempt, Linking};
+use crate::providers::attempt::{Attempt, InSession};
 use crate::providers::{list, page};
 use crate::state::Authority;
 
@@ -58,6 +58,7 @@ pub async fn start(
     let mut attempt = Attempt::begin(&authority, kept.provider.id, now);
     attempt.next = form.fetch("next").and_then(next);
     attempt.is_fresh = form.fetch("fresh") == Some("yes");
+    attempt.before = session_of(&authority, &headers);
     let Ok((location, sealed)) = address(&authority, &kept, &attempt, now).await else {
         return page::unavailable();
     };
@@ -78,7 +79,7 @@ pub async fn link_own(ctx: Ctx, Body(body): Body<LinkOwn>) -> Result<Response, E
     drop(directory);
     let mut attempt = Attempt::begin(&ctx.authority, kept.provider.id, ctx.now);
     attempt.is_fresh = true;
-    attempt.links = Some(Linking {
+    attempt.links = Some(InSession {
         owner: own.login().owner_id,
         session: own.session().id,
     });
@@ -86,6 +87,17 @@ pub async fn link_own(ctx: Ctx, Body(body): Body<LinkOwn>) -> Result<Response, E
     let (location, sealed) = found.map_err(|NoDocument| Error::Unavailable)?;
     let cookie = [(header::SET_COOKIE, cookie::set_attempt(&sealed))];
     Ok((cookie, Json(LinkStarted { location })).into_response())
+}
+
+/// The session of whoever follows a link of a page of ours. It does not come along with the answer of the provider, and
+/// nothing of it may live on beside the one that begins then (WEB-05).
+fn session_of(authority: &Arc<Authority>, headers: &HeaderMap) -> Option<InSession> {
+    let ctx = Ctx::authenticate(Arc::clone(authority), headers).ok()?;
+    let own = ctx.own_or_recovering().ok()?;
+    Some(InSession {
+        owner: own.login().owner_id,
+        session: own.session().id,
+    })
 }
 
 /// Whether the browser asks at the origin of people.

@@ -149,17 +149,16 @@ async fn word_of_an_administrator_outlasts_that_of_a_provider() {
 async fn provider_that_gives_no_answer_ends_nothing_and_is_counted() {
     let world = World::new().await;
     let visitor = world.sign_in().await;
-    let mut asked = 0;
-    for (status, answer) in [
+    let answers = [
         (400, json!({"error": "invalid_client"})),
         (401, json!({"error": "invalid_client"})),
         (500, json!({"error": "invalid_grant"})),
         (200, json!({})),
         (400, json!("invalid_grant")),
-    ] {
+    ];
+    for (asked, (status, answer)) in (1..).zip(answers) {
         world.idp.say(|says| says.refresh = Some((status, answer)));
         world.house.advance(MINUTES).await;
-        asked += 1;
         world
             .until("counted", async || {
                 link_of(&world).await["unanswered"] == asked

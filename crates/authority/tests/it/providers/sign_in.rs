@@ -284,6 +284,23 @@ async fn session_of_a_provider_makes_no_way_to_sign_in_that_outlasts_it() {
     }
 }
 
+#[tokio::test]
+async fn web_05_sign_in_takes_the_place_of_the_session_that_the_browser_had() {
+    let world = World::new().await;
+    let mut visitor = world.sign_in().await;
+    let before = visitor.clone();
+    let ask = visitor.ask("GET", "/sign-in/providers/corp");
+    let answer = world
+        .house
+        .send(ask.header("sec-fetch-site", "same-origin"))
+        .await;
+    visitor.take(&answer);
+    let location = answer.header("location").to_owned();
+    visitor.return_from(&world, &location).await;
+    assert_ne!(visitor.session, before.session);
+    assert!(visitor.is_signed_in(&world).await && !before.is_signed_in(&world).await);
+}
+
 /// Alice, signed in with a passkey at the origin of people on loopback.
 async fn with_passkey(world: &World) -> (Browser, Authenticator) {
     world.house.add_person(ALICE).await;
