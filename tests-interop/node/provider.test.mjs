@@ -10,6 +10,7 @@ import { exportJWK, generateKeyPair } from 'jose';
 import Provider from 'oidc-provider';
 
 import { Authority } from './authority.mjs';
+import { DESKTOP, launch, look, step } from './chromium.mjs';
 
 const SECRET = 'a-secret-of-more-than-thirty-two-characters';
 const LIMIT_MS = 20_000;
@@ -227,5 +228,38 @@ describe('people who sign in with oidc-provider', () => {
     assert.equal(page.status, 403, page.text);
     assert.equal(await whoAmI(alice), undefined);
     assert.equal((await mallory.open(url)).status, 200);
+  });
+
+  step('a browser goes there and back by the links of the console', async () => {
+    const browser = await launch();
+    try {
+      const page = await (await browser.newContext({ viewport: DESKTOP })).newPage();
+      page.setDefaultTimeout(LIMIT_MS);
+      idp.state.atKeyboard = 'u-2';
+      await page.goto(authority.console);
+      await page.getByRole('link', { name: 'Sign in with keyed' }).waitFor();
+      await look(page, 'provider-sign-in');
+      await page.getByRole('link', { name: 'Sign in with keyed' }).click();
+      await page.getByRole('heading', { name: 'Your sign-in' }).waitFor();
+      assert.ok(page.url().startsWith(`${origin}/console/`), page.url());
+      await page.getByRole('table', { name: 'Providers' }).getByText('u-2').waitFor();
+      await look(page, 'provider-you');
+      const cookies = await page.context().cookies(origin);
+      assert.deepEqual(cookies.map(({ name, sameSite, httpOnly, secure }) => [name, sameSite, httpOnly, secure]), [['__Host-chancery', 'Strict', true, true]]);
+      await page.getByRole('button', { name: 'Sign out' }).click();
+      await page.getByRole('heading', { name: 'Sign in' }).first().waitFor();
+
+      // From a question, by the page that asks to sign in first, and back to it.
+      const question = `${authority.url}/oauth/authorize?client_id=https%3A%2F%2Fapp.example%2Fc&resource=https%3A%2F%2Fx.example&response_type=code`;
+      await page.goto(question);
+      await look(page, 'provider-question');
+      await page.getByRole('link', { name: 'Sign in with keyed' }).click();
+      await page.getByRole('heading', { name: 'You are signed in' }).waitFor();
+      await look(page, 'provider-arrived');
+      await page.getByRole('link', { name: 'Go on' }).click();
+      await page.getByRole('heading', { name: 'This client cannot be recognised' }).waitFor();
+    } finally {
+      await browser.close();
+    }
   });
 });
