@@ -33,6 +33,12 @@ export const session = {
  * anybody, so what becomes of it is for the person to say who is there.
  */
 export function takeFromAddress() {
+  // A provider signed somebody in, and the browser has the cookie; whose it is, the authority says.
+  if (location.hash === '#signed-in') {
+    history.replaceState(null, '', `${location.pathname}${location.search}#/`);
+    session.beginCookie();
+    return {};
+  }
   const found = /^#(login|invite)=([\w-]+)$/.exec(location.hash);
   if (found) history.replaceState(null, '', `${location.pathname}${location.search}#/`);
   return found ? { [found[1]]: found[2] } : {};

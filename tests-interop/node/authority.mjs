@@ -110,6 +110,27 @@ export class Authority {
     return this.command('agent', 'activate', items[0].name);
   }
 
+  /** Adds an OpenID provider; `flags` are those of `provider add`. */
+  async addProvider(name, issuer, clientId, secret, ...flags) {
+    const file = await this.#write(`${name}.secret`, secret, 0o600);
+    return this.command('provider', 'add', name, '--issuer', issuer, '--client-id', clientId, '--client-secret-file', file, ...flags);
+  }
+
+  /** Adds an OpenID provider to which a new key proves the authority; answers with what was printed. */
+  async addProviderWithKey(name, issuer, clientId, ...flags) {
+    const { privateJwk } = await this.#newKey(name);
+    const file = await this.#write(`${name}.private.json`, JSON.stringify(privateJwk), 0o600);
+    return this.command('provider', 'add', name, '--issuer', issuer, '--client-id', clientId, '--key', file, ...flags);
+  }
+
+  /** Has the authority ask now about everybody who came by a provider, which it does every five minutes. */
+  async askProvidersNow() {
+    const { DatabaseSync } = await import('node:sqlite');
+    const database = new DatabaseSync(join(this.data, 'chancery.db'));
+    database.exec('PRAGMA busy_timeout = 5000; UPDATE provider_link SET due_at = 0');
+    database.close();
+  }
+
   /** Lets clients register themselves for an hour. */
   async openRegistration() {
     return this.command('client', 'open', '--for', '1h');

@@ -17,6 +17,7 @@ pub mod page;
 pub mod people;
 pub mod policies;
 pub mod problem;
+pub mod providers;
 pub mod resources;
 pub mod routes;
 pub mod tokens;

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::page::Page;
 use crate::routes::{OPEN, OWN, ROUTES, Route};
 use crate::{
-    agents, clients, grants, issuers, keys, log, mcp, owners, people, policies, problem, resources,
-    tokens,
+    agents, clients, grants, issuers, keys, log, mcp, owners, people, policies, problem, providers,
+    resources, tokens,
 };
 
 /// The document that `/openapi.json` serves.
@@ -84,7 +84,7 @@ fn query_of(route: &Route) -> Vec<Value> {
             ("newest", "boolean"),
         ],
         // Nobody has more of them than one page holds.
-        "PasskeyPage" | "SessionPage" => &[],
+        "PasskeyPage" | "SessionPage" | "LinkPage" | "ProviderPage" => &[],
         "GrantPage" => &[
             ("owner", "string"),
             ("after", "string"),
@@ -165,6 +165,14 @@ fn schemas() -> Value {
         "RecoveryCodesLeft" = people::RecoveryCodesLeft,
         "SessionView" = people::SessionView,
         "SessionPage" = Page<people::SessionView>,
+        "AddProvider" = providers::AddProvider,
+        "ProviderView" = providers::ProviderView,
+        "ProviderPage" = Page<providers::ProviderView>,
+        "LinkPerson" = providers::LinkPerson,
+        "LinkOwn" = providers::LinkOwn,
+        "LinkStarted" = providers::LinkStarted,
+        "LinkView" = providers::LinkView,
+        "LinkPage" = Page<providers::LinkView>,
         "RegisterResource" = resources::RegisterResource,
         "ResourceView" = resources::ResourceView,
         "ResourcePage" = Page<resources::ResourceView>,

@@ -54,6 +54,13 @@ pub const ROUTES: &[Route] = routes! {
     "POST" "/v1/owners/{owner}/passkeys/{passkey}/revoke" Some(Action::OwnerManage), Some("Because"), "PasskeyView", "End a passkey of a person, and what it began";
     "GET" "/v1/owners/{owner}/sessions" Some(Action::OwnerRead), None, "SessionPage", "List the sessions of a person";
     "POST" "/v1/owners/{owner}/sessions/{session}/end" Some(Action::OwnerManage), Some("Because"), "SessionView", "End a session of a person";
+    "GET" "/v1/owners/{owner}/links" Some(Action::OwnerRead), None, "LinkPage", "List by which providers a person is known";
+    "POST" "/v1/owners/{owner}/links" Some(Action::OwnerManage), Some("LinkPerson"), "LinkView", "Let a person sign in with a provider";
+    "POST" "/v1/owners/{owner}/links/remove" Some(Action::OwnerManage), Some("LinkPerson"), "LinkView", "Let a person no longer sign in with a provider, and end their sessions by it";
+    "POST" "/v1/providers" Some(Action::ProviderManage), Some("AddProvider"), "ProviderView", "Add a provider that people may sign in with";
+    "GET" "/v1/providers" Some(Action::ProviderRead), None, "ProviderPage", "List providers that people sign in with";
+    "GET" "/v1/providers/{provider}" Some(Action::ProviderRead), None, "ProviderView", "Show a provider";
+    "DELETE" "/v1/providers/{provider}" Some(Action::ProviderManage), None, "ProviderView", "Remove a provider, and end the sessions that it began";
     "POST" "/v1/resources" Some(Action::ResourceManage), Some("RegisterResource"), "ResourceView", "Register a resource server";
     "GET" "/v1/resources" Some(Action::ResourceRead), None, "ResourcePage", "List resource servers";
     "POST" "/v1/mcp" Some(Action::McpManage), Some("AddMcpServer"), "McpServerView", "Put an MCP server behind the gateway";
@@ -93,6 +100,8 @@ pub const OWN: &[Route] = routes! {
     "POST" "/v1/passkeys/{passkey}/revoke" None, None, "PasskeyView", "End a passkey, and what it began";
     "GET" "/v1/recovery-codes" None, None, "RecoveryCodesLeft", "Count one's recovery codes";
     "POST" "/v1/recovery-codes" None, None, "RecoveryCodes", "Make ten recovery codes; those from before are void";
+    "GET" "/v1/links" None, None, "LinkPage", "List by which providers one is known";
+    "POST" "/v1/links" None, Some("LinkOwn"), "LinkStarted", "Begin to link oneself with a provider";
     "GET" "/v1/sessions" None, None, "SessionPage", "List one's sessions";
     "POST" "/v1/sessions/{session}/end" None, None, "SessionView", "End a session of one's own; `current` is the one that asks";
 };

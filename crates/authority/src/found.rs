@@ -32,6 +32,7 @@ use crate::issuers::Issuers;
 use crate::keyring::{KeyRing, Purpose};
 use crate::keys::create;
 use crate::pressure::Pressure;
+use crate::providers::watch::watch_people;
 use crate::refresh;
 use crate::refresh::policies::Compiled;
 use crate::state::{Authority, RefusalGate, RegistrationGate, Sealing};
@@ -158,6 +159,7 @@ async fn open_here(
     tokio::spawn(Sequencer::new(Arc::clone(&authority)).run());
     tokio::spawn(patrol::walk(Arc::clone(&authority)));
     tokio::spawn(keep_current(Arc::clone(&authority)));
+    tokio::spawn(watch_people(Arc::clone(&authority)));
     Ok(authority)
 }
 

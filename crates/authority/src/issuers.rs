@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chancery_gateway::document::{self, NoDocument};
-use chancery_gateway::outbound::Network;
+use chancery_gateway::outbound::{Endpoint, Network};
 use chancery_model::time::Timestamp;
 use chancery_wire::issuer::{self, DOCUMENT, IssuerKeys, IssuerMetadata, NotSigned};
 use chancery_wire::jws::{Unverified, Verified};
 use moka::sync::Cache;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore, SemaphorePermit};
 
 use crate::state::Authority;
 
@@ -24,6 +24,8 @@ const ISSUERS: u64 = 256;
 const MAX_AGE: Duration = Duration::from_secs(5 * 60);
 /// How long an issuer is left alone after its documents were fetched, or could not be.
 const REST: Duration = Duration::from_secs(30);
+/// How many strangers have a provider asked at a time.
+const TURNS: usize = 32;
 
 /// An issuer that an administrator named.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +37,11 @@ pub(crate) struct Named<'a> {
 }
 
 impl<'a> Named<'a> {
+    /// Whether the URL of a document of the issuer may be gone to, by us or by a browser that we send there.
+    pub(crate) fn allows(&self, url: &str) -> bool {
+        Endpoint::parse_within(url, self.network).is_ok()
+    }
+
     /// An issuer on the public network or, where an administrator said so of it, on a private one.
     pub(crate) fn new(authority: &Authority, issuer: &'a str, is_private: bool) -> Self {
         let network = match is_private {
@@ -68,6 +75,7 @@ pub(crate) enum NotIssued {
 /// What issuers said of themselves, by identifier and network.
 pub struct Issuers {
     known: Cache<(String, Network), Arc<Mutex<Kept>>>,
+    turns: Semaphore,
 }
 
 /// What is kept of one issuer; whoever holds it is the only one who asks that issuer.
@@ -88,7 +96,13 @@ impl Issuers {
     pub fn new() -> Self {
         Self {
             known: Cache::new(ISSUERS),
+            turns: Semaphore::new(TURNS),
         }
+    }
+
+    /// A turn to ask a provider for a stranger; who comes beyond those that there are may come again.
+    pub(crate) fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.turns.try_acquire().ok()
     }
 
     fn slot(&self, named: Named<'_>) -> Arc<Mutex<Kept>> {

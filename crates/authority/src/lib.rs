@@ -31,6 +31,7 @@ pub mod grants;
 pub mod tokens;
 pub mod clients;
 pub mod consent;
+pub mod providers;
 pub mod enforcement;
 
 // roof of the rooms

@@ -27,6 +27,7 @@ use crate::error::{Error, RunAgain};
 use crate::grants;
 use crate::keys;
 use crate::policies;
+use crate::providers;
 use crate::resources;
 use crate::state::Authority;
 use crate::tokens::{self, Endpoints};
@@ -77,6 +78,18 @@ pub fn router(authority: Arc<Authority>) -> Router {
         .route(
             "/.well-known/authzen-configuration",
             get(authzen::configuration),
+        )
+        .route(
+            "/sign-in/providers/{provider}",
+            get(providers::start::start),
+        )
+        .route(
+            "/sign-in/providers/{provider}/callback",
+            get(providers::callback::callback),
+        )
+        .route(
+            "/sign-in/providers/{provider}/logout",
+            post(providers::logout::logout),
         )
         .route("/log/key", get(prove::key))
         .route("/log/{*path}", get(serve::serve))
@@ -189,6 +202,26 @@ fn v1() -> Router<Arc<Authority>> {
         .route(
             "/v1/owners/{owner}/sessions/{session}/end",
             post(accounts::sessions::end_of_owner),
+        )
+        .route(
+            "/v1/owners/{owner}/links",
+            get(providers::link::list).post(providers::link::link),
+        )
+        .route(
+            "/v1/owners/{owner}/links/remove",
+            post(providers::link::unlink),
+        )
+        .route(
+            "/v1/links",
+            get(providers::link::list_own).post(providers::start::link_own),
+        )
+        .route(
+            "/v1/providers",
+            post(providers::add::add).get(providers::list::list),
+        )
+        .route(
+            "/v1/providers/{provider}",
+            get(providers::list::show).delete(providers::remove::remove),
         )
         .route(
             "/v1/passkeys",

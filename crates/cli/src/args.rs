@@ -11,7 +11,8 @@ use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, S
 use crate::exit::{self, Exit};
 use crate::roles::{DemoArgs, DeskArgs, DoctorArgs, Role, ServeArgs, UpArgs};
 use crate::{
-    agent, client, completions, grant, issuer, key, log, man, mcp, owner, policy, resource, token,
+    agent, client, completions, grant, issuer, key, log, man, mcp, owner, policy, provider,
+    resource, token,
 };
 
 /// What was asked for.
@@ -100,6 +101,9 @@ pub(crate) enum Command {
     /// Owners: the people and teams that answer for agents, and their logins
     #[command(subcommand)]
     Owner(owner::Verb),
+    /// Providers that people sign in with
+    #[command(subcommand)]
+    Provider(provider::Verb),
     /// Resource servers: those for whom tokens are made
     #[command(subcommand)]
     Resource(resource::Verb),

@@ -26,6 +26,7 @@ mod mcp;
 mod output;
 mod owner;
 mod policy;
+mod provider;
 pub mod presence;
 #[cfg(test)]
 mod reference;

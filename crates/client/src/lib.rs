@@ -23,6 +23,7 @@ mod mcp;
 mod owners;
 mod policies;
 pub mod presence;
+mod providers;
 pub mod record;
 mod resources;
 mod tokens;

@@ -1,4 +1,4 @@
-//! Fetches the small document at a URL that a stranger or another document wrote, and sends forms to such URLs: bounded in
+//! Fetches the small document at a URL that a stranger or another document wrote, and asks questions there: bounded in
 //! size and time, on the networks that the caller names, without redirects, and the same answer for whatever goes wrong
 //! (SSRF-03, SSRF-04).
 
@@ -13,8 +13,8 @@ use crate::upstream::Reach;
 
 /// How long all of it may take, and how long everything that goes wrong takes.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long the answer to a form may take: whoever answers looks something up.
-const PATIENCE_FOR_FORMS: Duration = Duration::from_secs(10);
+/// How long the answer to a question may take: whoever answers looks something up.
+const PATIENCE_FOR_QUESTIONS: Duration = Duration::from_secs(10);
 
 /// A document that was fetched and read.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ pub struct Fetched<T> {
 #[error("the document cannot be had")]
 pub struct NoDocument;
 
-/// What came back for a form: JSON, whatever the status is.
+/// What a question was answered with: JSON, whatever the status is.
 #[derive(Debug)]
 pub struct Answered {
     /// The HTTP status.
@@ -93,54 +93,60 @@ async fn try_fetch(
     Ok((bytes, max_age))
 }
 
-/// Sends `form`, URL-encoded, to `url`, and takes a JSON answer of at most `most` bytes. What goes wrong is told to our log,
-/// without anything that was sent.
-pub async fn post_form(
-    reach: &Reach,
-    url: &str,
-    network: Network,
-    authorization: Option<HeaderValue>,
-    form: String,
-    most: usize,
-) -> Result<Answered, NoDocument> {
-    let sending = try_post(reach, url, network, authorization, form, most);
-    let why = match tokio::time::timeout(PATIENCE_FOR_FORMS, sending).await {
+/// A question to a server that knows us, at a URL that a document named.
+pub struct Question<'a> {
+    /// Where it goes.
+    pub url: &'a str,
+    /// Where that may lead.
+    pub network: Network,
+    /// What we prove ourselves with, or what we were given for it.
+    pub authorization: Option<HeaderValue>,
+    /// What is posted, URL-encoded; without it, the question is a GET.
+    pub form: Option<String>,
+    /// How many bytes the answer may have.
+    pub most: usize,
+}
+
+/// Asks, and takes an answer in JSON. What goes wrong is told to our log, without anything that was sent.
+pub async fn ask(reach: &Reach, question: Question<'_>) -> Result<Answered, NoDocument> {
+    let url = question.url;
+    let why = match tokio::time::timeout(PATIENCE_FOR_QUESTIONS, try_ask(reach, question)).await {
         Ok(Ok(answered)) => return Ok(answered),
         Ok(Err(why)) => why,
         Err(_) => "took_too_long",
     };
-    tracing::info!(url, why, "a form got no answer");
+    tracing::info!(url, why, "a question got no answer");
     Err(NoDocument)
 }
 
-async fn try_post(
-    reach: &Reach,
-    url: &str,
-    network: Network,
-    authorization: Option<HeaderValue>,
-    form: String,
-    most: usize,
-) -> Result<Answered, &'static str> {
-    let endpoint = Endpoint::parse_within(url, network).map_err(|_| "forbidden_url")?;
+async fn try_ask(reach: &Reach, question: Question<'_>) -> Result<Answered, &'static str> {
+    let network = question.network;
+    let endpoint = Endpoint::parse_within(question.url, network).map_err(|_| "forbidden_url")?;
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/x-www-form-urlencoded"),
-    );
-    if let Some(authorization) = authorization {
+    if let Some(authorization) = question.authorization {
         headers.insert(header::AUTHORIZATION, authorization);
     }
-    let form = Bytes::from(form);
-    let answer = reach
-        .outbound
-        .post_within(network, &endpoint, headers, form);
-    let answer = answer.await.map_err(|_| "no_answer")?;
+    let outbound = &reach.outbound;
+    let answer = match question.form {
+        Some(form) => {
+            let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+            headers.insert(header::CONTENT_TYPE, kind);
+            let form = Bytes::from(form);
+            outbound
+                .post_within(network, &endpoint, headers, form)
+                .await
+        }
+        None => outbound.get_within(network, &endpoint, headers).await,
+    };
+    let answer = answer.map_err(|_| "no_answer")?;
     let status = answer.status();
     if answer.headers().contains_key(header::CONTENT_ENCODING) || !is_json(answer.headers()) {
         return Err("not_json");
     }
-    let body = Limited::new(answer.into_body(), most).collect().await;
+    let body = Limited::new(answer.into_body(), question.most)
+        .collect()
+        .await;
     let body = body.map_err(|_| "too_large_or_cut_off")?.to_bytes();
     Ok(Answered { status, body })
 }

@@ -61,10 +61,14 @@ pub enum Action {
     IssuerManage,
     /// See those issuers.
     IssuerRead,
+    /// Add and remove providers that people sign in with.
+    ProviderManage,
+    /// See providers that people sign in with.
+    ProviderRead,
 }
 
 /// Every act, in the order of the enumeration.
-pub const ALL: [Action; 28] = [
+pub const ALL: [Action; 30] = [
     Action::AgentRegister,
     Action::AgentActivate,
     Action::AgentUpdate,
@@ -93,6 +97,8 @@ pub const ALL: [Action; 28] = [
     Action::ClientRead,
     Action::IssuerManage,
     Action::IssuerRead,
+    Action::ProviderManage,
+    Action::ProviderRead,
 ];
 
 impl Action {
@@ -127,6 +133,8 @@ impl Action {
             Self::ClientRead => "client_read",
             Self::IssuerManage => "issuer_manage",
             Self::IssuerRead => "issuer_read",
+            Self::ProviderManage => "provider_manage",
+            Self::ProviderRead => "provider_read",
         }
     }
 }

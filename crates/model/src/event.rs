@@ -82,6 +82,9 @@ pub enum EventKind {
     /// An owner left.
     #[serde(rename = "owner.disabled")]
     OwnerDisabled,
+    /// An owner who had left is back.
+    #[serde(rename = "owner.returned")]
+    OwnerReturned,
     /// A person was given a login.
     #[serde(rename = "login.issued")]
     LoginIssued,
@@ -112,6 +115,21 @@ pub enum EventKind {
     /// A session was ended before its time.
     #[serde(rename = "session.ended")]
     SessionEnded,
+    /// A provider was added that people may sign in with.
+    #[serde(rename = "provider.added")]
+    ProviderAdded,
+    /// A provider was removed; the sessions that people began by it ended.
+    #[serde(rename = "provider.removed")]
+    ProviderRemoved,
+    /// A provider said that somebody signed out there.
+    #[serde(rename = "provider.signed_out")]
+    ProviderSignedOut,
+    /// A person may sign in with a provider.
+    #[serde(rename = "person.linked")]
+    PersonLinked,
+    /// A person may no longer sign in with a provider.
+    #[serde(rename = "person.unlinked")]
+    PersonUnlinked,
     /// A resource server was registered.
     #[serde(rename = "resource.registered")]
     ResourceRegistered,

@@ -152,6 +152,8 @@ ids! {
     IssuerId = "iss";
     /// A workload that may act as an agent.
     TrustId = "trs";
+    /// An OpenID provider that people sign in with.
+    ProviderId = "prv";
 }
 
 /// Who authenticates at the OAuth endpoints; the `client_id` is the id itself.

@@ -19,6 +19,7 @@ pub mod grant;
 pub mod id;
 pub mod mcp;
 pub mod owner;
+pub mod provider;
 pub mod reason;
 pub mod scope;
 pub mod secret;

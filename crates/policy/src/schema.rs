@@ -81,7 +81,9 @@ pub(crate) fn subject_of(action: Action) -> Option<&'static str> {
         | Action::ClientManage
         | Action::ClientRead
         | Action::IssuerManage
-        | Action::IssuerRead => None,
+        | Action::IssuerRead
+        | Action::ProviderManage
+        | Action::ProviderRead => None,
     }
 }
 
@@ -95,7 +97,8 @@ fn only_reads(action: Action) -> bool {
         | Action::PolicyRead
         | Action::GrantRead
         | Action::ClientRead
-        | Action::IssuerRead => true,
+        | Action::IssuerRead
+        | Action::ProviderRead => true,
         Action::AgentRegister
         | Action::AgentActivate
         | Action::AgentUpdate
@@ -115,7 +118,8 @@ fn only_reads(action: Action) -> bool {
         | Action::GrantWithdraw
         | Action::GrantRevoke
         | Action::ClientManage
-        | Action::IssuerManage => false,
+        | Action::IssuerManage
+        | Action::ProviderManage => false,
     }
 }
 

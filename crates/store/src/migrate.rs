@@ -44,6 +44,10 @@ const MIGRATIONS: &[Migration] = &[
         text: include_str!("../migrations/0008_authentication.sql"),
     },
     Migration {
+        number: 9,
+        text: include_str!("../migrations/0009_providers.sql"),
+    },
+    Migration {
         number: 10,
         text: include_str!("../migrations/0010_devices.sql"),
     },

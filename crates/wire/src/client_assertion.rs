@@ -290,7 +290,17 @@ pub fn sign(
     now: Timestamp,
     key: &PrivateKey,
 ) -> String {
-    let client_id = client_id.into().to_string();
+    sign_as(&client_id.into().to_string(), issuer, jti, now, key)
+}
+
+/// The same for a client of somebody else's authorization server, which names its clients as it likes.
+pub fn sign_as(
+    client_id: &str,
+    issuer: &str,
+    jti: &str,
+    now: Timestamp,
+    key: &PrivateKey,
+) -> String {
     let claims = json!({
         "iss": client_id,
         "sub": client_id,

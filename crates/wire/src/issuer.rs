@@ -102,6 +102,8 @@ pub struct IssuerMetadata {
     pub authorization_endpoint: Option<String>,
     /// Where codes are redeemed; an issuer of workloads has none.
     pub token_endpoint: Option<String>,
+    /// Where it says more of a person than in its tokens.
+    pub userinfo_endpoint: Option<String>,
     /// Whether every answer to a browser names the issuer (RFC 9207).
     pub promises_iss: bool,
     /// The algorithms of its ID tokens, of those that exist here.
@@ -121,6 +123,8 @@ struct Raw {
     authorization_endpoint: Option<String>,
     #[serde(default, deserialize_with = "present")]
     token_endpoint: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    userinfo_endpoint: Option<String>,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
     #[serde(default, deserialize_with = "present")]
@@ -146,6 +150,7 @@ impl IssuerMetadata {
                 raw.authorization_endpoint.as_ref(),
             ),
             ("token_endpoint", raw.token_endpoint.as_ref()),
+            ("userinfo_endpoint", raw.userinfo_endpoint.as_ref()),
         ];
         for (name, endpoint) in endpoints {
             if endpoint.is_some_and(|endpoint| !is_endpoint(endpoint)) {
@@ -173,6 +178,7 @@ impl IssuerMetadata {
             jwks_uri: raw.jwks_uri,
             authorization_endpoint: raw.authorization_endpoint,
             token_endpoint: raw.token_endpoint,
+            userinfo_endpoint: raw.userinfo_endpoint,
             promises_iss: raw.authorization_response_iss_parameter_supported,
             algorithms,
             client_authentication,

@@ -24,6 +24,7 @@ pub mod mcp;
 pub mod metadata;
 pub mod nonce;
 pub mod oauth;
+pub mod openid;
 pub mod origin;
 pub mod pkce;
 pub mod redirect_uri;

@@ -12,7 +12,7 @@ use chancery_model::id::{OwnerId, SessionId};
 use chancery_model::reason::Reason;
 use chancery_policy::Target;
 use chancery_store::owners;
-use chancery_store::sessions::{self, Session};
+use chancery_store::sessions::{self, Means, Session};
 use chancery_store::tx::Tx;
 
 use crate::accounts::add;
@@ -126,7 +126,8 @@ fn view(ctx: &Ctx, session: &Session) -> SessionView {
     SessionView {
         id: session.id,
         signed_in_with: session.means.name().to_owned(),
-        passkey: session.passkey_id,
+        passkey: session.means.passkey(),
+        provider: provider_name(ctx, &session.means),
         current: ctx
             .caller
             .session()
@@ -135,6 +136,13 @@ fn view(ctx: &Ctx, session: &Session) -> SessionView {
         used_at: rfc3339(session.used_at),
         ends_at: rfc3339(session.ends_at),
     }
+}
+
+/// The name of the provider that a session goes back to.
+fn provider_name(ctx: &Ctx, means: &Means) -> Option<String> {
+    let directory = ctx.authority.directory.load();
+    let kept = directory.provider(means.provider()?)?;
+    Some(kept.provider.name.as_str().to_owned())
 }
 
 /// Notes now and then that the caller's session is in use, so that other processes and the next start know.

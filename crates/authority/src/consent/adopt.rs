@@ -21,7 +21,7 @@ use crate::consent::answer::{self, Asked, Halt};
 use crate::consent::client::{self, AskedByClient, Shown};
 use crate::consent::client_page;
 use crate::consent::decide;
-use crate::consent::page;
+use crate::consent::page::{self, Door};
 use crate::consent::secrets::{self, URI};
 use crate::consent::way::{self, Redirected, Way};
 use crate::ctx::Ctx;
@@ -168,7 +168,7 @@ async fn give(
         way: Way::Redirect(redirected),
         agent: known,
         snapshot,
-        pages: ctx.authority.relying_party.origin().to_owned(),
+        door: Door::of(&ctx.authority),
     };
     let mut tx = ctx.begin().await?;
     if !pushed_requests::insert(&mut tx, &request, MOST_WAITING).await? {

@@ -22,7 +22,7 @@ use chancery_wire::oauth::ErrorCode;
 use crate::config::USERINFO;
 use crate::consent::device_page;
 use crate::consent::enter;
-use crate::consent::page::{self, Page};
+use crate::consent::page::{self, Door, Page};
 use crate::consent::secrets;
 use crate::consent::way::Way;
 use crate::ctx::{Caller, Ctx};
@@ -44,7 +44,7 @@ pub(crate) struct Asked {
     /// What was so when it was proven.
     pub snapshot: Arc<Snapshot>,
     /// The origin at which people sign in: their passkeys and sessions are of no use at another.
-    pub pages: String,
+    pub door: Door,
 }
 
 /// Why nobody is asked, or not yet.
@@ -131,7 +131,7 @@ impl Asked {
             way,
             agent,
             snapshot,
-            pages: authority.relying_party.origin().to_owned(),
+            door: Door::of(authority),
         })
     }
 
@@ -182,14 +182,16 @@ impl Asked {
 
     /// What is done about somebody who has to sign in first.
     pub(crate) fn sign_in(&self) -> Halt {
-        match (self.wish().prompt, &self.way) {
+        let wish = self.wish();
+        let is_anew = wish.prompt == Prompt::Login || wish.max_age.is_some();
+        match (wish.prompt, &self.way) {
             (Prompt::None, _) => Halt::There(ErrorCode::LoginRequired),
             (Prompt::Ask | Prompt::Login, Way::Redirect(_)) => {
-                let client = self.wish().agent.to_string();
-                Halt::Here(page::sign_in(&self.pages, &client, &self.name))
+                let client = wish.agent.to_string();
+                Halt::Here(page::sign_in(&self.door, &client, &self.name, is_anew))
             }
             (Prompt::Ask | Prompt::Login, Way::Device(_)) => {
-                Halt::Here(page::sign_in_at(&self.pages, enter::PATH))
+                Halt::Here(page::sign_in_at(&self.door, enter::PATH, is_anew))
             }
         }
     }

@@ -23,7 +23,7 @@ use crate::clients::adopt::{self, Standing, Waiting};
 use crate::clients::find::{self, KnownClient};
 use crate::consent::answer::{self, Enough};
 use crate::consent::client_page::{self, ClientQuestion};
-use crate::consent::page::{self, Page};
+use crate::consent::page::{self, Door, Page};
 use crate::consent::push::{self, Redirect, Wanted};
 use crate::consent::secrets;
 use crate::consent::way;
@@ -62,7 +62,8 @@ pub(crate) async fn ask(authority: Arc<Authority>, headers: &HeaderMap, query: &
         Ok(ctx) => ctx,
         // Before it is known who asks, nothing is fetched and nothing is looked up.
         Err(Error::Unauthenticated) => {
-            return page::sign_in_to(authority.relying_party.origin(), query).into_response();
+            let door = Door::of(&authority);
+            return page::sign_in_to(&door, query, asks_anew(query)).into_response();
         }
         Err(error) => return page::of(error),
     };
@@ -189,8 +190,19 @@ fn require_sign_in(ctx: &Ctx, wanted: &Wanted, query: &str) -> Result<(), Box<Re
     if enough.is_met(ctx, None) {
         return Ok(());
     }
-    let origin = ctx.authority.relying_party.origin();
-    Err(Box::new(page::sign_in_to(origin, query).into_response()))
+    let door = Door::of(&ctx.authority);
+    Err(Box::new(
+        page::sign_in_to(&door, query, true).into_response(),
+    ))
+}
+
+/// Whether a request may need a new sign-in, as far as that can be told before it is known who asks.
+fn asks_anew(query: &str) -> bool {
+    Form::parse(query.as_bytes()).is_ok_and(|form| {
+        ["prompt", "max_age"]
+            .iter()
+            .any(|name| form.fetch(name).is_some())
+    })
 }
 
 impl AskedByClient {

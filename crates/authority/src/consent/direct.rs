@@ -15,7 +15,7 @@ use chancery_wire::redirect_uri::RedirectUri;
 
 use crate::consent::answer::person;
 use crate::consent::client::recorded;
-use crate::consent::page;
+use crate::consent::page::{self, Door};
 use crate::consent::push::{self, Redirect, Wanted};
 use crate::consent::secrets;
 use crate::consent::way;
@@ -50,8 +50,9 @@ pub(crate) async fn push(
             return Err(Box::new(tell_silently(authority, &form, client).await));
         }
         Err(Error::Unauthenticated) => {
-            let origin = authority.relying_party.origin();
-            return Err(Box::new(page::sign_in_to(origin, query).into_response()));
+            let is_anew = form.fetch("prompt") == Some("login") || form.fetch("max_age").is_some();
+            let page = page::sign_in_to(&Door::of(authority), query, is_anew);
+            return Err(Box::new(page.into_response()));
         }
         Err(error) => return Err(Box::new(page::of(error))),
     };

@@ -15,7 +15,7 @@ use chancery_wire::user_code::UserCode;
 use crate::consent::answer::{self, Asked, Halt};
 use crate::consent::authorize;
 use crate::consent::device_page;
-use crate::consent::page;
+use crate::consent::page::{self, Door};
 use crate::consent::secrets;
 use crate::consent::way::Way;
 use crate::ctx::Ctx;
@@ -103,14 +103,13 @@ fn sign_in(
     headers: &HeaderMap,
     code: Option<&UserCode>,
 ) -> Result<Ctx, Halt> {
-    let origin = authority.relying_party.origin();
     Ctx::authenticate(Arc::clone(authority), headers).map_err(|error| match error {
         Error::Unauthenticated => {
             let question = match code {
                 Some(code) => format!("{PATH}?user_code={code}"),
                 None => PATH.to_owned(),
             };
-            Halt::Here(page::sign_in_at(origin, &question))
+            Halt::Here(page::sign_in_at(&Door::of(authority), &question, false))
         }
         error => Halt::Failed(error),
     })

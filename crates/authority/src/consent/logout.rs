@@ -55,7 +55,8 @@ async fn question(authority: &Authority, headers: &HeaderMap, form: &Form<'_>) -
     // Sessions are of the origin of people, which on loopback is another than the address that clients know.
     let host = headers.get(header::HOST);
     let host = host.and_then(|host| host.to_str().ok());
-    if !host.is_some_and(|host| origin.split_once("://").is_some_and(|(_, own)| own == host)) {
+    let own = origin.split_once("://").map(|(_, own)| own);
+    if host != own {
         return page::sign_out_at(&link(origin, form)).into_response();
     }
     let back = match back(authority, form).await {

@@ -13,6 +13,7 @@ use chancery_wire::user_code::UserCode;
 
 use crate::consent::device_page;
 use crate::error::{Error, ToRecord};
+use crate::state::Authority;
 use crate::text::rfc3339;
 
 /// A page that says one thing.
@@ -25,7 +26,7 @@ pub(crate) struct Page {
     /// One paragraph of ours.
     text: &'static str,
     /// Where to go on, with what the links say.
-    links: Vec<(String, &'static str)>,
+    links: Vec<(String, String)>,
 }
 
 pub(crate) const fn page(
@@ -136,12 +137,57 @@ pub(crate) const SIGNED_OUT: Page = page(
     "Nothing was decided. Sign in, and begin again where you came from.",
 );
 
+/// Where people sign in, and the ways in which they can.
+#[derive(Debug, Clone)]
+pub(crate) struct Door {
+    origin: String,
+    /// Providers, by name.
+    providers: Vec<String>,
+}
+
+impl Door {
+    /// The door of this authority.
+    pub(crate) fn of(authority: &Authority) -> Self {
+        Self {
+            origin: authority.relying_party.origin().to_owned(),
+            providers: authority
+                .directory
+                .load()
+                .providers
+                .keys()
+                .cloned()
+                .collect(),
+        }
+    }
+
+    /// The links by which a person signs in and comes back to `question`, a path of ours; anew when that is needed.
+    fn links(&self, question: &str, is_anew: bool) -> Vec<(String, String)> {
+        let origin = &self.origin;
+        let back: String = url::form_urlencoded::byte_serialize(question.as_bytes()).collect();
+        let anew = if is_anew { "&fresh=yes" } else { "" };
+        let mut links = vec![(
+            format!("{origin}/console/?return={back}"),
+            "Sign in".to_owned(),
+        )];
+        links.extend(self.providers.iter().map(|name| {
+            let href = format!("{origin}/sign-in/providers/{name}?next={back}{anew}");
+            (href, format!("Sign in with {name}"))
+        }));
+        // A session does not come along with a link of somebody else, only with one of ours.
+        links.push((
+            format!("{origin}{question}"),
+            "I am signed in already".to_owned(),
+        ));
+        links
+    }
+}
+
 /// Where a person signs in first.
-pub(crate) fn sign_in(origin: &str, client: &str, uri: &str) -> Page {
+pub(crate) fn sign_in(door: &Door, client: &str, uri: &str, is_anew: bool) -> Page {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("client_id", client);
     query.append_pair("request_uri", uri);
-    sign_in_to(origin, &query.finish())
+    sign_in_to(door, &query.finish(), is_anew)
 }
 
 /// Where a person signs out, when that is not where they came to.
@@ -151,29 +197,24 @@ pub(crate) fn sign_out_at(link: &str) -> Page {
         status: StatusCode::OK,
         title: SIGN_OUT,
         text: "You are signed in at another address of this machine. If you did not ask for this, close the page.",
-        links: vec![(link.to_owned(), "Go on")],
+        links: vec![(link.to_owned(), "Go on".to_owned())],
     }
 }
 
 /// The same for a request that is all in `query`.
-pub(crate) fn sign_in_to(origin: &str, query: &str) -> Page {
-    sign_in_at(origin, &format!("/oauth/authorize?{query}"))
+pub(crate) fn sign_in_to(door: &Door, query: &str, is_anew: bool) -> Page {
+    sign_in_at(door, &format!("/oauth/authorize?{query}"), is_anew)
 }
 
 /// The same for the question at a path of ours.
-pub(crate) fn sign_in_at(origin: &str, question: &str) -> Page {
-    let back: String = url::form_urlencoded::byte_serialize(question.as_bytes()).collect();
+pub(crate) fn sign_in_at(door: &Door, question: &str, is_anew: bool) -> Page {
     Page {
         code: "login_required",
         // Nothing was refused: some clients look at the page before they open it for their person.
         status: StatusCode::OK,
         title: "Sign in first",
         text: "An agent asks to act in your name. Who you are must be known before you decide.",
-        // A session does not come along with a link of somebody else, only with one of ours.
-        links: vec![
-            (format!("{origin}/console/?return={back}"), "Sign in"),
-            (format!("{origin}{question}"), "I am signed in already"),
-        ],
+        links: door.links(question, is_anew),
     }
 }
 

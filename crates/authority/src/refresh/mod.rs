@@ -80,9 +80,10 @@ fn touched(event: &Event) -> Touched {
             .as_ref()
             .map_or(Touched::More, |token| Touched::Token(token.jti)),
         // Which issuers there are is read when one of their tokens comes.
-        EventKind::GrantRefused | EventKind::CodeIssued | EventKind::IssuerAdded => {
-            Touched::Nothing
-        }
+        EventKind::GrantRefused
+        | EventKind::CodeIssued
+        | EventKind::IssuerAdded
+        | EventKind::PersonLinked => Touched::Nothing,
         EventKind::GrantGiven | EventKind::GrantRevoked => event
             .facts
             .get(GRANT)
@@ -97,12 +98,17 @@ fn touched(event: &Event) -> Touched {
         | EventKind::RecoveryCodesMade
         | EventKind::RecoveryCodeUsed
         | EventKind::SessionBegan
-        | EventKind::SessionEnded => Touched::SignIn,
+        | EventKind::SessionEnded
+        | EventKind::ProviderAdded
+        | EventKind::ProviderRemoved
+        | EventKind::ProviderSignedOut
+        | EventKind::PersonUnlinked => Touched::SignIn,
         EventKind::AuthorityFounded
         | EventKind::AuthorityMoved
         | EventKind::OwnerAdded
         | EventKind::OwnerMembersChanged
         | EventKind::OwnerDisabled
+        | EventKind::OwnerReturned
         | EventKind::ResourceRegistered
         | EventKind::IssuerRemoved
         | EventKind::McpAdded

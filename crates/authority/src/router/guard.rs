@@ -94,7 +94,11 @@ fn is_for_clients(request: &Request) -> bool {
         && matches!(request.uri().path(), "/oauth/authorize" | "/oauth/logout")
 }
 
-/// How long an answer may take, a slow body included; reaching an MCP server that is added has its own limits.
+/// Where browsers come back to from providers.
+const PROVIDERS: &str = "/sign-in/";
+
+/// How long an answer may take, a slow body included; reaching an MCP server that is added, or a provider, has its own
+/// limits.
 const IN_TIME: Duration = Duration::from_secs(90);
 /// The same for requests that need nobody else.
 const SOON: Duration = Duration::from_secs(20);
@@ -103,7 +107,9 @@ async fn in_time<W>(request: Request, work: impl FnOnce(Request) -> W) -> Respon
 where
     W: Future<Output = Response>,
 {
-    let limit = if request.uri().path().starts_with("/v1/mcp") {
+    let path = request.uri().path();
+    let asks_others = ["/v1/mcp", "/v1/providers", "/v1/links", PROVIDERS];
+    let limit = if asks_others.iter().any(|start| path.starts_with(start)) {
         IN_TIME
     } else {
         SOON
@@ -134,16 +140,16 @@ async fn record_refusal(authority: &Authority, asked: Asked, mut response: Respo
         .extensions_mut()
         .remove::<ToRecord>()
         .map(|ToRecord(event)| *event);
+    let why = response.extensions().get::<NotSignedIn>().copied();
     let is_stranger = response.status() == StatusCode::UNAUTHORIZED
         || (response.status() == StatusCode::FORBIDDEN && known.is_none());
     let mut event = match known {
         Some(event) => event,
-        None if is_stranger && asked.uri.path().starts_with("/v1") => {
+        None if why.is_some() || is_stranger && asked.uri.path().starts_with("/v1") => {
             let now = authority.clock.now();
             let Some(suppressed) = authority.refusals.admit(now) else {
                 return response;
             };
-            let why = response.extensions().get::<NotSignedIn>().copied();
             stranger(authority, response.status(), why, suppressed, now)
         }
         None => return response,

@@ -12,6 +12,7 @@ mod enforcement;
 mod house;
 mod keys;
 mod policies;
+mod providers;
 mod request;
 mod resources;
 mod tokens;

@@ -10,6 +10,7 @@ use chancery_api::owners::{AddOwner, IssueLogin};
 use chancery_api::page::PageQuery;
 use chancery_api::people::InvitePerson;
 use chancery_api::policies::{ExplainCall, PolicyKind, PolicyText};
+use chancery_api::providers::{AddProvider, LinkPerson};
 use chancery_api::resources::RegisterResource;
 use chancery_api::routes::ROUTES;
 use chancery_api::tokens::RevokeToken;
@@ -79,6 +80,13 @@ async fn call_everything(authority: &Authority) {
     };
     let page = PageQuery::default();
     let x = "x".to_owned();
+    let link = LinkPerson {
+        provider: x.clone(),
+        subject: x.clone(),
+    };
+    let provider: AddProvider =
+        serde_json::from_value(json!({"name": "x", "issuer": "x", "client_id": "x"}))
+            .expect("a provider");
     let policy = PolicyText {
         text: x.clone(),
         kind: PolicyKind::Policies,
@@ -152,6 +160,13 @@ async fn call_everything(authority: &Authority) {
             .await
             .is_ok(),
         authority.owner_sessions("x").await.is_ok(),
+        authority.owner_links("x").await.is_ok(),
+        authority.owner_link("x", &link).await.is_ok(),
+        authority.owner_unlink("x", &link).await.is_ok(),
+        authority.provider_add(&provider).await.is_ok(),
+        authority.provider_list().await.is_ok(),
+        authority.provider_show("x").await.is_ok(),
+        authority.provider_remove("x").await.is_ok(),
         authority
             .owner_end_session("x", "x", &because)
             .await
