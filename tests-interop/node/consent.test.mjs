@@ -127,7 +127,7 @@ describe('a person decides whether an agent acts in their name', () => {
 
   step('a link of somebody leads back to nothing else', async () => {
     const origin = new URL(authority.console).origin;
-    for (const bad of ['https://evil.example/', '//evil.example', '/\\evil.example', 'javascript:alert(1)', '/oauth/authorize/../../x', '/v1/agents']) {
+    for (const bad of ['https://evil.example/', '//evil.example', '/\\evil.example', 'javascript:alert(1)', '/oauth/authorize/../../x', '/v1/agents', '/devices', '/device/../v1/agents']) {
       await page.goto(`${origin}/console/?return=${encodeURIComponent(bad)}`);
       await heading('Overview').waitFor();
       assert.equal(new URL(page.url()).search, '', bad);
