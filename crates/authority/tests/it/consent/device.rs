@@ -156,7 +156,7 @@ async fn device_is_given_two_codes_and_where_to_enter_the_short_one() {
     assert_eq!(event["actor"]["id"], flow.agent.id);
     assert_eq!(event["facts"]["endpoint"], "device_authorization");
     assert_eq!(event["facts"]["resource"], R1);
-    // Neither code is in the record, in the log of the program, or in the database.
+    // Neither code is in the record or in the log of the program.
     let events = flow.house.events().await;
     let logged = crate::house::logged();
     for secret in [device_code, shown, &shown.replace('-', "")] {
