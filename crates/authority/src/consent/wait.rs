@@ -141,7 +141,8 @@ async fn wait_for(
         }
         Err(error) => return Err(Refusal::from(error)),
     }
-    let verification_uri = format!("{}{}", authority.config.issuer, enter::PATH);
+    // Where people sign in: on loopback that is another origin than the issuer's, and their passkeys are of no use there.
+    let verification_uri = format!("{}{}", authority.relying_party.origin(), enter::PATH);
     Ok(DeviceResponse {
         verification_uri_complete: format!("{verification_uri}?user_code={user_code}"),
         verification_uri,

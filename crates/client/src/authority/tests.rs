@@ -3,6 +3,7 @@ use chancery_api::agents::{
 };
 use chancery_api::clients::OpenRegistration;
 use chancery_api::grants::GrantQuery;
+use chancery_api::issuers::{AddIssuer, AddTrust};
 use chancery_api::keys::RotateKey;
 use chancery_api::log::EventQuery;
 use chancery_api::mcp::AddMcpServer;
@@ -222,6 +223,31 @@ async fn call_everything(authority: &Authority) {
             .is_ok(),
         authority.client_list(&page).await.is_ok(),
         authority.client_remove("x").await.is_ok(),
+        authority
+            .issuer_add(&AddIssuer {
+                name: "x".to_owned(),
+                issuer: "https://ci.example".to_owned(),
+                audience: None,
+                jwks: None,
+                private_network: false,
+            })
+            .await
+            .is_ok(),
+        authority.issuer_list(&page).await.is_ok(),
+        authority.issuer_show("x").await.is_ok(),
+        authority.issuer_remove("x").await.is_ok(),
+        authority
+            .agent_trust(
+                "x",
+                &AddTrust {
+                    issuer: "x".to_owned(),
+                    subject: "x".to_owned(),
+                    claims: Default::default(),
+                },
+            )
+            .await
+            .is_ok(),
+        authority.agent_distrust("x", "x").await.is_ok(),
         authority.mcp_remove("x").await.is_ok(),
         authority.policy_put("x", &policy).await.is_ok(),
         authority.policy_list(&page).await.is_ok(),

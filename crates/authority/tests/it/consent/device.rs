@@ -28,6 +28,7 @@ impl Flow {
     }
 
     pub(crate) async fn wait_as(&self, party: &Party, pairs: &Pairs) -> Answer {
+        self.house.advance_unseen(Duration::from_millis(1));
         let mut all = vec![
             ("client_assertion_type", ASSERTION_TYPE.to_owned()),
             ("client_assertion", self.house.assertion(party)),
@@ -59,6 +60,8 @@ impl Flow {
 
     /// Enters a code in the form.
     pub(crate) async fn enter_as(&self, login: &str, typed: &str) -> Answer {
+        // Two requests are never at the same moment, so that events are in their order.
+        self.house.advance_unseen(Duration::from_millis(1));
         let post = ask("POST", "/device").header("origin", ISSUER);
         let post = post.form(&[("user_code", typed)]);
         let post = match login {
@@ -88,6 +91,7 @@ impl Flow {
         device: &Device,
         change: impl FnOnce(&mut Pairs),
     ) -> Answer {
+        self.house.advance_unseen(Duration::from_millis(1));
         let mut pairs = vec![
             ("grant_type", GRANT_TYPE.to_owned()),
             ("device_code", device.code.clone()),
@@ -152,7 +156,7 @@ async fn device_is_given_two_codes_and_where_to_enter_the_short_one() {
     assert_eq!(event["actor"]["id"], flow.agent.id);
     assert_eq!(event["facts"]["endpoint"], "device_authorization");
     assert_eq!(event["facts"]["resource"], R1);
-    // Neither code is in the record, in the log of the program, or in the database.
+    // Neither code is in the record or in the log of the program.
     let events = flow.house.events().await;
     let logged = crate::house::logged();
     for secret in [device_code, shown, &shown.replace('-', "")] {

@@ -1,6 +1,7 @@
 //! An issuer of workloads on loopback, an agent that trusts one of them, and a job with a key of its own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chancery_wire::dpop;
 use chancery_wire::jwk::PrivateKey;
@@ -131,6 +132,8 @@ impl Works {
 
     /// A request for a token without a proof.
     pub(crate) fn bare_ask(&self, assertion: &str, changes: &[(&str, &str)]) -> Ask {
+        // Two requests are never at the same moment, so that events are in their order.
+        self.house.advance_unseen(Duration::from_millis(1));
         let mut form = vec![
             ("grant_type", GRANT_TYPE),
             ("client_id", &*self.agent.id),
