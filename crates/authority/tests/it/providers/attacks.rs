@@ -234,6 +234,30 @@ async fn answer_is_of_use_once_and_for_ten_minutes() {
     assert_eq!(world.why().await, "no_attempt");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn race_of_many_answers_to_one_attempt_is_won_by_one() {
+    let world = std::sync::Arc::new(World::new().await);
+    for _ in 0..5 {
+        let mut visitor = Visitor::default();
+        let location = visitor.begin(&world, "").await;
+        let before = world.house.events_of("session.began").await.len();
+        let answers = (0..16).map(|_| {
+            let (world, mut visitor) = (std::sync::Arc::clone(&world), visitor.clone());
+            let location = location.clone();
+            tokio::spawn(async move { visitor.return_from(&world, &location).await.status })
+        });
+        let answers: Vec<_> = answers.collect();
+        let mut won = 0;
+        for answer in answers {
+            won += usize::from(answer.await.expect("a task") == 303);
+        }
+        assert_eq!(won, 1);
+        let began = world.house.events_of("session.began").await.len();
+        assert_eq!(began, before + 1);
+    }
+    assert_eq!(world.house.events_of("owner.added").await.len(), 1);
+}
+
 #[tokio::test]
 async fn code_of_another_attempt_signs_nobody_in() {
     let world = World::new().await;

@@ -139,9 +139,10 @@ impl Visitor {
         path: &str,
         parameters: &[(&str, &str)],
     ) -> Answer {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(parameters);
-        let ask = self.ask("GET", &format!("{path}?{}", query.finish()));
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(parameters)
+            .finish();
+        let ask = self.ask("GET", &format!("{path}?{query}"));
         let answer = world.house.send(ask.header("sec-fetch-site", "cross-site"));
         let answer = answer.await;
         self.take(&answer);
