@@ -4,5 +4,7 @@ mod dpop;
 mod guesses;
 mod introspect;
 mod issue;
+mod matrix;
 mod race;
+mod ready;
 mod revoke;

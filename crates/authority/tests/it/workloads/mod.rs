@@ -3,4 +3,4 @@
 mod issuers;
 mod tokens;
 mod trusts;
-mod world;
+pub(crate) mod world;
