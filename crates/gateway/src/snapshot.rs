@@ -38,7 +38,7 @@ pub struct Snapshot {
     /// The MCP servers behind the gateway, by name.
     pub servers: HashMap<String, Arc<KnownServer>>,
     /// Access tokens that were revoked before their end.
-    pub revoked: HashSet<TokenId>,
+    pub revoked: Arc<HashSet<TokenId>>,
     /// Every person who has not left.
     pub people: Arc<HashMap<OwnerId, Arc<PersonFacts>>>,
     /// What people let agents do in their names, as far as it was in force when this was read. What is not here

@@ -7,7 +7,8 @@ use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use chancery_model::time::Timestamp;
 use chancery_store::{
     authentications, authorized_calls, codes, device_requests, one_time, pushed_requests,
-    refresh_tokens, registered_clients, rotating_tokens, workload_assertions, wrong_user_codes,
+    refresh_tokens, registered_clients, revocations, rotating_tokens, workload_assertions,
+    wrong_user_codes,
 };
 
 use crate::error::Error;
@@ -75,6 +76,7 @@ async fn sweep(authority: &Authority, now: Timestamp) -> Result<(), Error> {
     wrong_user_codes::sweep(&authority.store, now).await?;
     workload_assertions::sweep(&authority.store, now).await?;
     refresh_tokens::sweep(&authority.store, now).await?;
+    revocations::sweep(&authority.store, now).await?;
     rotating_tokens::sweep(&authority.store, now).await?;
     registered_clients::sweep(&authority.store, now).await?;
     Ok(())
