@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use chancery_gateway::document::{self, NoDocument};
 use chancery_gateway::outbound::{Endpoint, Network};
+use chancery_model::digest::Digest;
 use chancery_model::time::Timestamp;
+use chancery_wire::hash;
 use chancery_wire::issuer::{self, DOCUMENT, IssuerKeys, IssuerMetadata, NotSigned};
 use chancery_wire::jws::{Unverified, Verified};
 use moka::sync::Cache;
@@ -24,6 +26,9 @@ const ISSUERS: u64 = 256;
 const MAX_AGE: Duration = Duration::from_secs(5 * 60);
 /// How long an issuer is left alone after its documents were fetched, or could not be.
 const REST: Duration = Duration::from_secs(30);
+/// How many attempts are remembered that were exchanged, and how long: none lives longer.
+const EXCHANGED: u64 = 100_000;
+const ATTEMPT: Duration = Duration::from_secs(600);
 /// How many strangers have a provider asked at a time.
 const TURNS: usize = 32;
 
@@ -76,6 +81,8 @@ pub(crate) enum NotIssued {
 pub struct Issuers {
     known: Cache<(String, Network), Arc<Mutex<Kept>>>,
     turns: Semaphore,
+    /// The answers that a provider was asked about already.
+    exchanged: Cache<Digest, ()>,
 }
 
 /// What is kept of one issuer; whoever holds it is the only one who asks that issuer.
@@ -97,12 +104,22 @@ impl Issuers {
         Self {
             known: Cache::new(ISSUERS),
             turns: Semaphore::new(TURNS),
+            exchanged: Cache::builder()
+                .max_capacity(EXCHANGED)
+                .time_to_live(ATTEMPT)
+                .build(),
         }
     }
 
     /// A turn to ask a provider for a stranger; who comes beyond those that there are may come again.
     pub(crate) fn turn(&self) -> Option<SemaphorePermit<'_>> {
         self.turns.try_acquire().ok()
+    }
+
+    /// Whether nobody was here with this attempt before: a provider is asked about each once.
+    pub(crate) fn is_first(&self, attempt: &str) -> bool {
+        let name = hash::sha256_for("provider attempt", &[attempt]);
+        self.exchanged.entry(name).or_insert(()).is_fresh()
     }
 
     fn slot(&self, named: Named<'_>) -> Arc<Mutex<Kept>> {

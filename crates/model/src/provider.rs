@@ -88,7 +88,8 @@ impl ProviderName {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rules {
-    /// The claim that is the handle; when absent `preferred_username`, or else an `email` that is verified.
+    /// The claim that is the handle; when absent `preferred_username`, or else an `email` that is verified, which alone counts
+    /// where domains are named.
     pub handle_claim: Option<String>,
     /// The domains of handles that may come; all when empty.
     pub allow_domains: Vec<String>,
@@ -207,7 +208,8 @@ impl Rules {
     }
 
     /// What the provider calls the person, as a handle of ours. An e-mail address counts only when the provider says that
-    /// it is verified: whoever may type any is not called by it.
+    /// it is verified: whoever may type any is not called by it. Where domains decide who comes in, it alone counts unless an
+    /// administrator named another claim.
     pub fn handle(&self, claims: &Map<String, Value>) -> Option<OwnerHandle> {
         let parse = |name: &str| {
             let handle = OwnerHandle::parse(claims.get(name)?.as_str()?).ok()?;
@@ -218,6 +220,8 @@ impl Rules {
             parse("email").filter(|_| is_verified)
         };
         match self.handle_claim.as_deref() {
+            // A name that somebody may have chosen says nothing of a domain.
+            None if !self.allow_domains.is_empty() => email(),
             None => parse("preferred_username").or_else(email),
             Some("email") => email(),
             Some(name) => parse(name),
@@ -355,7 +359,20 @@ mod tests {
             allow_domains: vec!["example.com".to_owned()],
             ..Rules::default()
         };
-        let admit = |name: &str| rules.admit(&claims(json!({"preferred_username": name})));
+        let admit =
+            |address: &str| rules.admit(&claims(json!({"email": address, "email_verified": true})));
+        // Anybody may call themselves so where names are chosen.
+        let chosen =
+            json!({"preferred_username": "alice@example.com", "email": "alice@example.com"});
+        assert_eq!(rules.admit(&claims(chosen)), Err(NotAdmitted::NoHandle));
+        let upn = Rules {
+            handle_claim: Some("upn".to_owned()),
+            ..rules.clone()
+        };
+        assert_eq!(
+            upn.admit(&claims(json!({"upn": "alice@example.com"}))),
+            Ok(())
+        );
         assert_eq!(admit("alice@example.com"), Ok(()));
         for name in [
             "alice@evil.example",

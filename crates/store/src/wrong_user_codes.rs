@@ -14,7 +14,7 @@ use crate::value::params;
 const WINDOW: Duration = Duration::from_secs(600);
 /// The most of one person in that time.
 const MOST: i64 = 5;
-/// The most of all people together, as long as they do not enter them in the same moment.
+/// The most of all people together, where they are few, as long as they do not enter them in the same moment.
 const MOST_OF_ALL: i64 = 100;
 
 /// Counts an attempt of `by` as a wrong one; false when nobody may try, or not this person.
@@ -26,7 +26,12 @@ pub(crate) async fn count(tx: &mut Tx, by: OwnerId, now: Timestamp) -> Result<bo
     for row in &rows {
         all += row.int("entered")?;
     }
-    if all >= MOST_OF_ALL {
+    let sql = "SELECT count(*) AS people FROM owner WHERE kind = 'person' AND disabled_at IS NULL";
+    let rows = tx.query("owner", sql, &[]).await?;
+    let people = rows.first().map(|row| row.int("people")).transpose()?;
+    // Half of all would have to try, so that a few who may come in do not keep everybody else from it.
+    let most = MOST_OF_ALL.max(people.unwrap_or(0) * MOST / 2);
+    if all >= most {
         return Ok(false);
     }
     let sql = "INSERT INTO wrong_user_code (owner_id, began_at, entered) VALUES ($1, $2, 1) \

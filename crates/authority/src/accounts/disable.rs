@@ -35,17 +35,19 @@ pub async fn disable(
     event.reason = Some(reason.as_str().to_owned());
     // Whom only a provider said had left has left for good from now on.
     let is_kept_away = provider_links::keep_away(&mut tx, owner.id).await?;
-    if !leave(&mut tx, &mut owner, &mut event).await? && !is_kept_away {
+    let has_left = set_aside(&mut tx, &mut owner, &mut event).await?;
+    if !has_left && !is_kept_away {
         return Err(Error::Conflict("that owner has left already".to_owned()));
     }
+    end_ways(&mut tx, &owner, &mut event).await?;
     let view = list::view(&mut tx, owner).await?;
     ctx.commit(permit, tx, event, Vec::new()).await?;
     Ok(Json(view))
 }
 
-/// Ends all ways to sign in of an owner who left, in a transaction that its caller commits with `event`, which says it; false
-/// when they had left already.
-pub(crate) async fn leave(
+/// Takes an owner away, with all sessions, in a transaction that its caller commits with `event`, which says it; false when
+/// they had left already. Their ways to sign in stay and are of no use, until they are back or [`end_ways`] ends them.
+pub(crate) async fn set_aside(
     tx: &mut Tx,
     owner: &mut Owner,
     event: &mut Event,
@@ -58,20 +60,26 @@ pub(crate) async fn leave(
     if !owners::disable(tx, owner.id, now).await? {
         return Ok(false);
     }
+    let sessions = sessions::end_for_owner(tx, owner.id, now).await?;
+    owner.disabled_at = Some(now);
+    event
+        .facts
+        .insert("sessions_ended".to_owned(), sessions.to_string());
+    Ok(true)
+}
+
+/// Ends all ways to sign in of an owner who left for good.
+async fn end_ways(tx: &mut Tx, owner: &Owner, event: &mut Event) -> Result<(), Error> {
+    let now = event.at;
     let ended = logins::revoke_for_owner(tx, owner.id, now).await?;
     let passkeys = passkeys::revoke_for_owner(tx, owner.id, now).await?;
-    let sessions = sessions::end_for_owner(tx, owner.id, now).await?;
     invitations::end_for_owner(tx, owner.id, now).await?;
     recovery_codes::end_for_owner(tx, owner.id).await?;
-    owner.disabled_at = Some(now);
     event
         .facts
         .insert("logins_ended".to_owned(), ended.to_string());
     event
         .facts
         .insert("passkeys_revoked".to_owned(), passkeys.to_string());
-    event
-        .facts
-        .insert("sessions_ended".to_owned(), sessions.to_string());
-    Ok(true)
+    Ok(())
 }

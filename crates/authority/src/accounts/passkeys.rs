@@ -43,7 +43,7 @@ pub async fn rename(
     Body(body): Body<RenamePasskey>,
 ) -> Result<Json<PasskeyView>, Error> {
     let name = parse_name(&body.name)?;
-    let own = ctx.own()?;
+    let (own, _) = ctx.own_by_passkey()?;
     let owner = own.login().owner_id;
     let mut tx = ctx.begin().await?;
     if !passkeys::rename(&mut tx, owner, id, &name).await? {
@@ -57,7 +57,7 @@ pub async fn rename(
 
 /// `POST /v1/passkeys/{passkey}/revoke`: its sessions end, and the recovery codes that were made with it.
 pub async fn revoke_own(ctx: Ctx, Path(id): Path<PasskeyId>) -> Result<Json<PasskeyView>, Error> {
-    let own = ctx.own_fresh()?;
+    let (own, _) = ctx.own_by_passkey()?;
     let mut tx = ctx.begin().await?;
     let (passkey, event) = end(&ctx, &mut tx, own.login().owner_id, id).await?;
     ctx.commit_own(own, tx, event, Vec::new()).await?;

@@ -1,8 +1,9 @@
 //! Ends a grant: its codes, refresh tokens and access tokens are void with it, at once and everywhere.
 
-use chancery_model::event::{Event, EventKind};
+use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use chancery_model::grant::Grant;
-use chancery_model::id::{EventId, GrantId};
+use chancery_model::id::{EventId, GrantId, OwnerId};
+use chancery_model::time::Timestamp;
 use chancery_model::tool_call::ToolCalls;
 use chancery_store::grants;
 use chancery_store::tx::Tx;
@@ -37,6 +38,31 @@ async fn try_to_end(authority: &Authority, id: GrantId, mut event: Event) -> Res
     event.kind = EventKind::GrantRevoked;
     describe(&mut event, &grant);
     refresh::commit(authority, tx, event, Vec::new()).await
+}
+
+/// Ends every grant of a person in a transaction that its caller commits with these events; one that was ended meanwhile has
+/// an event of its own.
+pub(crate) async fn end_of_person(
+    authority: &Authority,
+    tx: &mut Tx,
+    person: OwnerId,
+    now: Timestamp,
+) -> Result<Vec<Event>, Error> {
+    let mut events = Vec::new();
+    for grant in grants::list_in_force(tx, now).await? {
+        if grant.subject == person && grants::revoke(tx, grant.id, now).await? {
+            let actor = Actor {
+                id: String::new(),
+                kind: ActorKind::Authority,
+            };
+            let entropy = &*authority.entropy;
+            let mut event = Event::new(EventKind::GrantRevoked, actor, now, entropy);
+            event.facts.insert("by".to_owned(), "provider".to_owned());
+            describe(&mut event, &grant);
+            events.push(event);
+        }
+    }
+    Ok(events)
 }
 
 /// Ends a grant that is in force, in a transaction that its caller commits with an event.

@@ -247,6 +247,12 @@ impl Arrival<'_> {
             Err(StoreError::Constraint) => return Err(begin::refused("linked_already")),
             inserted => inserted?,
         }
+        // From now on it can be asked whether the person is still there.
+        let token = self.wrap(&link);
+        let known_as = provider.rules.handle(&self.identified.claims);
+        let known_as = known_as.as_ref().map(|handle| handle.as_str());
+        let due = now.after(watch::SOON);
+        provider_links::vouch(&mut tx, &link, known_as, token.as_ref(), now, due).await?;
         let mut linked = begin::event(authority, EventKind::PersonLinked, &owner, now);
         link::describe(&mut linked, &link, &owner, "person");
         refresh::commit(authority, tx, linked, Vec::new()).await?;

@@ -82,6 +82,9 @@ async fn arrive(
     }
     let code = form.fetch("code").filter(|code| code.len() <= LONGEST_CODE);
     let code = code.ok_or_else(|| refused("malformed"))?;
+    if !authority.issuers.is_first(state) {
+        return Err(refused("attempt_used"));
+    }
     let _turn = authority.issuers.turn().ok_or(Error::Unavailable)?;
     let identified = exchange::exchange(authority, kept, &attempt, code, now).await?;
     let subject = identified.token.subject().to_owned();

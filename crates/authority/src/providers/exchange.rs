@@ -175,6 +175,11 @@ async fn add_user_info(
     if said.get("sub").and_then(Value::as_str) != Some(token.subject()) {
         return Err(NotIdentified::Refused("subject_mismatch"));
     }
+    // An address and whether it is verified are one statement: both are of the same document.
+    if said.contains_key("email") {
+        claims.remove("email");
+        claims.remove("email_verified");
+    }
     for (name, value) in said {
         claims.entry(name).or_insert(value);
     }

@@ -9,16 +9,19 @@ use chancery_api::providers::{LinkPerson, LinkView};
 use chancery_model::action::Action;
 use chancery_model::author::Author;
 use chancery_model::event::{Event, EventKind};
+use chancery_model::id::OwnerId;
 use chancery_model::owner::Owner;
 use chancery_model::time::Timestamp;
 use chancery_policy::Target;
 use chancery_store::provider_links::{self, Link};
-use chancery_store::{owners, sessions};
+use chancery_store::tx::Tx;
+use chancery_store::{owners, passkeys, sessions};
 
 use crate::accounts::{add, login};
 use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::extract::{Body, Path};
+use crate::grants::end;
 use crate::providers::list as providers;
 use crate::text::rfc3339;
 
@@ -115,8 +118,23 @@ pub async fn unlink(
         .facts
         .insert("sessions_ended".to_owned(), ended.to_string());
     let view = view(&ctx, owner.handle.as_str(), &link);
-    ctx.commit(permit, tx, event, Vec::new()).await?;
+    let more = match has_other_way(&ctx, &mut tx, owner.id).await? {
+        true => Vec::new(),
+        // Nobody could ask any more whether the person is still there.
+        false => end::end_of_person(&ctx.authority, &mut tx, owner.id, ctx.now).await?,
+    };
+    ctx.commit(permit, tx, event, more).await?;
     Ok(Json(view))
+}
+
+/// Whether a person can still come: by a passkey, a login or another link.
+async fn has_other_way(ctx: &Ctx, tx: &mut Tx, owner: OwnerId) -> Result<bool, Error> {
+    let directory = ctx.authority.directory.load_full();
+    let has_login =
+        (directory.logins.values()).any(|login| login.session.is_none() && login.owner_id == owner);
+    Ok(has_login
+        || !passkeys::list_for_owner(tx, owner).await?.is_empty()
+        || !provider_links::list_for_owner(tx, owner).await?.is_empty())
 }
 
 /// A link that is about to be made.

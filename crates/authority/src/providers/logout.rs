@@ -64,7 +64,7 @@ async fn take(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<(), NotIdentified> {
-    let _room = authority.pressure.admit().ok_or(Error::Unavailable)?;
+    let _turn = authority.issuers.turn().ok_or(Error::Unavailable)?;
     let now = authority.clock.now();
     if !extract::is_of_type(headers, "application/x-www-form-urlencoded") {
         return Err(NotIdentified::Refused("malformed"));

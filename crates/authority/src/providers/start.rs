@@ -51,7 +51,8 @@ pub async fn start(
         let here = format!("{origin}/sign-in/providers/{name}?{query}");
         return page::go(&here).unwrap_or_else(page::unknown);
     }
-    let Some(_room) = authority.pressure.admit() else {
+    // Not of the room of those who ask for tokens: a provider may take its time.
+    let Some(_turn) = authority.issuers.turn() else {
         return page::failed(Error::Unavailable);
     };
     let now = authority.clock.now();
@@ -148,7 +149,7 @@ async fn address(
         .scopes
         .as_ref()
         .is_some_and(|scopes| scopes.iter().any(|scope| scope == OFFLINE));
-    let scope = match knows_offline && attempt.links.is_none() {
+    let scope = match knows_offline {
         true => format!("{SCOPE} {OFFLINE}"),
         false => SCOPE.to_owned(),
     };

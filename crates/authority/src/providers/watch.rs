@@ -12,7 +12,7 @@ use chancery_model::secret::Secret;
 use chancery_model::time::Timestamp;
 use chancery_store::provider_links::{self, KeptToken, Link, Noted};
 use chancery_store::providers::Kept;
-use chancery_store::{grants, owners, passkeys};
+use chancery_store::{owners, passkeys};
 use chancery_wire::openid::exchange::{TokenAnswer, is_invalid_grant};
 use chancery_wire::seal;
 use futures_util::StreamExt;
@@ -189,8 +189,8 @@ fn rewrapped(
     }
 }
 
-/// The person has left there, and so they have left here: with all their ways to sign in, and all that agents may do for
-/// them. If the provider lets them sign in again, they are back.
+/// The person has left there, and so they have left here: with all their sessions, and all that agents may do for them. If the
+/// provider lets them sign in again, they are back.
 async fn gone(
     authority: &Authority,
     kept: &Kept,
@@ -219,7 +219,9 @@ async fn try_gone(
     let is_current = |current: &Link| {
         let is_same =
             |kept: &KeptToken| kept.provider == token.provider && kept.sealed == token.sealed;
-        current.owner_id == link.owner_id && current.token.as_ref().is_some_and(is_same)
+        current.owner_id == link.owner_id
+            && current.vouched_at == link.vouched_at
+            && current.token.as_ref().is_some_and(is_same)
     };
     if !current.as_ref().is_some_and(is_current) {
         return Ok(());
@@ -237,19 +239,12 @@ async fn try_gone(
     ];
     let facts = facts.map(|(name, fact)| (name.to_owned(), fact));
     event.facts.extend(facts);
-    if !disable::leave(&mut tx, &mut owner, &mut event).await? {
+    // What is refused may be no more than what we asked with: their own ways to sign in are there again with them.
+    if !disable::set_aside(&mut tx, &mut owner, &mut event).await? {
         return Ok(());
     }
     provider_links::leave(&mut tx, link, now).await?;
-    let mut more = Vec::new();
-    for grant in grants::list_in_force(&mut tx, now).await? {
-        if grant.subject == link.owner_id {
-            let mut ended = of_authority(authority, EventKind::GrantRevoked, now);
-            ended.facts.insert("by".to_owned(), "provider".to_owned());
-            end::end_in(&mut tx, &grant, &mut ended).await?;
-            more.push(ended);
-        }
-    }
+    let more = end::end_of_person(authority, &mut tx, link.owner_id, now).await?;
     refresh::commit(authority, tx, event, more).await
 }
 

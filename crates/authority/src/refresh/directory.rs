@@ -126,6 +126,12 @@ pub(crate) async fn read(
         else {
             continue;
         };
+        // One that began while its provider was removed is none.
+        if let Some(provider) = row.means.provider()
+            && directory.provider(provider).is_none()
+        {
+            continue;
+        }
         let known_before = before.logins.get(&row.secret_hash);
         let known_before = known_before.and_then(|login| login.session.as_ref());
         let used_at = known_before.map(|session| Arc::clone(&session.used_at));

@@ -161,8 +161,13 @@ async fn fed_04_claims_come_in_by_their_form_and_make_nobody_more() {
         (json!({"groups": {"staff": true}}), "claim_not_as_required"),
         (json!({"groups": many}), "claim_not_as_required"),
         (
-            json!({"groups": ["staff"], "preferred_username": "alice@evil.example"}),
+            json!({"groups": ["staff"], "email": "alice@evil.example", "email_verified": true}),
             "domain_not_allowed",
+        ),
+        // A name that somebody may have chosen says nothing of a domain.
+        (
+            json!({"groups": ["staff"], "preferred_username": "alice@example.com", "email_verified": false}),
+            "no_handle",
         ),
     ] {
         let found = with_claims(&world, claims.clone()).await;
@@ -172,8 +177,10 @@ async fn fed_04_claims_come_in_by_their_form_and_make_nobody_more() {
     let huge: Vec<String> = (0..1_500).map(|number| format!("group-{number}")).collect();
     let found = with_claims(&world, json!({"groups": huge})).await;
     assert_eq!(found.as_deref(), Some("malformed"));
-    let admins =
-        json!({"groups": ["admins", "platform:root", "staff"], "roles": ["administrator"]});
+    let admins = json!({
+        "groups": ["admins", "platform:root", "staff"], "roles": ["administrator"],
+        "email": "alice@example.com", "email_verified": true,
+    });
     world.idp.say(|says| says.claims = admins);
     let visitor = world.sign_in().await;
     let who = visitor.get(&world, "/v1/whoami").await.ok();

@@ -338,7 +338,8 @@ async fn person_links_themselves_after_signing_in_with_their_passkey() {
         .to_owned();
     let asked = query_of(&location);
     assert_eq!(asked["prompt"], "login");
-    assert_eq!(asked["scope"], "openid profile email");
+    // From then on it can be asked whether the person is still there.
+    assert_eq!(asked["scope"], "openid profile email offline_access");
     let mut visitor = Visitor::default();
     visitor.take(&begun);
     let page = visitor.return_from(&world, &location).await;
