@@ -1,6 +1,7 @@
 //! The OpenAPI 3.1 document, made from the table of endpoints and the shapes.
 
 use chancery_model::action::Action;
+use chancery_model::client_authentication::ClientAuthenticationMetadata;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
@@ -135,6 +136,7 @@ fn schemas() -> Value {
         "RegisterAgent" = agents::RegisterAgent,
         "UpdateAgent" = agents::UpdateAgent,
         "ReplaceKeys" = agents::ReplaceKeys,
+        "ClientAuthenticationMetadata" = ClientAuthenticationMetadata,
         "ReplaceRedirects" = agents::ReplaceRedirects,
         "Because" = agents::Because,
         "TransferAgent" = agents::TransferAgent,

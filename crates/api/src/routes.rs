@@ -33,6 +33,7 @@ pub const ROUTES: &[Route] = routes! {
     "GET" "/v1/agents/{agent}" Some(Action::AgentRead), None, "AgentView", "Show an agent";
     "PUT" "/v1/agents/{agent}" Some(Action::AgentUpdate), Some("UpdateAgent"), "AgentView", "Propose a new version";
     "PUT" "/v1/agents/{agent}/keys" Some(Action::AgentUpdate), Some("ReplaceKeys"), "AgentView", "Replace an agent's keys";
+    "PUT" "/v1/agents/{agent}/authentication" Some(Action::AgentUpdate), Some("ClientAuthenticationMetadata"), "AgentView", "Replace how an agent authenticates";
     "PUT" "/v1/agents/{agent}/redirect-uris" Some(Action::AgentUpdate), Some("ReplaceRedirects"), "AgentView", "Replace where answers for an agent may be sent";
     "GET" "/v1/agents/{agent}/versions" Some(Action::AgentRead), None, "VersionPage", "List the versions of an agent";
     "POST" "/v1/agents/{agent}/versions/{number}/accept" Some(Action::AgentAccept), None, "AgentView", "Put a proposed version into force";

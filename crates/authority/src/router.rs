@@ -123,6 +123,10 @@ fn v1() -> Router<Arc<Authority>> {
         )
         .route("/v1/agents/{agent}/keys", put(agents::keys::replace))
         .route(
+            "/v1/agents/{agent}/authentication",
+            put(agents::authentication::replace),
+        )
+        .route(
             "/v1/agents/{agent}/redirect-uris",
             put(agents::redirects::replace),
         )

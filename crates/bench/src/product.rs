@@ -85,12 +85,14 @@ impl Product {
         let agent = RegisterAgent {
             document: serde_json::from_value(document)?,
             jwks: Some(jwks),
+            authentication: None,
         };
         let agent = authority.agent_register(&agent).await?.id;
         let (resource_key, jwks) = new_key()?;
         let resource = RegisterResource {
             url: "https://api.example.com".to_owned(),
             jwks: Some(jwks),
+            authentication: None,
             allow_bearer: Some(BEARER),
         };
         let resource = authority.resource_register(&resource).await?.id;

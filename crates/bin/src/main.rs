@@ -13,6 +13,7 @@ mod doctor;
 mod listen;
 mod presence;
 mod role;
+mod tls;
 mod world;
 
 use std::io::IsTerminal;

@@ -9,6 +9,7 @@
 
 mod agent;
 pub mod args;
+mod authentication;
 mod client;
 mod completions;
 mod documents;

@@ -52,6 +52,9 @@ pub enum EventKind {
     /// The keys that an agent authenticates with changed.
     #[serde(rename = "agent.keys_changed")]
     AgentKeysChanged,
+    /// How an agent authenticates changed.
+    #[serde(rename = "agent.authentication_changed")]
+    AgentAuthenticationChanged,
     /// Where answers for an agent may be sent changed.
     #[serde(rename = "agent.redirects_changed")]
     AgentRedirectsChanged,
@@ -368,11 +371,14 @@ pub struct TokenFacts {
     pub audience: String,
     /// When it ends, in seconds since the epoch.
     pub expires_at: i64,
-    /// The thumbprint of the key that it is bound to; absent for a bearer token.
+    /// The thumbprint of the key that it is bound to, if it is bound to one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jkt: Option<String>,
     /// Its id.
     pub jti: TokenId,
+    /// The SHA-256 of the certificate that it is bound to, if it is bound to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub x5t: Option<String>,
 }
 
 impl Event {
@@ -481,6 +487,7 @@ mod tests {
                 expires_at: 1_900_000_000,
                 jkt: Some(text.to_owned()),
                 jti: "tok_01hzy0000000000000000000aa".parse().expect("an id"),
+                x5t: None,
             }),
             traceparent: Some(text.to_owned()),
         }

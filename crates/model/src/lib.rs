@@ -9,6 +9,7 @@ pub mod action;
 pub mod agent;
 pub mod author;
 pub mod bearer;
+pub mod client_authentication;
 pub mod decision;
 pub mod digest;
 pub mod document;

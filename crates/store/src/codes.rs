@@ -29,8 +29,8 @@ pub struct Code {
     pub challenge: String,
     /// The most that its tokens may name.
     pub scope: Scope,
-    /// The key that its holder must prove; none under an exception of the resource.
-    pub jkt: Option<String>,
+    /// What its holder must prove to hold, as one text; none under an exception of the resource.
+    pub cnf: Option<String>,
     /// When the person signed in, where that is known.
     pub auth_time: Option<Timestamp>,
     /// When it ends.
@@ -49,7 +49,7 @@ pub async fn insert(tx: &mut Tx, code: &Code) -> Result<(), StoreError> {
         code.redirect_uri.as_str(),
         code.challenge.as_str(),
         code.scope.to_string(),
-        code.jkt.clone(),
+        code.cnf.clone(),
         code.auth_time,
         code.expires_at,
     ];
@@ -105,7 +105,7 @@ fn read(row: &Row) -> Result<Code, StoreError> {
         redirect_uri: row.text("redirect_uri")?.to_owned(),
         challenge: row.text("challenge")?.to_owned(),
         scope: row.parse("scope")?,
-        jkt: row.text_or_null("jkt")?.map(str::to_owned),
+        cnf: row.text_or_null("jkt")?.map(str::to_owned),
         auth_time: row.time_or_null("auth_time")?,
         expires_at: row.time("expires_at")?,
         used_at: row.time_or_null("used_at")?,

@@ -8,6 +8,7 @@
 
 pub mod agents;
 pub mod client_agents;
+pub mod client_authentications;
 pub mod codes;
 pub mod connect;
 mod entries;

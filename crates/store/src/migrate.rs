@@ -39,6 +39,10 @@ const MIGRATIONS: &[Migration] = &[
         number: 7,
         text: include_str!("../migrations/0007_entries_in_a_file.sql"),
     },
+    Migration {
+        number: 11,
+        text: include_str!("../migrations/0011_client_authentication.sql"),
+    },
 ];
 
 /// The schema that this program writes.

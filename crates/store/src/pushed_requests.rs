@@ -32,7 +32,7 @@ pub struct PushedRequest {
     /// What the code will be bound to (RFC 7636).
     pub challenge: String,
     /// The key that the code will be bound to; none under an exception of the resource.
-    pub jkt: Option<String>,
+    pub cnf: Option<String>,
     /// Whether the person is asked.
     pub prompt: Prompt,
     /// For how long a sign-in counts.
@@ -89,7 +89,7 @@ pub async fn insert(tx: &mut Tx, request: &PushedRequest, most: i64) -> Result<b
         request.registered_uri.as_str(),
         request.state.as_str(),
         request.challenge.as_str(),
-        request.jkt.clone(),
+        request.cnf.clone(),
         request.prompt.name(),
         max_age,
         request.created_at,
@@ -181,7 +181,7 @@ fn read(row: &Row) -> Result<PushedRequest, StoreError> {
         registered_uri: row.text("registered_uri")?.to_owned(),
         state: row.text("state")?.to_owned(),
         challenge: row.text("challenge")?.to_owned(),
-        jkt: row.text_or_null("jkt")?.map(str::to_owned),
+        cnf: row.text_or_null("jkt")?.map(str::to_owned),
         prompt,
         max_age: max_age
             .map_err(|_| row.corrupt("max_age"))?

@@ -19,8 +19,8 @@ pub struct RefreshToken {
     pub grant: GrantId,
     /// The most that its tokens may name.
     pub scope: Scope,
-    /// The key that its holder must prove.
-    pub jkt: String,
+    /// What its holder must prove to hold, as one text: the thumbprint of a key, a certificate, or both.
+    pub cnf: String,
     /// When the person signed in, where that is known.
     pub auth_time: Option<Timestamp>,
     /// When it ends unless it is used before.
@@ -44,7 +44,7 @@ pub(crate) async fn insert(tx: &mut Tx, token: &RefreshToken) -> Result<(), Stor
         token.token_hash.to_string(),
         token.grant.to_string(),
         token.scope.to_string(),
-        token.jkt.as_str(),
+        token.cnf.as_str(),
         token.auth_time,
         token.idle_until,
         token.expires_at,
@@ -65,7 +65,7 @@ pub async fn fetch(tx: &mut Tx, token_hash: Digest) -> Result<Option<RefreshToke
             token_hash: row.parse("token_hash")?,
             grant: row.parse("grant_id")?,
             scope: row.parse("scope")?,
-            jkt: row.text("jkt")?.to_owned(),
+            cnf: row.text("jkt")?.to_owned(),
             auth_time: row.time_or_null("auth_time")?,
             idle_until: row.time("idle_until")?,
             expires_at: row.time("expires_at")?,

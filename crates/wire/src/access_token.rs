@@ -12,6 +12,7 @@ use chancery_model::id::{AgentId, ClientId, GrantId, OwnerId, TokenId, names_pub
 use chancery_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::certificate::PeerCertificate;
 use crate::claim::{NumericDate, present};
 use crate::json::{self, JsonError};
 use crate::jwk::{PrivateKey, PublicKey};
@@ -129,11 +130,78 @@ impl Claims {
     }
 }
 
-/// The confirmation of RFC 7800, as DPoP uses it.
+/// The confirmation of RFC 7800: what the holder of a token must prove to hold, all of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cnf {
-    /// The thumbprint of the key.
-    pub jkt: String,
+    /// The thumbprint of a key, which a DPoP proof must be of (RFC 9449 6.1).
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub jkt: Option<String>,
+    /// The SHA-256 of a certificate, which the connection must have been opened with (RFC 8705 3.1).
+    #[serde(
+        default,
+        rename = "x5t#S256",
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub x5t: Option<String>,
+}
+
+/// Stands before the hash of a certificate where a confirmation is one text.
+const CERTIFICATE: &str = "x5t#S256:";
+
+impl Cnf {
+    /// What was proved, if anything was.
+    pub fn of(jkt: Option<&str>, x5t: Option<&str>) -> Option<Self> {
+        (jkt.is_some() || x5t.is_some()).then(|| Self {
+            jkt: jkt.map(str::to_owned),
+            x5t: x5t.map(str::to_owned),
+        })
+    }
+
+    /// As it is kept with a code or a refresh token.
+    pub fn to_text(&self) -> String {
+        let certificate = self.x5t.as_ref().map(|x5t| format!("{CERTIFICATE}{x5t}"));
+        let parts: Vec<&str> = [self.jkt.as_deref(), certificate.as_deref()]
+            .into_iter()
+            .flatten()
+            .collect();
+        parts.join(" ")
+    }
+
+    /// Reads what [`Cnf::to_text`] wrote.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let mut parts = text.split(' ').filter(|part| !part.is_empty()).peekable();
+        let jkt = parts.next_if(|part| !part.starts_with(CERTIFICATE));
+        let x5t = parts.next().map(|part| part.strip_prefix(CERTIFICATE));
+        match (jkt, x5t, parts.next()) {
+            (jkt, None, None) => Self::of(jkt, None),
+            (jkt, Some(Some(x5t)), None) => Self::of(jkt, Some(x5t)),
+            (_, Some(None), _) | (_, _, Some(_)) => None,
+        }
+    }
+
+    /// A confirmation that confirms nothing known here is not one: the token would pass as unbound.
+    fn require_any(self) -> Result<Self, TokenError> {
+        match (&self.jkt, &self.x5t) {
+            (None, None) => Err(TokenError::Malformed),
+            (Some(_), _) | (_, Some(_)) => Ok(self),
+        }
+    }
+
+    /// Whether the key is what whoever proved `held` proved, if there is one.
+    pub fn has_key_of(&self, held: Option<&Self>) -> bool {
+        self.jkt.is_none() || self.jkt.as_ref() == held.and_then(|held| held.jkt.as_ref())
+    }
+
+    /// Whether whoever proved `held` proved all of this.
+    pub fn is_met_by(&self, held: Option<&Self>) -> bool {
+        let certificate = held.and_then(|held| held.x5t.as_ref());
+        self.has_key_of(held) && (self.x5t.is_none() || self.x5t.as_ref() == certificate)
+    }
 }
 
 /// What a token says about the agent.
@@ -239,6 +307,12 @@ pub enum TokenError {
     /// A required claim is absent.
     #[error("the token lacks the claim `{0}`")]
     ClaimMissing(&'static str),
+    /// Bound to a certificate, and the connection was opened without one.
+    #[error("the token is bound to a certificate, and the connection has none")]
+    CertificateMissing,
+    /// Bound to another certificate than the connection was opened with.
+    #[error("the token is bound to another certificate")]
+    CertificateMismatch,
 }
 
 impl TokenError {
@@ -256,6 +330,8 @@ impl TokenError {
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",
             Self::ClaimMissing(_) => "claim_missing",
+            Self::CertificateMissing => "certificate_missing",
+            Self::CertificateMismatch => "certificate_mismatch",
         }
     }
 
@@ -356,7 +432,24 @@ impl VerifiedAccessToken {
     /// The thumbprint of the key that the holder must prove; the token decides whether it is bound,
     /// never the scheme that it came with (DPOP-01).
     pub fn bound_jkt(&self) -> Option<&str> {
-        self.claims.cnf.as_ref().map(|cnf| cnf.jkt.as_str())
+        self.claims.cnf.as_ref()?.jkt.as_deref()
+    }
+
+    /// Whether the holder must prove anything beside having the token.
+    pub fn is_bound(&self) -> bool {
+        self.claims.cnf.is_some()
+    }
+
+    /// Requires that the connection was opened with the certificate that the token is bound to, if it is bound to one
+    /// (RFC 8705 3): the one rule, wherever a token is taken.
+    pub fn require_certificate(&self, peer: Option<&PeerCertificate>) -> Result<(), TokenError> {
+        let bound = self.claims.cnf.as_ref().and_then(|cnf| cnf.x5t.as_deref());
+        match (bound, peer) {
+            (None, _) => Ok(()),
+            (Some(_), None) => Err(TokenError::CertificateMissing),
+            (Some(bound), Some(peer)) if bound == peer.thumbprint() => Ok(()),
+            (Some(_), Some(_)) => Err(TokenError::CertificateMismatch),
+        }
     }
 
     /// When it ends.
@@ -431,7 +524,7 @@ impl Raw {
             exp: self.exp.ok_or(missing("exp"))?.0,
             jti: self.jti.ok_or(missing("jti"))?,
             scope: self.scope,
-            cnf: self.cnf,
+            cnf: self.cnf.map(Cnf::require_any).transpose()?,
             auth_time: self.auth_time.map(|at| at.0),
             act: self.act,
             grant_id: self.grant_id,

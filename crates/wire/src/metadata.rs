@@ -54,13 +54,14 @@ pub struct AuthorizationServer {
     /// `authorization_code`, `refresh_token` and `client_credentials`.
     #[serde(default)]
     pub grant_types_supported: Vec<String>,
-    /// `private_key_jwt`, at every endpoint; and `none` where public clients fetch tokens.
+    /// `private_key_jwt` and, where connections may be opened with a certificate, `tls_client_auth` and
+    /// `self_signed_tls_client_auth`, at every endpoint; and `none` where public clients fetch tokens.
     #[serde(default)]
     pub token_endpoint_auth_methods_supported: Vec<String>,
     /// The algorithms of client assertions.
     #[serde(default)]
     pub token_endpoint_auth_signing_alg_values_supported: Vec<String>,
-    /// `private_key_jwt`.
+    /// As at the token endpoint, but `none`.
     #[serde(default)]
     pub introspection_endpoint_auth_methods_supported: Vec<String>,
     /// As at the token endpoint.
@@ -69,7 +70,7 @@ pub struct AuthorizationServer {
     /// The algorithm of signed answers (RFC 9701): that of the key that signs now.
     #[serde(default)]
     pub introspection_signing_alg_values_supported: Vec<String>,
-    /// `private_key_jwt`.
+    /// As at the token endpoint, but `none`.
     #[serde(default)]
     pub revocation_endpoint_auth_methods_supported: Vec<String>,
     /// As at the token endpoint.
@@ -78,6 +79,9 @@ pub struct AuthorizationServer {
     /// The algorithms of DPoP proofs.
     #[serde(default)]
     pub dpop_signing_alg_values_supported: Vec<String>,
+    /// Whether tokens may be bound to the certificate of the connection (RFC 8705 3.3).
+    #[serde(default)]
+    pub tls_client_certificate_bound_access_tokens: bool,
     /// The resources that tokens are issued for (RFC 9728 4).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub protected_resources: Vec<String>,
@@ -102,6 +106,8 @@ pub struct Endpoints<'a> {
     pub registration: Option<&'a str>,
     /// What the issuer signs with.
     pub signing: Algorithm,
+    /// Whether connections may be opened with a certificate.
+    pub has_tls: bool,
 }
 
 impl AuthorizationServer {
@@ -112,7 +118,12 @@ impl AuthorizationServer {
         scopes: Vec<String>,
         resources: Vec<String>,
     ) -> Self {
-        let methods = vec!["private_key_jwt".to_owned()];
+        let by_certificate: &[&str] = match endpoints.has_tls {
+            true => &["tls_client_auth", "self_signed_tls_client_auth"],
+            false => &[],
+        };
+        let methods = ["private_key_jwt"].iter().chain(by_certificate);
+        let methods: Vec<String> = methods.map(|&method| method.to_owned()).collect();
         let algorithms = names(&client_assertion::ALGORITHMS);
         Self {
             issuer: issuer.to_owned(),
@@ -136,9 +147,7 @@ impl AuthorizationServer {
             grant_types_supported: ["authorization_code", "refresh_token", "client_credentials"]
                 .map(str::to_owned)
                 .into(),
-            token_endpoint_auth_methods_supported: ["private_key_jwt", "none"]
-                .map(str::to_owned)
-                .into(),
+            token_endpoint_auth_methods_supported: [&methods[..], &["none".to_owned()]].concat(),
             token_endpoint_auth_signing_alg_values_supported: algorithms.clone(),
             introspection_endpoint_auth_methods_supported: methods.clone(),
             introspection_endpoint_auth_signing_alg_values_supported: algorithms.clone(),
@@ -146,6 +155,7 @@ impl AuthorizationServer {
             revocation_endpoint_auth_methods_supported: methods,
             revocation_endpoint_auth_signing_alg_values_supported: algorithms,
             dpop_signing_alg_values_supported: names(&dpop::ALGORITHMS),
+            tls_client_certificate_bound_access_tokens: endpoints.has_tls,
             protected_resources: resources,
         }
     }
@@ -175,9 +185,16 @@ pub struct ProtectedResource {
     /// The algorithms of DPoP proofs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dpop_signing_alg_values_supported: Vec<String>,
-    /// Whether it takes tokens only with a proof.
+    /// Whether it takes tokens only with a proof, or bound to the certificate of the connection.
     #[serde(default)]
     pub dpop_bound_access_tokens_required: bool,
+    /// Whether it takes tokens that are bound to the certificate of the connection (RFC 9728 2).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub tls_client_certificate_bound_access_tokens: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl ProtectedResource {
@@ -191,6 +208,15 @@ impl ProtectedResource {
             resource_name: None,
             dpop_signing_alg_values_supported: names(&dpop::ALGORITHMS),
             dpop_bound_access_tokens_required: bound,
+            tls_client_certificate_bound_access_tokens: false,
+        }
+    }
+
+    /// The same of a resource at which connections may be opened with a certificate.
+    pub fn with_certificates(self, has_tls: bool) -> Self {
+        Self {
+            tls_client_certificate_bound_access_tokens: has_tls,
+            ..self
         }
     }
 }
@@ -329,6 +355,7 @@ mod tests {
             jwks: "https://as.example/oauth/jwks",
             registration: None,
             signing: Algorithm::Es256,
+            has_tls: true,
         };
         let server = AuthorizationServer::new("https://as.example", endpoints, vec![], vec![]);
         let json = serde_json::to_value(&server).expect("JSON");
@@ -343,6 +370,15 @@ mod tests {
         );
         assert_eq!(json["client_id_metadata_document_supported"], true);
         assert_eq!(json.get("registration_endpoint"), None);
+        assert_eq!(json["tls_client_certificate_bound_access_tokens"], true);
+        let without = Endpoints {
+            has_tls: false,
+            ..endpoints
+        };
+        let without = AuthorizationServer::new("https://as.example", without, vec![], vec![]);
+        let methods = ["private_key_jwt", "none"].map(str::to_owned);
+        assert_eq!(without.token_endpoint_auth_methods_supported, methods);
+        assert!(!without.tls_client_certificate_bound_access_tokens);
         assert_eq!(json["authorization_response_iss_parameter_supported"], true);
         assert_eq!(json.get("authorization_details_types_supported"), None);
         assert_eq!(json.get("scopes_supported"), None);

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
-use crate::access_token::Claims;
+use crate::access_token::{Claims, Cnf};
 use crate::jwk::Algorithm;
 
 /// The most bytes of a form: an assertion and a token of full size fit twice over.
@@ -327,6 +327,17 @@ pub enum TokenType {
     Bearer,
 }
 
+impl TokenType {
+    /// How a token with this confirmation is presented: one that is bound to a certificate alone comes by itself, over a
+    /// connection with that certificate (RFC 8705 3).
+    pub fn of(cnf: Option<&Cnf>) -> Self {
+        match cnf.and_then(|cnf| cnf.jkt.as_ref()) {
+            Some(_) => Self::DPoP,
+            None => Self::Bearer,
+        }
+    }
+}
+
 /// The answer of the introspection endpoint (RFC 7662).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Introspection<'a> {
@@ -353,10 +364,7 @@ impl Serialize for Introspection<'_> {
             }
             Self::Active(claims) => Active {
                 active: true,
-                token_type: match claims.cnf {
-                    Some(_) => TokenType::DPoP,
-                    None => TokenType::Bearer,
-                },
+                token_type: TokenType::of(claims.cnf.as_ref()),
                 claims,
             }
             .serialize(serializer),

@@ -52,6 +52,7 @@ pub(crate) async fn of(ctx: &Ctx, tx: &mut Tx, loaded: &Loaded) -> Result<AgentV
         document: version.document.clone(),
         signature: version.signature.clone(),
         keys: thumbprints(agent.jwks.as_deref())?,
+        authentication: agent.authentication.clone().into(),
         redirect_uris: redirects::list(tx, agent.id).await?,
         reason,
         created_at: rfc3339(agent.created_at),

@@ -154,7 +154,7 @@ impl Asked {
 
     /// What the tokens would be bound to.
     pub(crate) fn binding(&self) -> Binding {
-        match (&self.request.jkt, &self.agent.client) {
+        match (&self.request.cnf, &self.agent.client) {
             (Some(_), _) => Binding::Key,
             (None, Some(_)) => Binding::Rotation,
             (None, None) => Binding::Bearer,
@@ -247,7 +247,7 @@ impl Asked {
             redirect_uri: request.redirect_uri.clone(),
             challenge: request.challenge.clone(),
             scope: request.scope.clone(),
-            jkt: request.jkt.clone(),
+            cnf: request.cnf.clone(),
             auth_time: ctx.caller.auth_time(),
             expires_at: ctx.now.after(CODE_LIFETIME),
             used_at: None,

@@ -143,7 +143,7 @@ async fn question(ctx: &Ctx, asked: &Asked, login: &KnownLogin) -> Result<Respon
         until: ctx.now.after(grant::LIFETIME),
         token_lifetime: ctx.authority.config.access_token_lifetime,
         redirect_uri: &asked.redirect_uri,
-        is_bound: request.jkt.is_some(),
+        is_bound: request.cnf.is_some(),
         uri: &asked.uri,
         form: &secrets::form_token(ctx, &asked.uri, login, version),
     };

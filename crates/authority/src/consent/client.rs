@@ -15,6 +15,7 @@ use chancery_model::id::names_public_client;
 use chancery_model::time::Timestamp;
 use chancery_store::codes::ANY_KEY;
 use chancery_store::pushed_requests::Prompt;
+use chancery_wire::access_token::Cnf;
 use chancery_wire::hash;
 use chancery_wire::oauth::{ErrorCode, Form};
 use chancery_wire::redirect_uri::{InvalidRedirectUri, RedirectUri};
@@ -152,8 +153,14 @@ fn read(
     push::refuse_foreign(form)?;
     let named = push::bound_key(form, None)?;
     // Who says that its tokens are bound, shows with which key when it fetches them.
-    let jkt = named.or(client.is_bound.then_some(ANY_KEY));
-    let wanted = push::read(&ctx.authority, form, redirect.clone(), jkt, ctx.now);
+    let cnf = Cnf::of(named.or(client.is_bound.then_some(ANY_KEY)), None);
+    let wanted = push::read(
+        &ctx.authority,
+        form,
+        redirect.clone(),
+        cnf.as_ref(),
+        ctx.now,
+    );
     let wanted = wanted.map_err(|refused| match refused.code {
         "proof_missing" => Refusal::new(
             ErrorCode::InvalidTarget,
@@ -249,7 +256,7 @@ fn question(ctx: &Ctx, asked: &AskedByClient, login: &KnownLogin, query: &str) -
         until: ctx.now.after(grant::LIFETIME),
         token_lifetime: ctx.authority.config.access_token_lifetime,
         redirect_uri: &asked.wanted.redirect.asked,
-        is_bound: asked.wanted.jkt.is_some(),
+        is_bound: asked.wanted.cnf.is_some(),
         shown: &shown,
         form: &form,
     };

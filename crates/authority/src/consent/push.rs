@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use axum::Json;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chancery_gateway::snapshot::KnownAgent;
@@ -14,6 +15,7 @@ use chancery_model::time::Timestamp;
 use chancery_store::journal::{AppendError, Step};
 use chancery_store::pushed_requests::{Prompt, PushedRequest};
 use chancery_store::redirects;
+use chancery_wire::access_token::Cnf;
 use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::oauth::{ErrorCode, Form, PushedResponse};
 use chancery_wire::pkce::{self, Challenge};
@@ -37,10 +39,10 @@ const MOST_WAITING: i64 = 100;
 pub(crate) const LONGEST_STATE: usize = 512;
 
 /// `POST /oauth/par`.
-pub(crate) async fn push(endpoints: &Endpoints, headers: &HeaderMap, body: &[u8]) -> Response {
+pub(crate) async fn push(endpoints: &Endpoints, head: &Parts, body: &[u8]) -> Response {
     let authority = &*endpoints.authority;
     let now = authority.clock.now();
-    match try_push(endpoints, headers, body, now).await {
+    match try_push(endpoints, head, body, now).await {
         Ok(pushed) => {
             let mut response = (StatusCode::CREATED, Json(pushed)).into_response();
             refusal::no_store(response.headers_mut());
@@ -55,14 +57,15 @@ pub(crate) async fn push(endpoints: &Endpoints, headers: &HeaderMap, body: &[u8]
 
 async fn try_push(
     endpoints: &Endpoints,
-    headers: &HeaderMap,
+    head: &Parts,
     body: &[u8],
     now: Timestamp,
 ) -> Result<PushedResponse, Refusal> {
     let authority = &*endpoints.authority;
+    let headers = &head.headers;
     let form = form::parse(headers, body)?;
     let snapshot = authority.current.load_full();
-    let client = client::authenticate(authority, &snapshot, headers, &form, now)?;
+    let client = client::authenticate(authority, &snapshot, head, &form, now)?;
     push_for(endpoints, headers, &form, &client, now)
         .await
         .map_err(|refused| refused.proven(client.who.id(), client.assertion))
@@ -89,11 +92,12 @@ async fn push_for(
     let redirect = Redirect::find(RedirectUri::parse(redirect_uri), &registered)?;
     form.require("state", "`state` is missing")?;
     let jkt = bound_key(form, proof.as_ref())?;
-    let wanted = read(authority, form, redirect, jkt, now)?;
+    let cnf = Cnf::of(jkt, client.certificate.as_deref());
+    let wanted = read(authority, form, redirect, cnf.as_ref(), now)?;
     let request = wanted.by(agent.agent.id, &uri, now);
     let event = pushed(authority, agent, &request, now);
     let proof = proof.map(|proof| client::once(proof.jti_hash(), proof.expires_at()));
-    let uses = std::iter::once(client.assertion).chain(proof).collect();
+    let uses = client.assertion.into_iter().chain(proof).collect();
     let step = Step::Push {
         request,
         most: MOST_WAITING,
@@ -124,8 +128,8 @@ pub(crate) struct Wanted {
     pub state: String,
     /// What the code will be bound to.
     pub challenge: Challenge,
-    /// The key that the code will be bound to.
-    pub jkt: Option<String>,
+    /// What the code will be bound to beside it, as one text.
+    pub cnf: Option<String>,
     /// Whether the person is asked.
     pub prompt: Prompt,
     /// For how long a sign-in counts.
@@ -144,7 +148,7 @@ impl Wanted {
             registered_uri: self.redirect.registered.as_str().to_owned(),
             state: self.state,
             challenge: self.challenge.as_str().to_owned(),
-            jkt: self.jkt,
+            cnf: self.cnf,
             prompt: self.prompt,
             max_age: self.max_age,
             created_at: now,
@@ -189,7 +193,7 @@ pub(crate) fn read(
     authority: &Authority,
     form: &Form<'_>,
     redirect: Redirect,
-    jkt: Option<&str>,
+    cnf: Option<&Cnf>,
     now: Timestamp,
 ) -> Result<Wanted, Refusal> {
     let invalid = |description, code| Refusal::new(ErrorCode::InvalidRequest, description, code);
@@ -225,7 +229,7 @@ pub(crate) fn read(
     let resource = form.fetch("resource").ok_or(target("no_resource"))?;
     let resource = metadata::resource_uri(resource).map_err(|_| target("bad_resource"))?;
     let snapshot = authority.current.load_full();
-    require_binding(authority, &snapshot, resource, jkt, now)?;
+    require_binding(authority, &snapshot, resource, cnf, now)?;
     let max_age = form.fetch("max_age").map(str::parse).transpose();
     let max_age =
         max_age.map_err(|_| invalid("`max_age` is a number of seconds", "bad_max_age"))?;
@@ -235,7 +239,7 @@ pub(crate) fn read(
         redirect,
         state: state.to_owned(),
         challenge,
-        jkt: jkt.map(str::to_owned),
+        cnf: cnf.map(Cnf::to_text),
         prompt: prompt(form.fetch("prompt"))?,
         max_age: max_age.map(|seconds: u32| Duration::from_secs(seconds.into())),
     })

@@ -65,6 +65,7 @@ fn touched(event: &Event) -> Touched {
         | EventKind::AgentVersionAccepted
         | EventKind::AgentVersionRejected
         | EventKind::AgentKeysChanged
+        | EventKind::AgentAuthenticationChanged
         | EventKind::AgentRedirectsChanged
         | EventKind::AgentSuspended
         | EventKind::AgentResumed

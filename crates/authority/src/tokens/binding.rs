@@ -1,4 +1,4 @@
-//! To which key a token is bound, and whether it may be bound to none.
+//! To which key or certificate a token is bound, and whether it may be bound to none.
 
 use std::time::Duration;
 
@@ -6,11 +6,13 @@ use axum::http::HeaderMap;
 use chancery_gateway::snapshot::Snapshot;
 use chancery_model::bearer;
 use chancery_model::time::Timestamp;
+use chancery_wire::access_token::Cnf;
 use chancery_wire::dpop::{self, NonceRule, VerifiedProof};
 use chancery_wire::oauth::ErrorCode;
 
 use crate::state::Authority;
 use crate::tokens::Endpoints;
+use crate::tokens::client::Client;
 use crate::tokens::refusal::Refusal;
 
 /// How old a DPoP nonce may be.
@@ -64,12 +66,18 @@ pub(crate) fn prove(
     })
 }
 
-/// Without a proof only where an explicit, unexpired exception allows it (SI-3).
+/// What a token of this request is bound to: the key of the proof, the certificate of the connection where that is
+/// registered for the client, both, or nothing.
+pub(crate) fn confirmation(proof: Option<&VerifiedProof>, client: &Client) -> Option<Cnf> {
+    Cnf::of(proof.map(VerifiedProof::jkt), client.certificate.as_deref())
+}
+
+/// Bound to nothing only where an explicit, unexpired exception allows it (SI-3).
 pub(crate) fn require_binding(
     authority: &Authority,
     snapshot: &Snapshot,
     resource: &str,
-    jkt: Option<&str>,
+    cnf: Option<&Cnf>,
     now: Timestamp,
 ) -> Result<(), Refusal> {
     let bearer_until = match find_resource(authority, snapshot, resource) {
@@ -82,7 +90,7 @@ pub(crate) fn require_binding(
             ));
         }
     };
-    if jkt.is_none() && !bearer::is_allowed(bearer_until, now) {
+    if cnf.is_none() && !bearer::is_allowed(bearer_until, now) {
         return Err(Refusal {
             nonce: true,
             ..Refusal::new(

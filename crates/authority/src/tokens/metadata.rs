@@ -34,6 +34,7 @@ pub async fn authorization_server(State(authority): State<Arc<Authority>>) -> Re
         jwks: &at("/oauth/jwks"),
         registration: takes_registrations.then_some(registration),
         signing: authority.keys.load().access_token.public().algorithm(),
+        has_tls: authority.config.has_tls,
     };
     let metadata = AuthorizationServer::new(issuer, endpoints, Vec::new(), resources);
     let mut response = Json(metadata).into_response();

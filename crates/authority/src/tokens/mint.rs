@@ -22,8 +22,8 @@ pub(crate) struct Grant<'a> {
     pub audience: &'a str,
     /// What it is for, as a list with spaces.
     pub scope: Option<&'a str>,
-    /// The thumbprint of the key that it is bound to; `None` only under an explicit exception.
-    pub jkt: Option<&'a str>,
+    /// What it is bound to; `None` only under an explicit exception.
+    pub cnf: Option<&'a Cnf>,
     /// When it ends.
     pub expires_at: Timestamp,
 }
@@ -109,9 +109,7 @@ pub(crate) fn mint(
         exp: grant.expires_at.as_secs(),
         jti: TokenId::generate(now, entropy),
         scope: grant.scope.map(str::to_owned),
-        cnf: grant.jkt.map(|jkt| Cnf {
-            jkt: jkt.to_owned(),
-        }),
+        cnf: grant.cnf.cloned(),
         auth_time: delegate
             .and_then(|delegate| delegate.auth_time)
             .map(Timestamp::as_secs),
@@ -157,7 +155,7 @@ fn require_consent(
     let (_, present) = live.map_err(|why| no_consent(why).about(consented.id))?;
     let scope = Scope::parse(grant.scope.unwrap_or(""));
     let is_within = scope.is_ok_and(|scope| scope.is_within(&present.scope));
-    let is_bound = present.binding != Binding::Key || grant.jkt.is_some();
+    let is_bound = present.binding != Binding::Key || grant.cnf.is_some();
     let is_shorter = grant.expires_at <= present.expires_at;
     if grant.audience != present.resource || !is_within || !is_bound || !is_shorter {
         tracing::error!(grant.id = %consented.id, "a token would be more than its grant; it was not issued");

@@ -14,6 +14,7 @@ use chancery_model::time::Timestamp;
 use chancery_store::journal::{AppendError, Step};
 use chancery_store::rotating_tokens::{self, RotatingToken};
 use chancery_store::{grants, registered_clients};
+use chancery_wire::access_token::Cnf;
 use chancery_wire::base64url;
 use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::oauth::{ErrorCode, Form, TokenResponse};
@@ -83,18 +84,18 @@ async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
     let proof = prove(endpoints, &endpoints.token_url, headers, now)?;
     let (code, consented) = code::find(authority, form).await?;
     let agent = find_agent(request, &consented).await?;
+    let cnf = Cnf::of(proof.as_ref().map(VerifiedProof::jkt), None);
     let bonds = Bonds {
         form,
         code: &code,
         consented: &consented,
-        proof: proof.as_ref(),
+        held: cnf.as_ref(),
     };
     let agent = bonds.require(authority, agent.as_ref(), now).await?;
-    let jkt = proof.as_ref().map(VerifiedProof::jkt);
     let fetch = Fetch {
         consented: &consented,
         scope: &code.scope,
-        jkt,
+        cnf: cnf.as_ref(),
         auth_time: code.auth_time,
     };
     let (minted, permit) = fetch.mint(authority, agent, now).await?;
@@ -168,10 +169,11 @@ async fn rotate(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
     }
     require_resource(form, &consented)?;
     let scope = shrunk(form.fetch("scope"), &token.scope)?;
+    let cnf = Cnf::of(proof.as_ref().map(VerifiedProof::jkt), None);
     let fetch = Fetch {
         consented: &consented,
         scope: &scope,
-        jkt: proof.as_ref().map(VerifiedProof::jkt),
+        cnf: cnf.as_ref(),
         auth_time: token.auth_time,
     };
     let (minted, permit) = fetch.mint(authority, &agent, now).await?;
@@ -246,7 +248,7 @@ fn new_token(
         token_hash: refresh_hash(&text),
         grant: fetch.consented.id,
         scope: scope.clone(),
-        jkt: fetch.jkt.map(str::to_owned),
+        jkt: fetch.cnf.and_then(|cnf| cnf.jkt.clone()),
         auth_time: fetch.auth_time,
         idle_until: now.after(IDLE),
         expires_at: fetch.consented.expires_at,

@@ -15,6 +15,7 @@ use chancery_store::codes::Code;
 use chancery_store::journal::{AppendError, Step};
 use chancery_store::one_time::OneTime;
 use chancery_store::refresh_tokens::RefreshToken;
+use chancery_wire::access_token::Cnf;
 use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::oauth::{ErrorCode, Form, TokenResponse, TokenType};
 use chancery_wire::{base64url, hash};
@@ -23,7 +24,7 @@ use crate::grants::end;
 use crate::grants::fit::{self, Fit};
 use crate::refresh;
 use crate::state::Authority;
-use crate::tokens::binding::{prove, require_binding};
+use crate::tokens::binding::{confirmation, prove, require_binding};
 use crate::tokens::client::{self, FAILED, Who};
 use crate::tokens::code::{self, Bonds};
 use crate::tokens::issue::{self, Request};
@@ -54,14 +55,14 @@ pub(crate) async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refus
     let agent = require_agent(&client.who)?;
     let proof = prove(endpoints, &endpoints.token_url, headers, now)?;
     let (code, consented) = code::find(authority, form).await?;
+    let cnf = confirmation(proof.as_ref(), client);
     let bonds = Bonds {
         form,
         code: &code,
         consented: &consented,
-        proof: proof.as_ref(),
+        held: cnf.as_ref(),
     };
     let agent = bonds.require(authority, Some(agent), now).await?;
-    let jkt = proof.as_ref().map(VerifiedProof::jkt);
     let step = |refresh| Step::Redeem {
         code: code.code_hash,
         grant: consented.id,
@@ -70,18 +71,18 @@ pub(crate) async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refus
     let fetch = Fetch {
         consented: &consented,
         scope: &code.scope,
-        jkt,
+        cnf: cnf.as_ref(),
         auth_time: code.auth_time,
     };
     let (minted, permit) = fetch.mint(authority, agent, now).await?;
     // Without a key there is nothing that would keep a token of such a life from whoever finds it, and the person was told
     // of one short token: a key that is shown only now does not make more of it.
     let refresh = match consented.binding {
-        Binding::Key => jkt.map(|jkt| new_refresh(authority, &code, &consented, jkt, now)),
+        Binding::Key => cnf.map(|cnf| new_refresh(authority, &code, &consented, &cnf, now)),
         Binding::Bearer | Binding::Rotation => None,
     };
     let (refresh_token, kept) = refresh.unzip();
-    let uses = uses(Some(client.assertion), proof.as_ref());
+    let uses = uses(client.assertion, proof.as_ref());
     let event = issue::issued(authority, &client.who, &minted, Some(&permit), now);
     match authority.journal.append_step(event, uses, step(kept)).await {
         Ok(()) => {}
@@ -129,7 +130,7 @@ fn new_refresh(
     authority: &Authority,
     code: &Code,
     consented: &Consented,
-    jkt: &str,
+    cnf: &Cnf,
     now: Timestamp,
 ) -> (String, RefreshToken) {
     let mut random = [0; 32];
@@ -139,7 +140,7 @@ fn new_refresh(
         token_hash: refresh_hash(&text),
         grant: consented.id,
         scope: code.scope.clone(),
-        jkt: jkt.to_owned(),
+        cnf: cnf.to_text(),
         auth_time: code.auth_time,
         idle_until: now.after(IDLE),
         expires_at: consented.expires_at,
@@ -151,7 +152,7 @@ fn new_refresh(
 pub(crate) struct Fetch<'a> {
     pub(crate) consented: &'a Consented,
     pub(crate) scope: &'a Scope,
-    pub(crate) jkt: Option<&'a str>,
+    pub(crate) cnf: Option<&'a Cnf>,
     pub(crate) auth_time: Option<Timestamp>,
 }
 
@@ -176,7 +177,7 @@ impl Fetch<'_> {
         let known = snapshot.agents.get(&agent.agent.id);
         let known = known.ok_or(Refusal::new(ErrorCode::InvalidClient, FAILED, "stopped"))?;
         let resource = &*consented.resource;
-        require_binding(authority, snapshot, resource, self.jkt, now)?;
+        require_binding(authority, snapshot, resource, self.cnf, now)?;
         let fit = self.fit(authority, known).await.map_err(about)?;
         let live = snapshot.delegation(consented.subject, consented.id, now);
         let (person, _) = live.map_err(|why| about(refuse(why.code())))?;
@@ -202,7 +203,7 @@ impl Fetch<'_> {
             }),
             audience: resource,
             scope,
-            jkt: self.jkt,
+            cnf: self.cnf,
             expires_at: end.min(consented.expires_at),
         };
         let key = &authority.keys.load().access_token;
@@ -272,10 +273,7 @@ pub(crate) fn answer(
     upheld.map_err(|why| refuse(why.code()))?;
     Ok(TokenResponse {
         access_token: token,
-        token_type: match claims.cnf {
-            Some(_) => TokenType::DPoP,
-            None => TokenType::Bearer,
-        },
+        token_type: TokenType::of(claims.cnf.as_ref()),
         expires_in: u64::try_from(claims.exp - claims.iat).unwrap_or(0),
         scope: claims.scope,
         refresh_token,

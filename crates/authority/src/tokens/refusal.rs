@@ -31,8 +31,8 @@ pub(crate) struct Refusal {
     pub claimed: Option<ClientId>,
     /// What a public client called itself.
     pub named: Option<Box<str>>,
-    /// Who it was, once that is proven, and the assertion that proved it.
-    pub proven: Option<Box<(ClientId, OneTime)>>,
+    /// Who it was, once that is proven, and what that used up.
+    pub proven: Option<Box<(ClientId, Option<OneTime>)>>,
     /// The grant that it is about, for the record.
     pub grant: Option<Box<GrantId>>,
     /// Whether a fresh DPoP nonce goes with the answer.
@@ -69,8 +69,8 @@ impl Refusal {
         }
     }
 
-    /// The same, by a client that proved to be `client` with `assertion`.
-    pub(crate) fn proven(self, client: ClientId, assertion: OneTime) -> Self {
+    /// The same, by a client that proved to be `client`, and used up `assertion` where it came with one.
+    pub(crate) fn proven(self, client: ClientId, assertion: Option<OneTime>) -> Self {
         Self {
             proven: Some(Box::new((client, assertion))),
             ..self
@@ -236,7 +236,7 @@ async fn record(
     // What it proved itself with is used up, whatever came of it.
     match authority
         .journal
-        .append_once(event.clone(), vec![assertion])
+        .append_once(event.clone(), assertion.into_iter().collect())
         .await
     {
         Err(AppendError::Replayed) => authority.journal.append(event).await,

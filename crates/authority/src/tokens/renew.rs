@@ -1,16 +1,16 @@
 //! A refresh token for another access token of the same grant, as long as everything behind it is as it was.
 //!
-//! It is not rotated: it is of use to one client with one key alone, both of which are proved each time, and losing
+//! It is not rotated: it is of use to one client with one key or certificate alone, both of which are proved each time, and losing
 //! an answer then loses nothing (FAPI 2.0 5.3.2.1). Scope may be less than before and never more, and no refresh is for
 //! another resource.
 
 use chancery_model::scope::Scope;
 use chancery_store::journal::{AppendError, Step};
 use chancery_store::{grants, refresh_tokens};
-use chancery_wire::dpop::VerifiedProof;
+use chancery_wire::access_token::Cnf;
 use chancery_wire::oauth::{ErrorCode, TokenResponse};
 
-use crate::tokens::binding::prove;
+use crate::tokens::binding::{confirmation, prove};
 use crate::tokens::issue::{self, Request};
 use crate::tokens::redeem::{
     Fetch, IDLE, REFRESH, answer, refresh_hash, refuse, require_agent, require_resource, uses,
@@ -29,14 +29,10 @@ pub(crate) async fn renew(request: &Request<'_>) -> Result<TokenResponse, Refusa
     let authority = &*endpoints.authority;
     let agent = require_agent(&client.who)?;
     let proof = prove(endpoints, &endpoints.token_url, headers, now)?;
-    let proof = proof.ok_or(Refusal {
-        nonce: true,
-        ..Refusal::new(
-            ErrorCode::InvalidDpopProof,
-            "refresh tokens are bound to a key; send a DPoP proof",
-            "proof_missing",
-        )
-    })?;
+    let cnf = confirmation(proof.as_ref(), client);
+    if cnf.is_none() {
+        return Err(proof_missing());
+    }
     let text = form.require("refresh_token", "`refresh_token` is missing")?;
     let unknown = refuse("unknown_refresh_token");
     if !text.starts_with(REFRESH) {
@@ -52,19 +48,28 @@ pub(crate) async fn renew(request: &Request<'_>) -> Result<TokenResponse, Refusa
     if consented.agent != agent.agent.id {
         return Err(refuse("refresh_token_of_another_client"));
     }
-    if token.jkt != proof.jkt() {
-        return Err(refuse("jkt_mismatch"));
+    let bound = Cnf::from_text(&token.cnf).ok_or(Refusal::unavailable())?;
+    if bound.jkt.is_some() && proof.is_none() {
+        return Err(proof_missing().about(consented.id));
+    }
+    // What renews a token is held to all that the token was bound to (X509-05).
+    if !bound.is_met_by(cnf.as_ref()) {
+        let is_of_key = !bound.has_key_of(cnf.as_ref());
+        return Err(refuse(if is_of_key {
+            "jkt_mismatch"
+        } else {
+            "certificate_mismatch"
+        }));
     }
     if !token.is_in_force(now) || !consented.is_in_force(now) {
         return Err(refuse("grant_not_in_force"));
     }
     require_resource(form, &consented)?;
     let scope = shrunk(form.fetch("scope"), &token.scope)?;
-    let jkt = Some(VerifiedProof::jkt(&proof));
     let fetch = Fetch {
         consented: &consented,
         scope: &scope,
-        jkt,
+        cnf: cnf.as_ref(),
         auth_time: token.auth_time,
     };
     let (minted, permit) = fetch.mint(authority, agent, now).await?;
@@ -74,13 +79,24 @@ pub(crate) async fn renew(request: &Request<'_>) -> Result<TokenResponse, Refusa
         grant: consented.id,
         idle_until: now.after(IDLE).min(token.expires_at),
     };
-    let used = uses(Some(client.assertion), Some(&proof));
+    let used = uses(client.assertion, proof.as_ref());
     match authority.journal.append_step(event, used, step).await {
         Ok(()) => {}
         Err(AppendError::Lost) => return Err(refuse("grant_not_in_force")),
         Err(error) => return Err(Refusal::from(error)),
     }
     answer(authority, agent, minted, None, now)
+}
+
+fn proof_missing() -> Refusal {
+    Refusal {
+        nonce: true,
+        ..Refusal::new(
+            ErrorCode::InvalidDpopProof,
+            "this refresh token is bound to a key; send a DPoP proof",
+            "proof_missing",
+        )
+    }
 }
 
 /// The scope that is asked for, which nothing may be added to.

@@ -3,6 +3,7 @@
 use chancery_api::agents::{AgentView, VersionView};
 use chancery_model::document::Model;
 
+use crate::authentication;
 use crate::failure::Failure;
 use crate::layout::{self, Facts, plain};
 use crate::session::Session;
@@ -52,6 +53,10 @@ fn facts(agent: &AgentView) -> Facts {
         .each("can", &capabilities)
         .each("tools", &tools)
         .each("keys", &agent.keys)
+        .add(
+            "authenticates by",
+            authentication::told(&agent.authentication),
+        )
         .each("answers go to", &agent.redirect_uris)
         .add("created", &agent.created_at)
         .add("updated", &agent.updated_at)

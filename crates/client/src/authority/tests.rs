@@ -90,6 +90,7 @@ async fn call_everything(authority: &Authority) {
             .agent_register(&RegisterAgent {
                 document: document.clone(),
                 jwks: None,
+                authentication: None,
             })
             .await
             .is_ok(),
@@ -101,6 +102,10 @@ async fn call_everything(authority: &Authority) {
             .is_ok(),
         authority
             .agent_keys("x", &ReplaceKeys { jwks: json!({}) })
+            .await
+            .is_ok(),
+        authority
+            .agent_authentication("x", &Default::default())
             .await
             .is_ok(),
         authority
@@ -169,6 +174,7 @@ async fn call_everything(authority: &Authority) {
             .resource_register(&RegisterResource {
                 url: x.clone(),
                 jwks: None,
+                authentication: None,
                 allow_bearer: None,
             })
             .await

@@ -146,6 +146,7 @@ fn agent_with(name: &str, id: AgentId, at: Timestamp, tools: &Value) -> KnownAge
         state: AgentState::Active,
         version: Some((1, version())),
         jwks: None,
+        authentication: Default::default(),
         created_at: at,
         updated_at: at,
         expires_at: None,
@@ -293,6 +294,7 @@ fn gateway(
 ) -> Arc<Gateway> {
     let config = Config {
         reach: reach(),
+        has_tls: true,
         in_flight,
     };
     Arc::new(Gateway::new(
@@ -368,7 +370,8 @@ impl World {
             jti: TokenId::generate(now, &Counter(AtomicU64::new(self.next() + 7_000))),
             scope: None,
             cnf: Some(Cnf {
-                jkt: bot.key.public().thumbprint().to_owned(),
+                jkt: Some(bot.key.public().thumbprint().to_owned()),
+                x5t: None,
             }),
             auth_time: None,
             act: None,

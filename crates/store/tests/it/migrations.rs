@@ -14,7 +14,7 @@ async fn migrations_may_run_again() {
         let mut tx = again.read().await.expect("a transaction");
         let found = chancery_store::owners::fetch(&mut tx, owner.id).await;
         assert_eq!(found.expect("a row"), Some(owner));
-        assert_eq!(place.number("SELECT count(*) FROM migration").await, 7);
+        assert_eq!(place.number("SELECT count(*) FROM migration").await, 8);
     })
     .await;
 }
@@ -40,7 +40,7 @@ async fn started_together(place: &Place) {
     for opened in opening {
         opened.await.expect("a task").expect("a store");
     }
-    assert_eq!(place.number("SELECT count(*) FROM migration").await, 7);
+    assert_eq!(place.number("SELECT count(*) FROM migration").await, 8);
     make::inhabited(&place.open().await).await;
 }
 

@@ -2,7 +2,7 @@
 
 mod authorize;
 mod decide;
-mod flow;
+pub(crate) mod flow;
 mod grants;
 mod push;
 mod race;

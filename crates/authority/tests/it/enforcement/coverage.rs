@@ -33,6 +33,9 @@ fn body(route: &Route, agent: &str) -> Option<Value> {
         "RegisterAgent" => json!({"document": {"name": "new-bot", "owner": "alice@example.com"}}),
         "UpdateAgent" => json!({"document": document}),
         "ReplaceKeys" => json!({"jwks": crate::house::jwks(&crate::house::new_key())}),
+        "ClientAuthenticationMetadata" => {
+            json!({"token_endpoint_auth_method": "self_signed_tls_client_auth"})
+        }
         "ReplaceRedirects" => json!({"redirect_uris": ["https://app.example/cb"]}),
         "Because" => json!({"reason": "a test"}),
         "TransferAgent" => json!({"owner": "alice@example.com"}),

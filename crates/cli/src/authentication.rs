@@ -1,0 +1,110 @@
+//! How a client authenticates, as flags say it.
+
+use chancery_model::client_authentication::{
+    CertificateName, ClientAuthentication, ClientAuthenticationMetadata, Method,
+};
+use clap::{Args, ValueEnum};
+
+use crate::failure::Failure;
+
+/// How a client authenticates; nothing said leaves it as it is.
+#[derive(Debug, Args)]
+pub(crate) struct Authentication {
+    /// The one way in which it proves who it is
+    #[arg(long, value_name = "METHOD", value_enum)]
+    auth_method: Option<AuthMethod>,
+    /// For `tls_client_auth`: the subject of its certificate, such as `CN=refund-bot,O=Acme`
+    #[arg(long, value_name = "DN", group = "certificate")]
+    certificate_subject: Option<String>,
+    /// For `tls_client_auth`: a DNS name in its certificate
+    #[arg(long, value_name = "NAME", group = "certificate")]
+    certificate_dns: Option<String>,
+    /// For `tls_client_auth`: a URI in its certificate, such as a SPIFFE ID
+    #[arg(long, value_name = "URI", group = "certificate")]
+    certificate_uri: Option<String>,
+    /// For `tls_client_auth`: an IP address in its certificate
+    #[arg(long, value_name = "ADDR", group = "certificate")]
+    certificate_ip: Option<String>,
+    /// For `tls_client_auth`: an e-mail address in its certificate
+    #[arg(long, value_name = "ADDRESS", group = "certificate")]
+    certificate_email: Option<String>,
+    /// Bind its access tokens to the certificate of the connection that they are fetched over
+    #[arg(long)]
+    bind_certificate: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum AuthMethod {
+    /// An assertion, signed with a key of its own
+    #[value(name = "private_key_jwt")]
+    PrivateKeyJwt,
+    /// A certificate of an authority that `--tls-client-ca` names
+    #[value(name = "tls_client_auth")]
+    Certificate,
+    /// Any certificate of a key of its own
+    #[value(name = "self_signed_tls_client_auth")]
+    OwnCertificate,
+}
+
+impl Authentication {
+    /// What was said, if anything was.
+    pub(crate) fn metadata(&self) -> Result<Option<ClientAuthenticationMetadata>, Failure> {
+        let names = [
+            (self.certificate_subject.clone()).map(CertificateName::SubjectDn),
+            self.certificate_dns.clone().map(CertificateName::Dns),
+            self.certificate_uri.clone().map(CertificateName::Uri),
+            self.certificate_ip.clone().map(CertificateName::Ip),
+            self.certificate_email.clone().map(CertificateName::Email),
+        ];
+        let name = names.into_iter().flatten().next();
+        let method = match (self.auth_method, name) {
+            (None, None) if self.bind_certificate => {
+                return Err(Failure::unreadable(
+                    "`--bind-certificate` goes with the way in which it authenticates",
+                )
+                .with_fix("give `--auth-method` as well"));
+            }
+            (None, None) => return Ok(None),
+            (None | Some(AuthMethod::Certificate), Some(name)) => Method::Certificate(name),
+            (Some(AuthMethod::PrivateKeyJwt), None) => Method::PrivateKeyJwt,
+            (Some(AuthMethod::OwnCertificate), None) => Method::OwnCertificate,
+            (Some(AuthMethod::Certificate), None) => {
+                return Err(Failure::unreadable(
+                    "`tls_client_auth` needs the one name that the certificate must have",
+                )
+                .with_fix("give one of `--certificate-subject`, `--certificate-dns`, `--certificate-uri`, `--certificate-ip` and `--certificate-email`"));
+            }
+            (Some(AuthMethod::PrivateKeyJwt | AuthMethod::OwnCertificate), Some(_)) => {
+                return Err(Failure::unreadable(
+                    "the name of a certificate is for `tls_client_auth` alone",
+                )
+                .with_fix("leave the name out, or give `--auth-method tls_client_auth`"));
+            }
+        };
+        let registered = ClientAuthentication {
+            method,
+            is_certificate_bound: self.bind_certificate,
+        };
+        Ok(Some(registered.into()))
+    }
+}
+
+/// What is registered, for people.
+pub(crate) fn told(metadata: &ClientAuthenticationMetadata) -> String {
+    let name = [
+        (&metadata.tls_client_auth_subject_dn, "subject"),
+        (&metadata.tls_client_auth_san_dns, "DNS name"),
+        (&metadata.tls_client_auth_san_uri, "URI"),
+        (&metadata.tls_client_auth_san_ip, "IP address"),
+        (&metadata.tls_client_auth_san_email, "e-mail address"),
+    ];
+    let name = name
+        .into_iter()
+        .find_map(|(name, what)| Some(format!(", {what} {}", name.as_ref()?)));
+    let bound = match metadata.tls_client_certificate_bound_access_tokens {
+        true => ", tokens bound to the certificate",
+        false => "",
+    };
+    let method = &metadata.token_endpoint_auth_method;
+    format!("{method}{}{bound}", name.unwrap_or_default())
+}
