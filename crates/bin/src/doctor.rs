@@ -357,6 +357,10 @@ mod tests {
             data: data.to_owned(),
             listen,
             issuer: None,
+            tls_cert: None,
+            tls_key: None,
+            tls_client_ca: None,
+            tls_client_crl: None,
             database: None,
         }
     }
@@ -440,6 +444,10 @@ done
         let key = PresenceKey::generate(&OperatingSystem);
         let text = key.to_text().expose().clone();
         let router = crate::presence::router(key, address);
+        let listener = listen::Listener {
+            tcp: listener,
+            tls: None,
+        };
         tokio::spawn(listen::serve(
             vec![listener],
             router,
@@ -455,7 +463,9 @@ done
         let (here, key) = authority().await;
         let (elsewhere, other_key) = authority().await;
         let publish = |address: SocketAddr, key: &str| {
-            let text = json!({"url": format!("http://{address}"), "pid": 7, "key": key});
+            let text = json!({
+                "url": format!("http://{address}"), "listen": address, "pid": 7, "key": key,
+            });
             let published = folder.publish("server.json", &text.to_string());
             published.expect("written");
         };

@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub enum Invocation {
     /// A role, which the roof runs.
-    Role(Role),
+    Role(Box<Role>),
     /// A command, which [`crate::run::run`] runs.
     Command(Box<Asked>),
 }
@@ -227,10 +227,10 @@ fn parse_from(args: &[OsString]) -> Result<Invocation, clap::Error> {
                     json
                 }
                 Role::Demo(DemoArgs { json, .. }) => json,
-                Role::Desk(DeskArgs { .. }) => return Ok(Invocation::Role(role)),
+                Role::Desk(DeskArgs { .. }) => return Ok(Invocation::Role(Box::new(role))),
             };
             *asked_for_json = json;
-            Ok(Invocation::Role(role))
+            Ok(Invocation::Role(Box::new(role)))
         }
     }
 }

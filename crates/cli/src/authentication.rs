@@ -89,8 +89,11 @@ impl Authentication {
     }
 }
 
-/// What is registered, for people.
-pub(crate) fn told(metadata: &ClientAuthenticationMetadata) -> String {
+/// What is registered, for people; nothing of a client that signs assertions, as most do.
+pub(crate) fn told(metadata: &ClientAuthenticationMetadata) -> Option<String> {
+    if *metadata == ClientAuthenticationMetadata::default() {
+        return None;
+    }
     let name = [
         (&metadata.tls_client_auth_subject_dn, "subject"),
         (&metadata.tls_client_auth_san_dns, "DNS name"),
@@ -106,5 +109,5 @@ pub(crate) fn told(metadata: &ClientAuthenticationMetadata) -> String {
         false => "",
     };
     let method = &metadata.token_endpoint_auth_method;
-    format!("{method}{}{bound}", name.unwrap_or_default())
+    Some(format!("{method}{}{bound}", name.unwrap_or_default()))
 }

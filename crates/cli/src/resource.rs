@@ -68,10 +68,7 @@ fn facts(resource: &ResourceView) -> Facts {
         .add("url", &resource.url)
         .add("id", resource.id)
         .each("keys", &resource.keys)
-        .add(
-            "authenticates by",
-            authentication::told(&resource.authentication),
-        )
+        .maybe("known by", authentication::told(&resource.authentication))
         .maybe("bearer until", resource.bearer_until.as_ref())
         .add("registered", &resource.created_at)
 }

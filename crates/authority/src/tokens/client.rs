@@ -71,7 +71,7 @@ pub(crate) const FAILED: &str = "client authentication failed";
 /// What a request proves itself with; exactly one (RFC 6749 2.3).
 enum Offered<'a> {
     /// An assertion, by whom it says that it is.
-    Assertion(UnverifiedAssertion<'a>),
+    Assertion(Box<UnverifiedAssertion<'a>>),
     /// The certificate of the connection.
     Certificate(&'a PeerCertificate),
 }
@@ -165,7 +165,7 @@ fn offered<'a>(
     if named.is_some_and(|id| id != claimed.to_string()) {
         return Err(refuse("client_id_mismatch").by(claimed));
     }
-    Ok((claimed, Offered::Assertion(assertion)))
+    Ok((claimed, Offered::Assertion(Box::new(assertion))))
 }
 
 fn refuse(code: &'static str) -> Refusal {

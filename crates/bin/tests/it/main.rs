@@ -16,4 +16,5 @@ mod log_copy;
 mod program;
 mod random;
 mod resets;
+mod tls;
 mod torn;

@@ -53,10 +53,7 @@ fn facts(agent: &AgentView) -> Facts {
         .each("can", &capabilities)
         .each("tools", &tools)
         .each("keys", &agent.keys)
-        .add(
-            "authenticates by",
-            authentication::told(&agent.authentication),
-        )
+        .maybe("known by", authentication::told(&agent.authentication))
         .each("answers go to", &agent.redirect_uris)
         .add("created", &agent.created_at)
         .add("updated", &agent.updated_at)

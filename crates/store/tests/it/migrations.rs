@@ -82,7 +82,7 @@ async fn stor_09_schema_of_a_newer_program_is_refused() {
             .run("INSERT INTO migration (number) VALUES (999)")
             .await;
         match Store::open(&place.url()).await {
-            Err(StoreError::NewerSchema { found: 999, known }) => assert_eq!(known, 7),
+            Err(StoreError::NewerSchema { found: 999, known }) => assert_eq!(known, 11),
             Err(other) => panic!("{other:?}"),
             Ok(_) => panic!("opened"),
         }
