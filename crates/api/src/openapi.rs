@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use crate::page::Page;
 use crate::routes::{OPEN, OWN, ROUTES, Route};
 use crate::{
-    agents, clients, grants, keys, log, mcp, owners, people, policies, problem, resources, tokens,
+    agents, attesters, clients, grants, keys, log, mcp, owners, people, policies, problem,
+    resources, tokens,
 };
 
 /// The document that `/openapi.json` serves.
@@ -182,6 +183,9 @@ fn schemas() -> Value {
         "RotateKey" = keys::RotateKey,
         "RevokeToken" = tokens::RevokeToken,
         "GrantPage" = Page<grants::GrantView>,
+        "AddAttester" = attesters::AddAttester,
+        "AttesterView" = attesters::AttesterView,
+        "AttesterPage" = Page<attesters::AttesterView>,
         "ClientView" = clients::ClientView,
         "ClientPage" = Page<clients::ClientView>,
         "OpenRegistration" = clients::OpenRegistration,

@@ -74,6 +74,9 @@ pub const ROUTES: &[Route] = routes! {
     "GET" "/v1/clients" Some(Action::ClientRead), None, "ClientPage", "List clients that registered themselves";
     "POST" "/v1/clients/open" Some(Action::ClientManage), Some("OpenRegistration"), "RegistrationView", "Let clients register themselves for a while";
     "DELETE" "/v1/clients/{client}" Some(Action::ClientManage), None, "ClientView", "Remove a client that registered itself";
+    "POST" "/v1/attesters" Some(Action::AttesterManage), Some("AddAttester"), "AttesterView", "Add somebody who vouches for running copies of clients";
+    "GET" "/v1/attesters" Some(Action::AttesterRead), None, "AttesterPage", "List those who vouch for running copies of clients";
+    "DELETE" "/v1/attesters/{attester}" Some(Action::AttesterManage), None, "AttesterView", "Remove somebody who vouches for running copies of clients";
     "GET" "/v1/log" Some(Action::LogRead), None, "LogView", "The state of the record";
     "GET" "/v1/events" Some(Action::LogRead), None, "EventPage", "Search the record";
     "GET" "/v1/receipts/{event}" Some(Action::LogRead), None, "Receipt", "A receipt for one event";

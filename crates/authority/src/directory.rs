@@ -22,6 +22,8 @@ pub struct Directory {
     pub resources: HashMap<ResourceId, Arc<KnownResource>>,
     /// Resource servers by resource identifier.
     pub by_url: HashMap<String, Arc<KnownResource>>,
+    /// Those who vouch for running copies of clients, by name.
+    pub attesters: HashMap<String, KnownAttester>,
     /// Until when clients may register themselves.
     pub registration_until: Option<Timestamp>,
 }
@@ -115,4 +117,12 @@ pub struct KnownResource {
     pub resource: Resource,
     /// The keys that it introspects with.
     pub keys: Option<KeySet>,
+}
+
+/// Somebody who vouches for running copies of clients, with its keys parsed.
+pub struct KnownAttester {
+    /// What its attestations must carry as their issuer.
+    pub issuer: Option<String>,
+    /// The keys that it signs with.
+    pub keys: KeySet,
 }

@@ -140,6 +140,7 @@ async fn open_here(
         master: world.master,
         client_trust: ArcSwap::from_pointee(ClientTrust::nobody()),
         nonces: NonceKey::new(&nonce_secret, "token endpoint"),
+        attestation_challenges: NonceKey::new(&nonce_secret, "client attestation"),
         sealing: Sealing {
             bell: Notify::new(),
             sealed: watch::Sender::new(0),

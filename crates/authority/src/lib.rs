@@ -25,6 +25,7 @@ pub mod accounts;
 pub mod agents;
 pub mod policies;
 pub mod resources;
+pub mod attesters;
 pub mod grants;
 pub mod tokens;
 pub mod clients;

@@ -16,6 +16,7 @@ use tower::service_fn;
 
 use crate::accounts;
 use crate::agents;
+use crate::attesters;
 use crate::audit::{find, prove, serve};
 use crate::clients;
 use crate::consent;
@@ -48,6 +49,7 @@ pub fn router(authority: Arc<Authority>) -> Router {
         .route("/oauth/authorize/decide", post(consent::decide::decide))
         .route("/oauth/authorize/adopt", post(consent::adopt::adopt))
         .route("/oauth/register", post(clients::register::register))
+        .route("/oauth/challenge", post(tokens::challenge::give))
         .route("/oauth/jwks", get(keys::publish::access_token_keys))
         .route(
             "/.well-known/oauth-authorization-server",
@@ -226,6 +228,14 @@ fn v1() -> Router<Arc<Authority>> {
         .route("/v1/clients", get(clients::list::list))
         .route("/v1/clients/open", post(clients::open::open))
         .route("/v1/clients/{client}", delete(clients::remove::remove))
+        .route(
+            "/v1/attesters",
+            post(attesters::add::add).get(attesters::list::list),
+        )
+        .route(
+            "/v1/attesters/{attester}",
+            delete(attesters::remove::remove),
+        )
         .route("/v1/log", get(prove::state))
         .route("/v1/events", get(find::find))
         .route("/v1/receipts/{event}", get(prove::show))

@@ -53,6 +53,8 @@ pub struct Authority {
     pub(crate) client_trust: ArcSwap<ClientTrust>,
     /// Makes the DPoP nonces of the token endpoint.
     pub nonces: NonceKey,
+    /// Makes the challenges that proofs of client attestations answer.
+    pub attestation_challenges: NonceKey,
     /// Who passkeys are for: the domain, and the origin at which people sign in.
     pub relying_party: RelyingParty,
     /// Makes the challenges that passkeys answer.

@@ -73,7 +73,8 @@ pub(crate) enum Verb {
     ///
     /// An agent has exactly one way: an assertion that it signs (`private_key_jwt`), a certificate with one registered name
     /// of an authority that `serve --tls-client-ca` names (`tls_client_auth`), or any certificate of one of its own keys
-    /// (`self_signed_tls_client_auth`).
+    /// (`self_signed_tls_client_auth`), or what an attester says about a running copy, with a proof by that copy
+    /// (`attest_jwt_client_auth`, `attest_jwt_client_auth_dpop`).
     #[command(
         after_help = "Examples:\n  chancery agent authentication refund-bot --auth-method self_signed_tls_client_auth --bind-certificate\n  chancery agent authentication refund-bot --auth-method private_key_jwt"
     )]

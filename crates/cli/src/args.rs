@@ -11,7 +11,7 @@ use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, S
 use crate::exit::{self, Exit};
 use crate::roles::{DemoArgs, DeskArgs, DoctorArgs, Role, ServeArgs, UpArgs};
 use crate::{
-    agent, client, completions, grant, key, log, man, mcp, owner, policy, resource, token,
+    agent, attester, client, completions, grant, key, log, man, mcp, owner, policy, resource, token,
 };
 
 /// What was asked for.
@@ -109,6 +109,9 @@ pub(crate) enum Command {
     /// MCP clients that register themselves
     #[command(subcommand)]
     Client(client::Verb),
+    /// Attesters: those who vouch for running copies of agents
+    #[command(subcommand)]
+    Attester(attester::Verb),
     /// Policies: what may be done
     #[command(subcommand)]
     Policy(policy::Verb),

@@ -28,6 +28,9 @@ pub(crate) struct Authentication {
     /// For `tls_client_auth`: an e-mail address in its certificate
     #[arg(long, value_name = "ADDRESS", group = "certificate")]
     certificate_email: Option<String>,
+    /// For the two methods by attestation: who vouches for its running copies
+    #[arg(long, value_name = "NAME")]
+    attester: Option<String>,
     /// Bind its access tokens to the certificate of the connection that they are fetched over
     #[arg(long)]
     bind_certificate: bool,
@@ -44,6 +47,12 @@ enum AuthMethod {
     /// Any certificate of a key of its own
     #[value(name = "self_signed_tls_client_auth")]
     OwnCertificate,
+    /// What an attester says about a running copy, and a proof by the copy
+    #[value(name = "attest_jwt_client_auth")]
+    Attestation,
+    /// The same with a DPoP proof by the copy
+    #[value(name = "attest_jwt_client_auth_dpop")]
+    AttestationWithDpop,
 }
 
 impl Authentication {
@@ -74,18 +83,50 @@ impl Authentication {
                 )
                 .with_fix("give one of `--certificate-subject`, `--certificate-dns`, `--certificate-uri`, `--certificate-ip` and `--certificate-email`"));
             }
-            (Some(AuthMethod::PrivateKeyJwt | AuthMethod::OwnCertificate), Some(_)) => {
+            (Some(AuthMethod::Attestation), None) => Method::Attestation(self.attester()?),
+            (Some(AuthMethod::AttestationWithDpop), None) => {
+                Method::AttestationWithDpop(self.attester()?)
+            }
+            (
+                Some(
+                    AuthMethod::PrivateKeyJwt
+                    | AuthMethod::OwnCertificate
+                    | AuthMethod::Attestation
+                    | AuthMethod::AttestationWithDpop,
+                ),
+                Some(_),
+            ) => {
                 return Err(Failure::unreadable(
                     "the name of a certificate is for `tls_client_auth` alone",
                 )
                 .with_fix("leave the name out, or give `--auth-method tls_client_auth`"));
             }
         };
+        let is_attested = matches!(
+            method,
+            Method::Attestation(_) | Method::AttestationWithDpop(_)
+        );
+        if self.attester.is_some() && !is_attested {
+            return Err(
+                Failure::unreadable("an attester is for the methods by attestation").with_fix(
+                    "leave out `--attester`, or give `--auth-method attest_jwt_client_auth`",
+                ),
+            );
+        }
         let registered = ClientAuthentication {
             method,
             is_certificate_bound: self.bind_certificate,
         };
         Ok(Some(registered.into()))
+    }
+}
+
+impl Authentication {
+    fn attester(&self) -> Result<String, Failure> {
+        self.attester.clone().ok_or_else(|| {
+            Failure::unreadable("who vouches for its running copies was not said")
+                .with_fix("give `--attester NAME`, one of `chancery attester list`")
+        })
     }
 }
 
@@ -104,6 +145,9 @@ pub(crate) fn told(metadata: &ClientAuthenticationMetadata) -> Option<String> {
     let name = name
         .into_iter()
         .find_map(|(name, what)| Some(format!(", {what} {}", name.as_ref()?)));
+    let attester = metadata.client_attester.as_ref();
+    let attester = attester.map(|name| format!(", attester {name}"));
+    let name = name.or(attester);
     let bound = match metadata.tls_client_certificate_bound_access_tokens {
         true => ", tokens bound to the certificate",
         false => "",

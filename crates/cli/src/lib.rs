@@ -9,6 +9,7 @@
 
 mod agent;
 pub mod args;
+mod attester;
 mod authentication;
 mod client;
 mod completions;

@@ -20,7 +20,7 @@ pub(crate) enum Verb {
     #[command(
         after_help = "Example:\n  chancery resource register https://api.example.com/orders --jwks api.jwks.json"
     )]
-    Register(Register),
+    Register(Box<Register>),
     /// List resource servers
     #[command(after_help = "Example:\n  chancery resource list")]
     List,
@@ -44,7 +44,7 @@ pub(crate) struct Register {
 
 pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
     match verb {
-        Verb::Register(args) => register(session, args).await,
+        Verb::Register(args) => register(session, *args).await,
         Verb::List => list(session).await,
     }
 }

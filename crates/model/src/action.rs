@@ -57,10 +57,14 @@ pub enum Action {
     ClientManage,
     /// See clients that registered themselves.
     ClientRead,
+    /// Add and remove those who vouch for running copies of clients.
+    AttesterManage,
+    /// See them.
+    AttesterRead,
 }
 
 /// Every act, in the order of the enumeration.
-pub const ALL: [Action; 26] = [
+pub const ALL: [Action; 28] = [
     Action::AgentRegister,
     Action::AgentActivate,
     Action::AgentUpdate,
@@ -87,6 +91,8 @@ pub const ALL: [Action; 26] = [
     Action::GrantRevoke,
     Action::ClientManage,
     Action::ClientRead,
+    Action::AttesterManage,
+    Action::AttesterRead,
 ];
 
 impl Action {
@@ -119,6 +125,8 @@ impl Action {
             Self::GrantRevoke => "grant_revoke",
             Self::ClientManage => "client_manage",
             Self::ClientRead => "client_read",
+            Self::AttesterManage => "attester_manage",
+            Self::AttesterRead => "attester_read",
         }
     }
 }

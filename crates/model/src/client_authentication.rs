@@ -28,6 +28,11 @@ pub enum Method {
     Certificate(CertificateName),
     /// Any certificate of a key that is registered (RFC 8705 2.2).
     OwnCertificate,
+    /// What the attester of this name says about the key of a running copy, and a proof by that key
+    /// (draft-ietf-oauth-attestation-based-client-auth 5.1).
+    Attestation(String),
+    /// The same with a DPoP proof in the place of that proof (5.2).
+    AttestationWithDpop(String),
 }
 
 impl Method {
@@ -37,6 +42,8 @@ impl Method {
             Self::PrivateKeyJwt => PRIVATE_KEY_JWT,
             Self::Certificate(_) => TLS_CLIENT_AUTH,
             Self::OwnCertificate => SELF_SIGNED_TLS_CLIENT_AUTH,
+            Self::Attestation(_) => ATTEST_JWT_CLIENT_AUTH,
+            Self::AttestationWithDpop(_) => ATTEST_JWT_CLIENT_AUTH_DPOP,
         }
     }
 }
@@ -44,6 +51,8 @@ impl Method {
 const PRIVATE_KEY_JWT: &str = "private_key_jwt";
 const TLS_CLIENT_AUTH: &str = "tls_client_auth";
 const SELF_SIGNED_TLS_CLIENT_AUTH: &str = "self_signed_tls_client_auth";
+const ATTEST_JWT_CLIENT_AUTH: &str = "attest_jwt_client_auth";
+const ATTEST_JWT_CLIENT_AUTH_DPOP: &str = "attest_jwt_client_auth_dpop";
 
 /// The one name that a certificate must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +73,8 @@ pub enum CertificateName {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClientAuthenticationMetadata {
-    /// `private_key_jwt`, `tls_client_auth` or `self_signed_tls_client_auth`.
+    /// `private_key_jwt`, `tls_client_auth`, `self_signed_tls_client_auth`, `attest_jwt_client_auth` or
+    /// `attest_jwt_client_auth_dpop`.
     pub token_endpoint_auth_method: String,
     /// For `tls_client_auth`: the distinguished name of the certificate's subject, as RFC 4514 writes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,6 +91,9 @@ pub struct ClientAuthenticationMetadata {
     /// For `tls_client_auth`: an e-mail address among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_client_auth_san_email: Option<String>,
+    /// For the two methods by attestation: the name of the attester who vouches for its running copies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_attester: Option<String>,
     /// Whether access tokens are bound to the certificate of the connection.
     #[serde(default)]
     pub tls_client_certificate_bound_access_tokens: bool,
@@ -97,7 +110,8 @@ impl Default for ClientAuthenticationMetadata {
 pub enum InvalidClientAuthentication {
     /// The method does not exist here.
     #[error(
-        "`token_endpoint_auth_method` is `private_key_jwt`, `tls_client_auth` or `self_signed_tls_client_auth`"
+        "`token_endpoint_auth_method` is `private_key_jwt`, `tls_client_auth`, `self_signed_tls_client_auth`, \
+         `attest_jwt_client_auth` or `attest_jwt_client_auth_dpop`"
     )]
     UnknownMethod,
     /// Which certificate is not said, or in several ways.
@@ -108,6 +122,11 @@ pub enum InvalidClientAuthentication {
     /// A name is for another method.
     #[error("the names of a certificate are for `tls_client_auth` alone")]
     NameOfAnotherMethod,
+    /// Who vouches is not said, or of a method for which nobody does.
+    #[error(
+        "`client_attester` is for `attest_jwt_client_auth` and `attest_jwt_client_auth_dpop`, which need it"
+    )]
+    Attester,
 }
 
 impl TryFrom<ClientAuthenticationMetadata> for ClientAuthentication {
@@ -127,10 +146,22 @@ impl TryFrom<ClientAuthenticationMetadata> for ClientAuthentication {
         ];
         let mut names = names.into_iter().flatten();
         let (name, more) = (names.next(), names.next());
-        let method = match (metadata.token_endpoint_auth_method.as_str(), name) {
+        let named = metadata.token_endpoint_auth_method.as_str();
+        let is_attested = matches!(named, ATTEST_JWT_CLIENT_AUTH | ATTEST_JWT_CLIENT_AUTH_DPOP);
+        let attester = match (is_attested, metadata.client_attester) {
+            (true, Some(attester)) => attester,
+            (false, None) => String::new(),
+            (true, None) | (false, Some(_)) => return Err(InvalidClientAuthentication::Attester),
+        };
+        let method = match (named, name) {
             (TLS_CLIENT_AUTH, Some(name)) if more.is_none() => Method::Certificate(name),
             (TLS_CLIENT_AUTH, _) => return Err(InvalidClientAuthentication::NotOneName),
+            (ATTEST_JWT_CLIENT_AUTH, None) => Method::Attestation(attester),
+            (ATTEST_JWT_CLIENT_AUTH_DPOP, None) => Method::AttestationWithDpop(attester),
             (PRIVATE_KEY_JWT | SELF_SIGNED_TLS_CLIENT_AUTH, Some(_)) => {
+                return Err(InvalidClientAuthentication::NameOfAnotherMethod);
+            }
+            (_, Some(_)) if is_attested => {
                 return Err(InvalidClientAuthentication::NameOfAnotherMethod);
             }
             (PRIVATE_KEY_JWT, None) => Method::PrivateKeyJwt,
@@ -153,10 +184,14 @@ impl From<ClientAuthentication> for ClientAuthenticationMetadata {
             tls_client_auth_san_uri: None,
             tls_client_auth_san_ip: None,
             tls_client_auth_san_email: None,
+            client_attester: None,
             tls_client_certificate_bound_access_tokens: registered.is_certificate_bound,
         };
         match registered.method {
             Method::PrivateKeyJwt | Method::OwnCertificate => {}
+            Method::Attestation(attester) | Method::AttestationWithDpop(attester) => {
+                metadata.client_attester = Some(attester);
+            }
             Method::Certificate(name) => {
                 let (member, name) = match name {
                     CertificateName::SubjectDn(name) => {
@@ -194,6 +229,16 @@ mod tests {
                 "tls_client_auth_san_uri": "spiffe://acme.example/bot",
                 "tls_client_certificate_bound_access_tokens": true,
             }),
+            json!({
+                "token_endpoint_auth_method": "attest_jwt_client_auth",
+                "client_attester": "fleet",
+                "tls_client_certificate_bound_access_tokens": false,
+            }),
+            json!({
+                "token_endpoint_auth_method": "attest_jwt_client_auth_dpop",
+                "client_attester": "fleet",
+                "tls_client_certificate_bound_access_tokens": false,
+            }),
         ] {
             let registered = read(&metadata).expect("metadata");
             assert_eq!(serde_json::to_value(&registered).ok(), Some(metadata));
@@ -213,6 +258,9 @@ mod tests {
             json!({"token_endpoint_auth_method": "private_key_jwt", "tls_client_auth_san_dns": "a"}),
             json!({"token_endpoint_auth_method": "self_signed_tls_client_auth", "tls_client_auth_subject_dn": "CN=a"}),
             json!({"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "a", "more": 1}),
+            json!({"token_endpoint_auth_method": "attest_jwt_client_auth"}),
+            json!({"token_endpoint_auth_method": "attest_jwt_client_auth", "client_attester": "a", "tls_client_auth_san_dns": "a"}),
+            json!({"token_endpoint_auth_method": "private_key_jwt", "client_attester": "a"}),
         ] {
             assert!(read(&metadata).is_err(), "{metadata}");
         }

@@ -166,6 +166,12 @@ pub enum EventKind {
     /// A client that had registered itself was removed.
     #[serde(rename = "client.removed")]
     ClientRemoved,
+    /// Somebody vouches for running copies of clients.
+    #[serde(rename = "attester.added")]
+    AttesterAdded,
+    /// Somebody vouches for them no more.
+    #[serde(rename = "attester.removed")]
+    AttesterRemoved,
     /// A call is about to be forwarded.
     #[serde(rename = "call.permitted")]
     CallPermitted,

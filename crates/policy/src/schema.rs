@@ -77,7 +77,11 @@ pub(crate) fn subject_of(action: Action) -> Option<&'static str> {
         Action::ResourceManage | Action::ResourceRead => Some("Resource"),
         Action::McpManage | Action::McpRead => Some("Server"),
         Action::PolicyManage | Action::PolicyRead => Some("Policy"),
-        Action::KeyRotate | Action::ClientManage | Action::ClientRead => None,
+        Action::KeyRotate
+        | Action::ClientManage
+        | Action::ClientRead
+        | Action::AttesterManage
+        | Action::AttesterRead => None,
     }
 }
 
@@ -90,7 +94,8 @@ fn only_reads(action: Action) -> bool {
         | Action::McpRead
         | Action::PolicyRead
         | Action::GrantRead
-        | Action::ClientRead => true,
+        | Action::ClientRead
+        | Action::AttesterRead => true,
         Action::AgentRegister
         | Action::AgentActivate
         | Action::AgentUpdate
@@ -109,7 +114,8 @@ fn only_reads(action: Action) -> bool {
         | Action::GrantGive
         | Action::GrantWithdraw
         | Action::GrantRevoke
-        | Action::ClientManage => false,
+        | Action::ClientManage
+        | Action::AttesterManage => false,
     }
 }
 

@@ -7,6 +7,7 @@
 //! types. What differs between the databases lives in `connect`. No rule lives here but how long a row is kept and counts.
 
 pub mod agents;
+pub mod attesters;
 pub mod client_agents;
 pub mod client_authentications;
 pub mod codes;

@@ -150,9 +150,6 @@ pub struct Cnf {
     pub x5t: Option<String>,
 }
 
-/// Stands before the hash of a certificate where a confirmation is one text.
-const CERTIFICATE: &str = "x5t#S256:";
-
 impl Cnf {
     /// What was proved, if anything was.
     pub fn of(jkt: Option<&str>, x5t: Option<&str>) -> Option<Self> {
@@ -162,45 +159,12 @@ impl Cnf {
         })
     }
 
-    /// As it is kept with a code or a refresh token.
-    pub fn to_text(&self) -> String {
-        let certificate = self.x5t.as_ref().map(|x5t| format!("{CERTIFICATE}{x5t}"));
-        let parts: Vec<&str> = [self.jkt.as_deref(), certificate.as_deref()]
-            .into_iter()
-            .flatten()
-            .collect();
-        parts.join(" ")
-    }
-
-    /// Reads what [`Cnf::to_text`] wrote.
-    pub fn from_text(text: &str) -> Option<Self> {
-        let mut parts = text.split(' ').filter(|part| !part.is_empty()).peekable();
-        let jkt = parts.next_if(|part| !part.starts_with(CERTIFICATE));
-        let x5t = parts.next().map(|part| part.strip_prefix(CERTIFICATE));
-        match (jkt, x5t, parts.next()) {
-            (jkt, None, None) => Self::of(jkt, None),
-            (jkt, Some(Some(x5t)), None) => Self::of(jkt, Some(x5t)),
-            (_, Some(None), _) | (_, _, Some(_)) => None,
-        }
-    }
-
     /// A confirmation that confirms nothing known here is not one: the token would pass as unbound.
     fn require_any(self) -> Result<Self, TokenError> {
         match (&self.jkt, &self.x5t) {
             (None, None) => Err(TokenError::Malformed),
             (Some(_), _) | (_, Some(_)) => Ok(self),
         }
-    }
-
-    /// Whether the key is what whoever proved `held` proved, if there is one.
-    pub fn has_key_of(&self, held: Option<&Self>) -> bool {
-        self.jkt.is_none() || self.jkt.as_ref() == held.and_then(|held| held.jkt.as_ref())
-    }
-
-    /// Whether whoever proved `held` proved all of this.
-    pub fn is_met_by(&self, held: Option<&Self>) -> bool {
-        let certificate = held.and_then(|held| held.x5t.as_ref());
-        self.has_key_of(held) && (self.x5t.is_none() || self.x5t.as_ref() == certificate)
     }
 }
 

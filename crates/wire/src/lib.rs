@@ -12,6 +12,7 @@ pub mod base64url;
 pub mod certificate;
 mod claim;
 pub mod client_assertion;
+pub mod client_attestation;
 pub mod client_metadata;
 pub mod document;
 pub mod dpop;

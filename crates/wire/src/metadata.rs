@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::jwk::Algorithm;
-use crate::{client_assertion, dpop, pkce};
+use crate::{client_assertion, client_attestation, dpop, pkce};
 
 /// The metadata of the authority (RFC 8414). It names only what exists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ pub struct AuthorizationServer {
     /// `authorization_code`, `refresh_token` and `client_credentials`.
     #[serde(default)]
     pub grant_types_supported: Vec<String>,
-    /// `private_key_jwt` and, where connections may be opened with a certificate, `tls_client_auth` and
+    /// `private_key_jwt`, the two methods by attestation and, where connections may be opened with a certificate, `tls_client_auth` and
     /// `self_signed_tls_client_auth`, at every endpoint; and `none` where public clients fetch tokens.
     #[serde(default)]
     pub token_endpoint_auth_methods_supported: Vec<String>,
@@ -79,6 +79,15 @@ pub struct AuthorizationServer {
     /// The algorithms of DPoP proofs.
     #[serde(default)]
     pub dpop_signing_alg_values_supported: Vec<String>,
+    /// Where the challenges for proofs of client attestations are.
+    #[serde(default)]
+    pub challenge_endpoint: String,
+    /// The algorithms of client attestations.
+    #[serde(default)]
+    pub client_attestation_signing_alg_values_supported: Vec<String>,
+    /// The algorithms of their proofs.
+    #[serde(default)]
+    pub client_attestation_pop_signing_alg_values_supported: Vec<String>,
     /// Whether tokens may be bound to the certificate of the connection (RFC 8705 3.3).
     #[serde(default)]
     pub tls_client_certificate_bound_access_tokens: bool,
@@ -100,6 +109,8 @@ pub struct Endpoints<'a> {
     pub introspection: &'a str,
     /// Where tokens are revoked.
     pub revocation: &'a str,
+    /// Where the challenges for proofs of client attestations are.
+    pub challenge: &'a str,
     /// Where the issuer's keys are.
     pub jwks: &'a str,
     /// Where clients register themselves, while that is open.
@@ -122,7 +133,9 @@ impl AuthorizationServer {
             true => &["tls_client_auth", "self_signed_tls_client_auth"],
             false => &[],
         };
+        let by_attestation = ["attest_jwt_client_auth", "attest_jwt_client_auth_dpop"];
         let methods = ["private_key_jwt"].iter().chain(by_certificate);
+        let methods = methods.chain(&by_attestation);
         let methods: Vec<String> = methods.map(|&method| method.to_owned()).collect();
         let algorithms = names(&client_assertion::ALGORITHMS);
         Self {
@@ -155,6 +168,11 @@ impl AuthorizationServer {
             revocation_endpoint_auth_methods_supported: methods,
             revocation_endpoint_auth_signing_alg_values_supported: algorithms,
             dpop_signing_alg_values_supported: names(&dpop::ALGORITHMS),
+            challenge_endpoint: endpoints.challenge.to_owned(),
+            client_attestation_signing_alg_values_supported: names(&client_attestation::ALGORITHMS),
+            client_attestation_pop_signing_alg_values_supported: names(
+                &client_attestation::ALGORITHMS,
+            ),
             tls_client_certificate_bound_access_tokens: endpoints.has_tls,
             protected_resources: resources,
         }
@@ -352,6 +370,7 @@ mod tests {
             token: "https://as.example/oauth/token",
             introspection: "https://as.example/oauth/introspect",
             revocation: "https://as.example/oauth/revoke",
+            challenge: "https://as.example/oauth/challenge",
             jwks: "https://as.example/oauth/jwks",
             registration: None,
             signing: Algorithm::Es256,
@@ -376,7 +395,12 @@ mod tests {
             ..endpoints
         };
         let without = AuthorizationServer::new("https://as.example", without, vec![], vec![]);
-        let methods = ["private_key_jwt", "none"].map(str::to_owned);
+        let methods = [
+            "private_key_jwt",
+            "attest_jwt_client_auth",
+            "attest_jwt_client_auth_dpop",
+            "none",
+        ];
         assert_eq!(without.token_endpoint_auth_methods_supported, methods);
         assert!(!without.tls_client_certificate_bound_access_tokens);
         assert_eq!(json["authorization_response_iss_parameter_supported"], true);

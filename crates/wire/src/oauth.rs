@@ -40,6 +40,10 @@ pub enum ErrorCode {
     InvalidDpopProof,
     /// RFC 9449.
     UseDpopNonce,
+    /// draft-ietf-oauth-attestation-based-client-auth.
+    UseAttestationChallenge,
+    /// draft-ietf-oauth-attestation-based-client-auth.
+    UseFreshAttestation,
     /// RFC 6750.
     InvalidToken,
     /// RFC 6749.
@@ -78,6 +82,8 @@ impl ErrorCode {
             Self::AccessDenied => "access_denied",
             Self::InvalidDpopProof => "invalid_dpop_proof",
             Self::UseDpopNonce => "use_dpop_nonce",
+            Self::UseAttestationChallenge => "use_attestation_challenge",
+            Self::UseFreshAttestation => "use_fresh_attestation",
             Self::InvalidToken => "invalid_token",
             Self::UnsupportedResponseType => "unsupported_response_type",
             Self::RequestNotSupported => "request_not_supported",
@@ -114,7 +120,9 @@ impl ErrorCode {
             | Self::InvalidTarget
             | Self::AccessDenied
             | Self::InvalidDpopProof
-            | Self::UseDpopNonce => 400,
+            | Self::UseDpopNonce
+            | Self::UseAttestationChallenge
+            | Self::UseFreshAttestation => 400,
         }
     }
 }
@@ -264,6 +272,13 @@ pub struct PushedResponse {
     pub request_uri: String,
     /// For how many seconds.
     pub expires_in: u64,
+}
+
+/// The answer of the challenge endpoint (draft-ietf-oauth-attestation-based-client-auth 6.3).
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct ChallengeResponse {
+    /// What the next proofs carry.
+    pub attestation_challenge: String,
 }
 
 /// The answer to a client that registered itself (RFC 7591 3.2.1): what is registered, which may be less than it asked.

@@ -74,7 +74,9 @@ pub(crate) fn parse(
     let invalid = |error: &dyn std::error::Error| Error::Invalid(error.to_string());
     let mut parsed = ClientAuthentication::try_from(metadata).map_err(|error| invalid(&error))?;
     let is_by_certificate = match parsed.method {
-        Method::PrivateKeyJwt => parsed.is_certificate_bound,
+        Method::PrivateKeyJwt | Method::Attestation(_) | Method::AttestationWithDpop(_) => {
+            parsed.is_certificate_bound
+        }
         Method::Certificate(_) | Method::OwnCertificate => true,
     };
     if is_by_certificate && !authority.config.has_tls {
@@ -87,7 +89,18 @@ pub(crate) fn parse(
         Method::Certificate(name) => {
             Method::Certificate(name::normal(name).map_err(|error| invalid(&error))?)
         }
-        other @ (Method::PrivateKeyJwt | Method::OwnCertificate) => other,
+        Method::Attestation(attester) | Method::AttestationWithDpop(attester)
+            if !authority.directory.load().attesters.contains_key(&attester) =>
+        {
+            return Err(Error::Invalid(
+                "`client_attester` names nobody; add them first: `chancery attester add`"
+                    .to_owned(),
+            ));
+        }
+        other @ (Method::PrivateKeyJwt
+        | Method::OwnCertificate
+        | Method::Attestation(_)
+        | Method::AttestationWithDpop(_)) => other,
     };
     Ok(parsed)
 }

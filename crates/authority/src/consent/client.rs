@@ -15,7 +15,6 @@ use chancery_model::id::names_public_client;
 use chancery_model::time::Timestamp;
 use chancery_store::codes::ANY_KEY;
 use chancery_store::pushed_requests::Prompt;
-use chancery_wire::access_token::Cnf;
 use chancery_wire::hash;
 use chancery_wire::oauth::{ErrorCode, Form};
 use chancery_wire::redirect_uri::{InvalidRedirectUri, RedirectUri};
@@ -31,6 +30,7 @@ use crate::ctx::Ctx;
 use crate::directory::{FRESH, KnownLogin};
 use crate::error::{Error, ToRecord};
 use crate::state::Authority;
+use crate::tokens::bond::Bond;
 use crate::tokens::refusal::Refusal;
 
 /// How long a page that was shown may be answered.
@@ -153,14 +153,8 @@ fn read(
     push::refuse_foreign(form)?;
     let named = push::bound_key(form, None)?;
     // Who says that its tokens are bound, shows with which key when it fetches them.
-    let cnf = Cnf::of(named.or(client.is_bound.then_some(ANY_KEY)), None);
-    let wanted = push::read(
-        &ctx.authority,
-        form,
-        redirect.clone(),
-        cnf.as_ref(),
-        ctx.now,
-    );
+    let held = Bond::of_key(named.or(client.is_bound.then_some(ANY_KEY)));
+    let wanted = push::read(&ctx.authority, form, redirect.clone(), &held, ctx.now);
     let wanted = wanted.map_err(|refused| match refused.code {
         "proof_missing" => Refusal::new(
             ErrorCode::InvalidTarget,

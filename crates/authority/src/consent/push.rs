@@ -26,9 +26,10 @@ use crate::consent::secrets;
 use crate::state::Authority;
 use crate::tokens::Endpoints;
 use crate::tokens::binding::{prove, require_binding};
+use crate::tokens::bond::Bond;
 use crate::tokens::client::{self, Client, FAILED};
 use crate::tokens::form;
-use crate::tokens::redeem::require_agent;
+use crate::tokens::redeem::{require_agent, uses};
 use crate::tokens::refusal::{self, Refusal};
 
 /// How long a pushed request waits to be opened in a browser (AUTHZ-11).
@@ -92,12 +93,14 @@ async fn push_for(
     let redirect = Redirect::find(RedirectUri::parse(redirect_uri), &registered)?;
     form.require("state", "`state` is missing")?;
     let jkt = bound_key(form, proof.as_ref())?;
-    let cnf = Cnf::of(jkt, client.certificate.as_deref());
-    let wanted = read(authority, form, redirect, cnf.as_ref(), now)?;
+    let held = Bond {
+        cnf: Cnf::of(jkt, client.certificate.as_deref()),
+        instance: client.instance.clone(),
+    };
+    let wanted = read(authority, form, redirect, &held, now)?;
     let request = wanted.by(agent.agent.id, &uri, now);
     let event = pushed(authority, agent, &request, now);
-    let proof = proof.map(|proof| client::once(proof.jti_hash(), proof.expires_at()));
-    let uses = client.assertion.into_iter().chain(proof).collect();
+    let uses = uses(client.assertion, proof.as_ref());
     let step = Step::Push {
         request,
         most: MOST_WAITING,
@@ -193,7 +196,7 @@ pub(crate) fn read(
     authority: &Authority,
     form: &Form<'_>,
     redirect: Redirect,
-    cnf: Option<&Cnf>,
+    held: &Bond,
     now: Timestamp,
 ) -> Result<Wanted, Refusal> {
     let invalid = |description, code| Refusal::new(ErrorCode::InvalidRequest, description, code);
@@ -229,7 +232,7 @@ pub(crate) fn read(
     let resource = form.fetch("resource").ok_or(target("no_resource"))?;
     let resource = metadata::resource_uri(resource).map_err(|_| target("bad_resource"))?;
     let snapshot = authority.current.load_full();
-    require_binding(authority, &snapshot, resource, cnf, now)?;
+    require_binding(authority, &snapshot, resource, held.cnf.as_ref(), now)?;
     let max_age = form.fetch("max_age").map(str::parse).transpose();
     let max_age =
         max_age.map_err(|_| invalid("`max_age` is a number of seconds", "bad_max_age"))?;
@@ -239,7 +242,7 @@ pub(crate) fn read(
         redirect,
         state: state.to_owned(),
         challenge,
-        cnf: cnf.map(Cnf::to_text),
+        cnf: held.to_text(),
         prompt: prompt(form.fetch("prompt"))?,
         max_age: max_age.map(|seconds: u32| Duration::from_secs(seconds.into())),
     })

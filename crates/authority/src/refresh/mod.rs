@@ -110,6 +110,8 @@ fn touched(event: &Event) -> Touched {
         | EventKind::ClientRegistrationOpened
         | EventKind::ClientRegistered
         | EventKind::ClientRemoved
+        | EventKind::AttesterAdded
+        | EventKind::AttesterRemoved
         | EventKind::ClientAuthenticated
         | EventKind::TokenIssued
         | EventKind::TokenRefused

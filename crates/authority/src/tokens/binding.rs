@@ -7,12 +7,11 @@ use chancery_gateway::snapshot::Snapshot;
 use chancery_model::bearer;
 use chancery_model::time::Timestamp;
 use chancery_wire::access_token::Cnf;
-use chancery_wire::dpop::{self, NonceRule, VerifiedProof};
+use chancery_wire::dpop::{self, DpopError, NonceRule, VerifiedProof};
 use chancery_wire::oauth::ErrorCode;
 
 use crate::state::Authority;
 use crate::tokens::Endpoints;
-use crate::tokens::client::Client;
 use crate::tokens::refusal::Refusal;
 
 /// How old a DPoP nonce may be.
@@ -24,6 +23,28 @@ pub(crate) fn prove(
     url: &str,
     headers: &HeaderMap,
     now: Timestamp,
+) -> Result<Option<VerifiedProof>, Refusal> {
+    let remembering =
+        |proof: &str, expect: &dpop::Expect<'_>| endpoints.memory.prove(proof, expect);
+    prove_with(&endpoints.authority, url, headers, now, remembering)
+}
+
+/// The same where nothing is remembered of the keys that verified before.
+pub(crate) fn prove_anew(
+    authority: &Authority,
+    url: &str,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<Option<VerifiedProof>, Refusal> {
+    prove_with(authority, url, headers, now, dpop::verify)
+}
+
+fn prove_with(
+    authority: &Authority,
+    url: &str,
+    headers: &HeaderMap,
+    now: Timestamp,
+    verify: impl Fn(&str, &dpop::Expect<'_>) -> Result<VerifiedProof, DpopError>,
 ) -> Result<Option<VerifiedProof>, Refusal> {
     let invalid = |code| {
         Refusal::new(
@@ -40,7 +61,7 @@ pub(crate) fn prove(
         return Err(invalid("several_proofs"));
     }
     let proof = proof.to_str().map_err(|_| invalid("malformed"))?;
-    let nonces = &endpoints.authority.nonces;
+    let nonces = &authority.nonces;
     let check = |nonce: &str| nonces.check(nonce, now, NONCE_AGE);
     let expect = dpop::Expect {
         method: "POST",
@@ -51,7 +72,7 @@ pub(crate) fn prove(
         bound_jkt: None,
         nonce: NonceRule::Required(&check),
     };
-    let proof = endpoints.memory.prove(proof, &expect);
+    let proof = verify(proof, &expect);
     proof.map(Some).map_err(|error| {
         let code = error.error_code();
         let description = if code == ErrorCode::UseDpopNonce {
@@ -64,12 +85,6 @@ pub(crate) fn prove(
             ..Refusal::new(code, description, error.code())
         }
     })
-}
-
-/// What a token of this request is bound to: the key of the proof, the certificate of the connection where that is
-/// registered for the client, both, or nothing.
-pub(crate) fn confirmation(proof: Option<&VerifiedProof>, client: &Client) -> Option<Cnf> {
-    Cnf::of(proof.map(VerifiedProof::jkt), client.certificate.as_deref())
 }
 
 /// Bound to nothing only where an explicit, unexpired exception allows it (SI-3).

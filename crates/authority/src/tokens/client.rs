@@ -1,5 +1,7 @@
 //! Who a client is: the one way to authenticate at every OAuth endpoint, by the one method that is registered for it: an
-//! assertion (`private_key_jwt`) or the certificate of the connection (`tls_client_auth`, `self_signed_tls_client_auth`).
+//! assertion (`private_key_jwt`), the certificate of the connection (`tls_client_auth`, `self_signed_tls_client_auth`), or
+//! what an attester says about a running copy, with a proof by the copy (`attest_jwt_client_auth`,
+//! `attest_jwt_client_auth_dpop`).
 
 use std::sync::Arc;
 
@@ -13,21 +15,25 @@ use chancery_model::time::Timestamp;
 use chancery_store::one_time::OneTime;
 use chancery_wire::certificate::PeerCertificate;
 use chancery_wire::client_assertion::{self, ASSERTION_TYPE, UnverifiedAssertion};
+use chancery_wire::client_attestation::{self, UnverifiedAttestation};
 use chancery_wire::jwk::KeySet;
 use chancery_wire::oauth::{ErrorCode, Form};
 
 use crate::directory::KnownResource;
 use crate::state::Authority;
+use crate::tokens::attestation::{self, Attested};
 use crate::tokens::refusal::Refusal;
 
 /// A client that proved who it is, with the assertion that it used up.
 pub(crate) struct Client {
     /// Who it is.
     pub who: Who,
-    /// Its assertion, if it came with one, to be used up in the transaction that records what it was used for.
+    /// Its assertion or proof, if it came with one, to be used up in the transaction that records what it was used for.
     pub assertion: Option<OneTime>,
     /// The certificate that its tokens are bound to, where that is registered for it: the `x5t#S256` of the connection's.
     pub certificate: Option<String>,
+    /// Which running copy of it came, where an attester vouched for one: the thumbprint of the copy's key.
+    pub instance: Option<String>,
 }
 
 /// Who a client is.
@@ -74,6 +80,8 @@ enum Offered<'a> {
     Assertion(Box<UnverifiedAssertion<'a>>),
     /// The certificate of the connection.
     Certificate(&'a PeerCertificate),
+    /// What an attester says, about whom it says that it is.
+    Attestation(Box<UnverifiedAttestation<'a>>),
 }
 
 /// Authenticates the client of a form; exactly one method, the one that is registered (TOK-08, TOK-09).
@@ -95,6 +103,17 @@ pub(crate) fn authenticate(
     let who = who.ok_or_else(|| refuse("unknown_client"))?;
     let keys = || who.keys().ok_or_else(|| refuse("client_without_keys"));
     let registered = who.authentication();
+    let attested = |attester: &str| match directory.attesters.get(attester) {
+        Some(attester) => Ok(Attested {
+            authority,
+            attester,
+            issuer: &snapshot.issuer,
+            head,
+            now,
+        }),
+        None => Err(refuse("unknown_attester")),
+    };
+    let mut instance = None;
     let assertion = match (&registered.method, offered) {
         (Method::PrivateKeyJwt, Offered::Assertion(assertion)) => {
             let expect = client_assertion::Expect {
@@ -117,12 +136,29 @@ pub(crate) fn authenticate(
             is_theirs.map_err(|error| refuse(error.code()))?;
             None
         }
-        (Method::PrivateKeyJwt, Offered::Certificate(_)) => {
-            return Err(refuse("no_client_authentication"));
+        (Method::Attestation(name), Offered::Attestation(attestation)) => {
+            let copy = attested(name)?.by_proof(*attestation);
+            let copy = copy.map_err(|refused| refused.by(claimed))?;
+            instance = Some(copy.key);
+            Some(copy.proof)
         }
-        (Method::Certificate(_) | Method::OwnCertificate, Offered::Assertion(_)) => {
-            return Err(refuse("another_method_registered"));
+        (Method::AttestationWithDpop(name), Offered::Attestation(attestation)) => {
+            let copy = attested(name)?.by_dpop(*attestation);
+            let copy = copy.map_err(|refused| refused.by(claimed))?;
+            instance = Some(copy.key);
+            Some(copy.proof)
         }
+        // Nothing came that could be a proof of this client.
+        (
+            Method::PrivateKeyJwt | Method::Attestation(_) | Method::AttestationWithDpop(_),
+            Offered::Certificate(_),
+        ) => return Err(refuse("no_client_authentication")),
+        (Method::Certificate(_) | Method::OwnCertificate, Offered::Assertion(_))
+        | (Method::Attestation(_) | Method::AttestationWithDpop(_), Offered::Assertion(_))
+        | (
+            Method::PrivateKeyJwt | Method::Certificate(_) | Method::OwnCertificate,
+            Offered::Attestation(_),
+        ) => return Err(refuse("another_method_registered")),
     };
     let certificate = match (registered.is_certificate_bound, peer) {
         (false, _) => None,
@@ -133,12 +169,13 @@ pub(crate) fn authenticate(
         who,
         assertion,
         certificate,
+        instance,
     })
 }
 
 /// What the request proves itself with, and by whom it claims to be.
 fn offered<'a>(
-    head: &Parts,
+    head: &'a Parts,
     peer: Option<&'a PeerCertificate>,
     form: &'a Form<'_>,
 ) -> Result<(ClientId, Offered<'a>), Refusal> {
@@ -149,6 +186,20 @@ fn offered<'a>(
     let assertion = form.fetch("client_assertion");
     let kind = form.fetch("client_assertion_type");
     let missing = || refuse("no_client_authentication");
+    if is_attested(&head.headers) {
+        if assertion.is_some() || kind.is_some() {
+            return Err(refuse("several_client_authentications"));
+        }
+        let attestation = attestation::single(&head.headers, client_attestation::HEADER)?;
+        let attestation = attestation.ok_or_else(missing)?;
+        let attestation = UnverifiedAttestation::parse(attestation);
+        let attestation = attestation.map_err(|error| refuse(error.code()))?;
+        let claimed = attestation.claimed_client_id();
+        if named.is_some_and(|id| id != claimed.to_string()) {
+            return Err(refuse("client_id_mismatch").by(claimed));
+        }
+        return Ok((claimed, Offered::Attestation(Box::new(attestation))));
+    }
     let (Some(assertion), Some(ASSERTION_TYPE)) = (assertion, kind) else {
         // Half of an assertion is no assertion, and nothing else either.
         if assertion.is_some() || kind.is_some() {
@@ -168,7 +219,14 @@ fn offered<'a>(
     Ok((claimed, Offered::Assertion(Box::new(assertion))))
 }
 
-fn refuse(code: &'static str) -> Refusal {
+/// Whether a request carries an attestation, or half of one.
+fn is_attested(headers: &HeaderMap) -> bool {
+    headers.contains_key(client_attestation::HEADER)
+        || headers.contains_key(client_attestation::POP_HEADER)
+}
+
+/// A refusal of whoever did not prove to be anybody.
+pub(crate) fn refuse(code: &'static str) -> Refusal {
     Refusal::new(ErrorCode::InvalidClient, FAILED, code)
 }
 
@@ -177,6 +235,7 @@ fn refuse(code: &'static str) -> Refusal {
 pub(crate) fn public<'a>(headers: &HeaderMap, form: &'a Form<'_>) -> Option<&'a str> {
     let proofs = ["client_assertion", "client_assertion_type", "client_secret"];
     if headers.contains_key("authorization")
+        || is_attested(headers)
         || proofs.iter().any(|proof| form.fetch(proof).is_some())
     {
         return None;

@@ -12,12 +12,12 @@ use chancery_model::grant::Grant as Consented;
 use chancery_model::time::Timestamp;
 use chancery_store::codes::{self, ANY_KEY, Code};
 use chancery_store::grants;
-use chancery_wire::access_token::Cnf;
 use chancery_wire::hash;
 use chancery_wire::oauth::Form;
 use chancery_wire::pkce::{Challenge, Verifier};
 
 use crate::state::Authority;
+use crate::tokens::bond::Bond;
 use crate::tokens::redeem::{end_because, refuse, require_resource};
 use crate::tokens::refusal::Refusal;
 
@@ -55,7 +55,7 @@ pub(crate) struct Bonds<'a> {
     pub(crate) code: &'a Code,
     pub(crate) consented: &'a Consented,
     /// What the client proved to hold.
-    pub(crate) held: Option<&'a Cnf>,
+    pub(crate) held: &'a Bond,
 }
 
 impl Bonds<'_> {
@@ -106,21 +106,16 @@ impl Bonds<'_> {
         if !challenge.is_of(&verifier) {
             return Err(refuse("code_verifier_mismatch"));
         }
-        match (code.cnf.as_deref(), held) {
-            (Some(ANY_KEY), Some(_)) => Ok(agent),
-            (Some(bound), Some(_)) => {
-                let bound = Cnf::from_text(bound).ok_or(Refusal::unavailable())?;
-                if bound.is_met_by(held) {
-                    Ok(agent)
-                } else if bound.has_key_of(held) {
-                    Err(refuse("certificate_mismatch"))
-                } else {
-                    Err(refuse("jkt_mismatch"))
-                }
-            }
-            (Some(_), None) => Err(refuse("proof_missing")),
+        match code.cnf.as_deref() {
             // A code that was asked for under an exception of its resource.
-            (None, Some(_) | None) => Ok(agent),
+            None => Ok(agent),
+            Some(_) if held.cnf.is_none() => Err(refuse("proof_missing")),
+            Some(ANY_KEY) => Ok(agent),
+            Some(bound) => {
+                let bound = Bond::from_text(bound).ok_or(Refusal::unavailable())?;
+                bound.require(held).map_err(refuse)?;
+                Ok(agent)
+            }
         }
     }
 }

@@ -16,7 +16,8 @@ use chancery_wire::oauth::{ErrorCode, Form, TokenResponse, TokenType};
 use crate::refresh::GRANT;
 use crate::state::Authority;
 use crate::tokens::Endpoints;
-use crate::tokens::binding::{confirmation, prove, require_binding};
+use crate::tokens::binding::{prove, require_binding};
+use crate::tokens::bond::Bond;
 use crate::tokens::client::{self, Client, FAILED, Who};
 use crate::tokens::form;
 use crate::tokens::mint::{Grant, Holder, Minted, mint};
@@ -139,8 +140,9 @@ async fn issue_to(request: &Request<'_>, snapshot: &Snapshot) -> Result<TokenRes
         )
     })?;
     let scope = form.fetch("scope");
-    let cnf = confirmation(proof.as_ref(), client);
-    let cnf = cnf.as_ref();
+    let bond = Bond::of(proof.as_ref(), client);
+    let cnf = bond.cnf.as_ref();
+    let instance = bond.instance.as_deref();
     let expires_at = now.after(authority.config.access_token_lifetime);
 
     let (minted, permit) = match &client.who {
@@ -152,6 +154,7 @@ async fn issue_to(request: &Request<'_>, snapshot: &Snapshot) -> Result<TokenRes
                 audience: resource,
                 scope,
                 cnf,
+                instance,
                 expires_at,
             };
             let key = &authority.keys.load().access_token;
@@ -174,6 +177,7 @@ async fn issue_to(request: &Request<'_>, snapshot: &Snapshot) -> Result<TokenRes
                 audience: resource,
                 scope,
                 cnf,
+                instance,
                 expires_at,
             };
             let key = &authority.keys.load().access_token;
@@ -267,7 +271,12 @@ pub(crate) fn issued(
     let id: ClientId = who.id();
     let scope = claims.scope.clone().map(|scope| ("scope", scope));
     let grant = claims.grant_id.map(|grant| (GRANT, grant.to_string()));
-    let facts = scope.into_iter().chain(grant);
+    let instance = claims
+        .agent
+        .as_ref()
+        .and_then(|agent| agent.instance.clone());
+    let instance = instance.map(|instance| ("instance", instance));
+    let facts = scope.into_iter().chain(grant).chain(instance);
     Event {
         agent,
         decision: permit.map(|permit| DecisionFacts::from(permit.decision())),

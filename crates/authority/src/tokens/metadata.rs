@@ -31,6 +31,7 @@ pub async fn authorization_server(State(authority): State<Arc<Authority>>) -> Re
         token: &at("/oauth/token"),
         introspection: &at("/oauth/introspect"),
         revocation: &at("/oauth/revoke"),
+        challenge: &at("/oauth/challenge"),
         jwks: &at("/oauth/jwks"),
         registration: takes_registrations.then_some(registration),
         signing: authority.keys.load().access_token.public().algorithm(),

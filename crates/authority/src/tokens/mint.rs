@@ -24,6 +24,8 @@ pub(crate) struct Grant<'a> {
     pub scope: Option<&'a str>,
     /// What it is bound to; `None` only under an explicit exception.
     pub cnf: Option<&'a Cnf>,
+    /// The running copy that it is for, where an attester vouched for one.
+    pub instance: Option<&'a str>,
     /// When it ends.
     pub expires_at: Timestamp,
 }
@@ -89,7 +91,7 @@ pub(crate) fn mint(
                 .ok_or_else(|| inactive("principal_inactive"))?;
             Some(AgentClaims {
                 id: None,
-                instance: None,
+                instance: grant.instance.map(str::to_owned),
                 version,
                 epoch: known.epoch(),
                 owner: known.agent.owner_id.to_string(),

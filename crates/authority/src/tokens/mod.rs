@@ -10,7 +10,10 @@ use std::sync::Arc;
 use crate::state::Authority;
 use crate::tokens::memory::Memory;
 
+pub(crate) mod attestation;
 pub(crate) mod binding;
+pub(crate) mod bond;
+pub mod challenge;
 pub(crate) mod client;
 pub(crate) mod code;
 pub(crate) mod form;

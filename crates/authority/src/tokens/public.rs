@@ -14,7 +14,6 @@ use chancery_model::time::Timestamp;
 use chancery_store::journal::{AppendError, Step};
 use chancery_store::rotating_tokens::{self, RotatingToken};
 use chancery_store::{grants, registered_clients};
-use chancery_wire::access_token::Cnf;
 use chancery_wire::base64url;
 use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::oauth::{ErrorCode, Form, TokenResponse};
@@ -23,6 +22,7 @@ use crate::refresh;
 use crate::state::Authority;
 use crate::tokens::Endpoints;
 use crate::tokens::binding::prove;
+use crate::tokens::bond::Bond;
 use crate::tokens::client::Who;
 use crate::tokens::code::{self, Bonds};
 use crate::tokens::issue::{self, GrantType};
@@ -84,18 +84,18 @@ async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
     let proof = prove(endpoints, &endpoints.token_url, headers, now)?;
     let (code, consented) = code::find(authority, form).await?;
     let agent = find_agent(request, &consented).await?;
-    let cnf = Cnf::of(proof.as_ref().map(VerifiedProof::jkt), None);
+    let held = Bond::of_key(proof.as_ref().map(VerifiedProof::jkt));
     let bonds = Bonds {
         form,
         code: &code,
         consented: &consented,
-        held: cnf.as_ref(),
+        held: &held,
     };
     let agent = bonds.require(authority, agent.as_ref(), now).await?;
     let fetch = Fetch {
         consented: &consented,
         scope: &code.scope,
-        cnf: cnf.as_ref(),
+        held: &held,
         auth_time: code.auth_time,
     };
     let (minted, permit) = fetch.mint(authority, agent, now).await?;
@@ -169,11 +169,11 @@ async fn rotate(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
     }
     require_resource(form, &consented)?;
     let scope = shrunk(form.fetch("scope"), &token.scope)?;
-    let cnf = Cnf::of(proof.as_ref().map(VerifiedProof::jkt), None);
+    let held = Bond::of_key(proof.as_ref().map(VerifiedProof::jkt));
     let fetch = Fetch {
         consented: &consented,
         scope: &scope,
-        cnf: cnf.as_ref(),
+        held: &held,
         auth_time: token.auth_time,
     };
     let (minted, permit) = fetch.mint(authority, &agent, now).await?;
@@ -248,7 +248,7 @@ fn new_token(
         token_hash: refresh_hash(&text),
         grant: fetch.consented.id,
         scope: scope.clone(),
-        jkt: fetch.cnf.and_then(|cnf| cnf.jkt.clone()),
+        jkt: fetch.held.cnf.as_ref().and_then(|cnf| cnf.jkt.clone()),
         auth_time: fetch.auth_time,
         idle_until: now.after(IDLE),
         expires_at: fetch.consented.expires_at,

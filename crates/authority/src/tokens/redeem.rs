@@ -15,7 +15,6 @@ use chancery_store::codes::Code;
 use chancery_store::journal::{AppendError, Step};
 use chancery_store::one_time::OneTime;
 use chancery_store::refresh_tokens::RefreshToken;
-use chancery_wire::access_token::Cnf;
 use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::oauth::{ErrorCode, Form, TokenResponse, TokenType};
 use chancery_wire::{base64url, hash};
@@ -24,7 +23,8 @@ use crate::grants::end;
 use crate::grants::fit::{self, Fit};
 use crate::refresh;
 use crate::state::Authority;
-use crate::tokens::binding::{confirmation, prove, require_binding};
+use crate::tokens::binding::{prove, require_binding};
+use crate::tokens::bond::Bond;
 use crate::tokens::client::{self, FAILED, Who};
 use crate::tokens::code::{self, Bonds};
 use crate::tokens::issue::{self, Request};
@@ -55,12 +55,12 @@ pub(crate) async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refus
     let agent = require_agent(&client.who)?;
     let proof = prove(endpoints, &endpoints.token_url, headers, now)?;
     let (code, consented) = code::find(authority, form).await?;
-    let cnf = confirmation(proof.as_ref(), client);
+    let held = Bond::of(proof.as_ref(), client);
     let bonds = Bonds {
         form,
         code: &code,
         consented: &consented,
-        held: cnf.as_ref(),
+        held: &held,
     };
     let agent = bonds.require(authority, Some(agent), now).await?;
     let step = |refresh| Step::Redeem {
@@ -71,14 +71,16 @@ pub(crate) async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refus
     let fetch = Fetch {
         consented: &consented,
         scope: &code.scope,
-        cnf: cnf.as_ref(),
+        held: &held,
         auth_time: code.auth_time,
     };
     let (minted, permit) = fetch.mint(authority, agent, now).await?;
     // Without a key there is nothing that would keep a token of such a life from whoever finds it, and the person was told
     // of one short token: a key that is shown only now does not make more of it.
     let refresh = match consented.binding {
-        Binding::Key => cnf.map(|cnf| new_refresh(authority, &code, &consented, &cnf, now)),
+        Binding::Key => held
+            .to_text()
+            .map(|cnf| new_refresh(authority, &code, &consented, cnf, now)),
         Binding::Bearer | Binding::Rotation => None,
     };
     let (refresh_token, kept) = refresh.unzip();
@@ -130,7 +132,7 @@ fn new_refresh(
     authority: &Authority,
     code: &Code,
     consented: &Consented,
-    cnf: &Cnf,
+    cnf: String,
     now: Timestamp,
 ) -> (String, RefreshToken) {
     let mut random = [0; 32];
@@ -140,7 +142,7 @@ fn new_refresh(
         token_hash: refresh_hash(&text),
         grant: consented.id,
         scope: code.scope.clone(),
-        cnf: cnf.to_text(),
+        cnf,
         auth_time: code.auth_time,
         idle_until: now.after(IDLE),
         expires_at: consented.expires_at,
@@ -152,7 +154,8 @@ fn new_refresh(
 pub(crate) struct Fetch<'a> {
     pub(crate) consented: &'a Consented,
     pub(crate) scope: &'a Scope,
-    pub(crate) cnf: Option<&'a Cnf>,
+    /// What the client proved to hold.
+    pub(crate) held: &'a Bond,
     pub(crate) auth_time: Option<Timestamp>,
 }
 
@@ -177,7 +180,7 @@ impl Fetch<'_> {
         let known = snapshot.agents.get(&agent.agent.id);
         let known = known.ok_or(Refusal::new(ErrorCode::InvalidClient, FAILED, "stopped"))?;
         let resource = &*consented.resource;
-        require_binding(authority, snapshot, resource, self.cnf, now)?;
+        require_binding(authority, snapshot, resource, self.held.cnf.as_ref(), now)?;
         let fit = self.fit(authority, known).await.map_err(about)?;
         let live = snapshot.delegation(consented.subject, consented.id, now);
         let (person, _) = live.map_err(|why| about(refuse(why.code())))?;
@@ -203,7 +206,8 @@ impl Fetch<'_> {
             }),
             audience: resource,
             scope,
-            cnf: self.cnf,
+            cnf: self.held.cnf.as_ref(),
+            instance: self.held.instance.as_deref(),
             expires_at: end.min(consented.expires_at),
         };
         let key = &authority.keys.load().access_token;
@@ -253,6 +257,8 @@ pub(crate) fn require_resource(form: &Form<'_>, consented: &Consented) -> Result
 /// What a request used up that led to a token.
 pub(crate) fn uses(assertion: Option<OneTime>, proof: Option<&VerifiedProof>) -> Vec<OneTime> {
     let proof = proof.map(|proof| client::once(proof.jti_hash(), proof.expires_at()));
+    // Of a client that authenticates by its proof, both are one.
+    let proof = proof.filter(|proof| assertion.is_none_or(|used| used.hash != proof.hash));
     assertion.into_iter().chain(proof).collect()
 }
 

@@ -11,6 +11,7 @@ use chancery_model::time::Timestamp;
 use chancery_store::error::StoreError;
 use chancery_store::journal::AppendError;
 use chancery_store::one_time::OneTime;
+use chancery_wire::client_attestation::CHALLENGE_HEADER;
 use chancery_wire::oauth::{ErrorCode, OAuthError};
 
 use crate::error::Error;
@@ -37,6 +38,8 @@ pub(crate) struct Refusal {
     pub grant: Option<Box<GrantId>>,
     /// Whether a fresh DPoP nonce goes with the answer.
     pub nonce: bool,
+    /// Whether a challenge for the next proof of a client attestation does.
+    pub challenge: bool,
 }
 
 impl Refusal {
@@ -50,6 +53,7 @@ impl Refusal {
             proven: None,
             grant: None,
             nonce: false,
+            challenge: false,
         }
     }
 
@@ -105,6 +109,7 @@ impl From<OAuthError> for Refusal {
             proven: None,
             grant: None,
             nonce: false,
+            challenge: false,
         }
     }
 }
@@ -171,6 +176,12 @@ pub(crate) async fn answer(
     {
         response.headers_mut().insert("DPoP-Nonce", nonce);
     }
+    if refusal.challenge
+        && let Ok(challenge) = HeaderValue::from_str(&authority.attestation_challenges.issue(now))
+    {
+        let headers = response.headers_mut();
+        headers.insert(CHALLENGE_HEADER, challenge);
+    }
     response
 }
 
@@ -186,9 +197,12 @@ async fn record(
     endpoint: &'static str,
     refusal: &Refusal,
 ) -> Result<(), AppendError> {
-    // Asking for a nonce is the ordinary first step of a client, not an offence; it may come back with
+    // Asking for a nonce or a challenge is the ordinary first step of a client, not an offence; it may come back with
     // the same assertion.
-    if refusal.error.code == ErrorCode::UseDpopNonce {
+    if matches!(
+        refusal.error.code,
+        ErrorCode::UseDpopNonce | ErrorCode::UseAttestationChallenge
+    ) {
         return Ok(());
     }
     let mut facts = BTreeMap::from([

@@ -7,10 +7,10 @@
 use chancery_model::scope::Scope;
 use chancery_store::journal::{AppendError, Step};
 use chancery_store::{grants, refresh_tokens};
-use chancery_wire::access_token::Cnf;
 use chancery_wire::oauth::{ErrorCode, TokenResponse};
 
-use crate::tokens::binding::{confirmation, prove};
+use crate::tokens::binding::prove;
+use crate::tokens::bond::{Bond, PROOF_MISSING};
 use crate::tokens::issue::{self, Request};
 use crate::tokens::redeem::{
     Fetch, IDLE, REFRESH, answer, refresh_hash, refuse, require_agent, require_resource, uses,
@@ -29,8 +29,8 @@ pub(crate) async fn renew(request: &Request<'_>) -> Result<TokenResponse, Refusa
     let authority = &*endpoints.authority;
     let agent = require_agent(&client.who)?;
     let proof = prove(endpoints, &endpoints.token_url, headers, now)?;
-    let cnf = confirmation(proof.as_ref(), client);
-    if cnf.is_none() {
+    let held = Bond::of(proof.as_ref(), client);
+    if held.cnf.is_none() {
         return Err(proof_missing());
     }
     let text = form.require("refresh_token", "`refresh_token` is missing")?;
@@ -48,18 +48,12 @@ pub(crate) async fn renew(request: &Request<'_>) -> Result<TokenResponse, Refusa
     if consented.agent != agent.agent.id {
         return Err(refuse("refresh_token_of_another_client"));
     }
-    let bound = Cnf::from_text(&token.cnf).ok_or(Refusal::unavailable())?;
-    if bound.jkt.is_some() && proof.is_none() {
-        return Err(proof_missing().about(consented.id));
-    }
     // What renews a token is held to all that the token was bound to (X509-05).
-    if !bound.is_met_by(cnf.as_ref()) {
-        let is_of_key = !bound.has_key_of(cnf.as_ref());
-        return Err(refuse(if is_of_key {
-            "jkt_mismatch"
-        } else {
-            "certificate_mismatch"
-        }));
+    let bound = Bond::from_text(&token.cnf).ok_or(Refusal::unavailable())?;
+    match bound.require(&held) {
+        Ok(()) => {}
+        Err(PROOF_MISSING) => return Err(proof_missing().about(consented.id)),
+        Err(why) => return Err(refuse(why)),
     }
     if !token.is_in_force(now) || !consented.is_in_force(now) {
         return Err(refuse("grant_not_in_force"));
@@ -69,7 +63,7 @@ pub(crate) async fn renew(request: &Request<'_>) -> Result<TokenResponse, Refusa
     let fetch = Fetch {
         consented: &consented,
         scope: &scope,
-        cnf: cnf.as_ref(),
+        held: &held,
         auth_time: token.auth_time,
     };
     let (minted, permit) = fetch.mint(authority, agent, now).await?;

@@ -1,6 +1,7 @@
 use chancery_api::agents::{
     AgentQuery, Because, RegisterAgent, ReplaceKeys, ReplaceRedirects, TransferAgent, UpdateAgent,
 };
+use chancery_api::attesters::AddAttester;
 use chancery_api::clients::OpenRegistration;
 use chancery_api::grants::GrantQuery;
 use chancery_api::keys::RotateKey;
@@ -209,6 +210,16 @@ async fn call_everything(authority: &Authority) {
             .await
             .is_ok(),
         authority.client_list(&page).await.is_ok(),
+        authority
+            .attester_add(&AddAttester {
+                name: x.clone(),
+                issuer: None,
+                jwks: json!({}),
+            })
+            .await
+            .is_ok(),
+        authority.attester_list(&page).await.is_ok(),
+        authority.attester_remove("x").await.is_ok(),
         authority.client_remove("x").await.is_ok(),
         authority.mcp_remove("x").await.is_ok(),
         authority.policy_put("x", &policy).await.is_ok(),

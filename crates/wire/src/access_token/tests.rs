@@ -522,34 +522,6 @@ fn token_of_a_public_client_is_of_the_agent_that_acts() {
 }
 
 #[test]
-fn confirmation_is_one_text_and_all_of_it_must_be_met() {
-    for (jkt, x5t, text) in [
-        (Some("k"), None, "k"),
-        (None, Some("c"), "x5t#S256:c"),
-        (Some("k"), Some("c"), "k x5t#S256:c"),
-    ] {
-        let cnf = Cnf::of(jkt, x5t).expect("something");
-        assert_eq!(cnf.to_text(), text);
-        assert_eq!(Cnf::from_text(text).as_ref(), Some(&cnf));
-        assert!(cnf.is_met_by(Some(&cnf)));
-        let both = Cnf::of(Some("k"), Some("c"));
-        assert!(cnf.is_met_by(both.as_ref()), "{text}");
-        let others = [
-            None,
-            Cnf::of(Some("other"), Some("c")).filter(|_| jkt.is_some()),
-            Cnf::of(Some("k"), Some("other")).filter(|_| x5t.is_some()),
-        ];
-        for other in others {
-            assert!(!cnf.is_met_by(other.as_ref()), "{text} by {other:?}");
-        }
-    }
-    assert_eq!(Cnf::of(None, None), None);
-    for bad in ["", "x5t#S256:c k", "k k", "k x5t#S256:c more"] {
-        assert_eq!(Cnf::from_text(bad), None, "{bad}");
-    }
-}
-
-#[test]
 fn x509_01_token_is_taken_over_the_connection_that_it_is_bound_to() {
     let [own, other] = [b"own".to_vec(), b"other".to_vec()]
         .map(|der| PeerCertificate::of_handshake([der]).expect("a certificate"));

@@ -39,6 +39,8 @@ async fn endpoint(house: &House) -> Value {
             "private_key_jwt",
             "tls_client_auth",
             "self_signed_tls_client_auth",
+            "attest_jwt_client_auth",
+            "attest_jwt_client_auth_dpop",
             "none"
         ])
     );

@@ -22,6 +22,7 @@ fn path(route: &Route, agent: &str) -> String {
         .replace("{passkey}", "pky_01hzy0000000000000000000aa")
         .replace("{session}", "ses_01hzy0000000000000000000aa")
         .replace("{event}", "evt_01hzy0000000000000000000aa")
+        .replace("{attester}", "fleet")
         .replace("{client}", "cli_01hzy0000000000000000000aa")
         .replace("{grant}", "grt_01hzy0000000000000000000aa")
 }
@@ -52,6 +53,9 @@ fn body(route: &Route, agent: &str) -> Option<Value> {
             "id": "AA", "client_data_json": "AA", "authenticator_data": "AA", "signature": "AA", "user_handle": "AA",
         }}),
         "SignInByCode" => json!({"code": "x"}),
+        "AddAttester" => {
+            json!({"name": "fleet", "jwks": crate::house::jwks(&crate::house::new_key())})
+        }
         "OpenRegistration" => json!({"seconds": 60}),
         "RegisterResource" => json!({"url": "https://new.example"}),
         "AddMcpServer" => {

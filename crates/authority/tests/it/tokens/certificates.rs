@@ -357,7 +357,12 @@ async fn without_tls_of_our_own_nobody_is_registered_for_a_certificate() {
     let metadata = house.get("/.well-known/oauth-authorization-server").await;
     assert_eq!(
         metadata["token_endpoint_auth_methods_supported"],
-        json!(["private_key_jwt", "none"])
+        json!([
+            "private_key_jwt",
+            "attest_jwt_client_auth",
+            "attest_jwt_client_auth_dpop",
+            "none"
+        ])
     );
     assert_eq!(
         metadata["tls_client_certificate_bound_access_tokens"],

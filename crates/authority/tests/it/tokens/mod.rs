@@ -1,5 +1,6 @@
 //! The room `tokens`: issuing, proofs of possession, introspection, revocation, races.
 
+mod attestation;
 mod certificates;
 mod dpop;
 mod guesses;
