@@ -33,22 +33,31 @@ export const session = {
  * anybody, so what becomes of it is for the person to say who is there.
  */
 export function takeFromAddress() {
+  // A provider signed somebody in, and the browser has the cookie; whose it is, the authority says.
+  if (location.hash === '#signed-in') {
+    history.replaceState(null, '', `${location.pathname}${location.search}#/`);
+    session.beginCookie();
+    return {};
+  }
   const found = /^#(login|invite)=([\w-]+)$/.exec(location.hash);
   if (found) history.replaceState(null, '', `${location.pathname}${location.search}#/`);
   return found ? { [found[1]]: found[2] } : {};
 }
 
+/** The pages at which a person is asked something. */
+const QUESTIONS = ['/oauth/authorize', '/device'];
+
 /**
- * Takes the question that a person came from to sign in (`?return=/oauth/authorize?…`) out of the address. Links come from
- * anybody, so nothing else is gone back to.
+ * Takes the question that a person came from to sign in (`?return=/oauth/authorize?…`, `?return=/device`) out of the
+ * address. Links come from anybody, so nothing else is gone back to.
  */
 export function takeQuestionFromAddress() {
   const wanted = new URLSearchParams(location.search).get('return');
   if (wanted === null) return undefined;
   history.replaceState(null, '', `${location.pathname}${location.hash}`);
-  if (!wanted.startsWith('/oauth/authorize?')) return undefined;
+  if (!QUESTIONS.some((path) => wanted === path || wanted.startsWith(`${path}?`))) return undefined;
   const url = new URL(wanted, location.origin);
-  return url.origin === location.origin && url.pathname === '/oauth/authorize' ? url.pathname + url.search : undefined;
+  return url.origin === location.origin && QUESTIONS.includes(url.pathname) ? url.pathname + url.search : undefined;
 }
 
 /** Who would be signed in by `secret`; the login that is kept stays as it is. */

@@ -49,7 +49,9 @@ async function show(isArrival) {
   underway.abort();
   const { signal } = (underway = new AbortController());
   const [where, query] = location.hash.replace(/^#\/?/, '').split('?');
-  const [at, ...rest] = where.split('/').map(decodeURIComponentSafely);
+  let [at, ...rest] = where.split('/').map(decodeURIComponentSafely);
+  // Whom a provider signed in has no role, and so nothing to see on the overview.
+  if (at === '' && me?.signed_in_with === 'provider') at = 'you';
   const page = PAGES.find((page) => page.at === at);
   const waiting = setTimeout(() => {
     progress.hidden = false;
@@ -275,7 +277,7 @@ function signIn(why) {
   me = undefined;
   outside();
   document.title = 'Sign in · Chancery';
-  main.replaceChildren(signInPage({ why, signedIn: begun }));
+  main.replaceChildren(signInPage({ why, signedIn: begun, next: question }));
   main.querySelector('button')?.focus();
 }
 

@@ -29,8 +29,22 @@ export function nameOfDevice() {
   return platform || 'This device';
 }
 
-/** The page that signs in: by a passkey, by a recovery code, or by a login secret; `why` is shown above. */
-export function signInPage({ why, signedIn }) {
+/**
+ * Links to the providers that one may sign in with instead, as soon as they are known; `next` is the question that the
+ * person came from.
+ */
+function providerLinks(next) {
+  const links = h('div.providers');
+  postAsNobody('sign-in/options').then(({ providers = [] }) => {
+    const query = next ? `?${new URLSearchParams({ next })}` : '';
+    const link = (name) => h('p', h('a.button.wide', { href: `/sign-in/providers/${encodeURIComponent(name)}${query}` }, 'Sign in with ', ...shown(name)));
+    links.replaceChildren(...providers.map(link));
+  }).catch(() => {});
+  return links;
+}
+
+/** The page that signs in: by a passkey, a provider, a recovery code, or a login secret; `why` is shown above. */
+export function signInPage({ why, signedIn, next }) {
   const problem = h('div');
   const button = h('button.primary.wide', { type: 'submit' }, 'Sign in with a passkey');
   const form = h('form', {
@@ -44,6 +58,7 @@ export function signInPage({ why, signedIn }) {
     h('h1', { tabindex: '-1' }, 'Sign in'),
     why && notice('warn', h('p', { role: 'alert' }, why)),
     form,
+    providerLinks(next),
     h('details', h('summary', 'Other ways to sign in'), recoveryForm(signedIn), secretForm(signedIn)),
     h('h2', 'Where to get a passkey'),
     h('ul',

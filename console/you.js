@@ -1,12 +1,12 @@
 // How the person who is signed in signs in: their passkeys, recovery codes and sessions.
 
-import { get, path, post, session } from './api.js';
+import { get, path, post, postAsNobody, session } from './api.js';
 import { ask, badge, download, empty, field, group, h, heading, moment, notice, section, shown, table, tell } from './dom.js';
 import { fresh } from './fresh.js';
 import * as passkey from './passkey.js';
 import { doing, nameOfDevice } from './sign-in.js';
 
-const WITH = { passkey: 'passkey', recovery_code: 'recovery code' };
+const WITH = { passkey: 'passkey', recovery_code: 'recovery code', provider: 'provider' };
 
 /** `act` of a button: its refusal is told where there is no dialog that shows it. */
 function pressing(act) {
@@ -21,9 +21,10 @@ function pressing(act) {
 
 export async function you({ signal, reload }) {
   const me = await get('whoami', {}, signal);
+  if (me.signed_in_with === 'provider') return byProvider(me, { signal, reload });
   if (me.signed_in_with !== 'passkey') return without(me);
-  const [passkeys, codes, sessions] = await Promise.all([
-    get('passkeys', {}, signal), get('recovery-codes', {}, signal), get('sessions', {}, signal),
+  const [passkeys, codes, sessions, links, options] = await Promise.all([
+    get('passkeys', {}, signal), get('recovery-codes', {}, signal), get('sessions', {}, signal), get('links', {}, signal), postAsNobody('sign-in/options'),
   ]);
   return group(
     heading('Your sign-in', { actions: [h('button.primary', { type: 'button', onclick: pressing(() => add(reload)) }, 'Add a passkey')] }),
@@ -36,10 +37,42 @@ export async function you({ signal, reload }) {
     section('Recovery codes',
       h('p', codes.left === 1 ? 'One code is left.' : `${codes.left || 'No'} codes are left.`, ' Each is good once, for enrolling a new passkey when all are lost.'),
       h('p.after', h('button', { type: 'button', onclick: pressing(() => makeCodes(codes.left, reload)) }, codes.left ? 'Make new codes' : 'Make codes'))),
-    section('Sessions', sessionTable(sessions.items, (one) => one.current
-      ? badge('this one', 'good')
-      : h('button.small', { type: 'button', onclick: pressing(() => end(one, reload)) }, 'End'))),
+    options.providers?.length > 0 && section('Providers', linkTable(links.items),
+      options.providers.map((name) => h('p.after', h('button', { type: 'button', onclick: pressing(() => link(name)) }, 'Link ', ...shown(name))))),
+    section('Sessions', ownSessions(sessions.items, reload)),
   );
+}
+
+function ownSessions(items, reload) {
+  return sessionTable(items, (one) => one.current
+    ? badge('this one', 'good')
+    : h('button.small', { type: 'button', onclick: pressing(() => end(one, reload)) }, 'End'));
+}
+
+/** What stands here for whoever a provider signed in. */
+async function byProvider(me, { signal, reload }) {
+  const [sessions, links] = await Promise.all([get('sessions', {}, signal), get('links', {}, signal)]);
+  return group(
+    heading('Your sign-in'),
+    h('p.lead', ...shown(me.id)),
+    notice('info', h('p', 'A provider signed you in. What roles are for takes a passkey, which an administrator invites you to make.')),
+    section('Providers', linkTable(links.items)),
+    section('Sessions', ownSessions(sessions.items, reload)),
+  );
+}
+
+function linkTable(items) {
+  if (!items.length) return empty(h('p', 'No provider knows you.'));
+  return table('Providers', ['Provider', 'It calls you', 'As', 'It last said you are there'], items.map((one) => [
+    h('strong', ...shown(one.provider ?? one.issuer)), h('code', ...shown(one.subject)), one.known_as ? shown(one.known_as) : h('span.small.none', '—'),
+    one.vouched_at ? moment(one.vouched_at) : h('span.small', 'not yet'),
+  ]));
+}
+
+/** Sends the browser to the provider; it is linked when the person comes back. */
+async function link(name) {
+  const begun = await fresh(() => post('links', { provider: name }));
+  if (begun) location.assign(begun.location);
 }
 
 /** What stands here for whoever signed in otherwise. */
@@ -62,7 +95,7 @@ export function passkeyTable(items, actions) {
 export function sessionTable(items, action) {
   if (!items.length) return empty(h('p', 'No session.'));
   return table('Sessions', ['Signed in with', 'Began', 'Used last', 'Ends', 'Actions'], items.map((one) => [
-    WITH[one.signed_in_with] ?? one.signed_in_with, moment(one.began_at), moment(one.used_at), moment(one.ends_at), action(one),
+    one.provider ? shown(one.provider) : WITH[one.signed_in_with] ?? one.signed_in_with, moment(one.began_at), moment(one.used_at), moment(one.ends_at), action(one),
   ]));
 }
 

@@ -27,10 +27,10 @@ function identityDocument(name, server, tools) {
 
 export class Authority {
   /** Starts the program on a port of its own, with its data in a folder of its own. */
-  static async start(environment = {}) {
+  static async start(environment = {}, ...flags) {
     const folder = await mkdtemp(join(tmpdir(), 'chancery-'));
     const data = join(folder, 'data');
-    const child = spawn(PROGRAM, ['up', '--data', data, '--listen', '127.0.0.1:0', '--json'], {
+    const child = spawn(PROGRAM, ['up', '--data', data, '--listen', '127.0.0.1:0', ...flags, '--json'], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, ...environment },
     });
@@ -39,7 +39,8 @@ export class Authority {
       const { url, console } = await authority.#firstLine();
       // People open the console under the name that passkeys are bound to, programs use the address.
       Object.assign(authority, { url, console });
-      await authority.command('owner', 'add', OWNER);
+      // A person of the test mode is there already.
+      if (!flags.includes(OWNER)) await authority.command('owner', 'add', OWNER);
     } catch (error) {
       await authority.stop();
       throw error;
@@ -107,6 +108,27 @@ export class Authority {
   async activateWaiting() {
     const { items } = await this.command('agent', 'list', '--status', 'draft');
     return this.command('agent', 'activate', items[0].name);
+  }
+
+  /** Adds an OpenID provider; `flags` are those of `provider add`. */
+  async addProvider(name, issuer, clientId, secret, ...flags) {
+    const file = await this.#write(`${name}.secret`, secret, 0o600);
+    return this.command('provider', 'add', name, '--issuer', issuer, '--client-id', clientId, '--client-secret-file', file, ...flags);
+  }
+
+  /** Adds an OpenID provider to which a new key proves the authority; answers with what was printed. */
+  async addProviderWithKey(name, issuer, clientId, ...flags) {
+    const { privateJwk } = await this.#newKey(name);
+    const file = await this.#write(`${name}.private.json`, JSON.stringify(privateJwk), 0o600);
+    return this.command('provider', 'add', name, '--issuer', issuer, '--client-id', clientId, '--key', file, ...flags);
+  }
+
+  /** Has the authority ask now about everybody who came by a provider, which it does every five minutes. */
+  async askProvidersNow() {
+    const { DatabaseSync } = await import('node:sqlite');
+    const database = new DatabaseSync(join(this.data, 'chancery.db'));
+    database.exec('PRAGMA busy_timeout = 5000; UPDATE provider_link SET due_at = 0');
+    database.close();
   }
 
   /** Lets clients register themselves for an hour. */

@@ -34,6 +34,17 @@ export class Browser {
     return this.#send(page, this.#form(page, answer));
   }
 
+  /** Sends the code that stands on the page for it; answers with the page that asks. */
+  async enter(page) {
+    assert.equal(page.status, 200, page.text);
+    const [tag] = /<input id="user_code"[^>]*>/.exec(page.text);
+    const form = new URLSearchParams({ user_code: attribute(tag, 'value') });
+    const { origin } = new URL(page.url);
+    const url = new URL('/device', page.url);
+    const response = await fetch(url, { method: 'POST', headers: { ...this.headers, origin }, body: form });
+    return { url, status: response.status, text: await response.text() };
+  }
+
   #form(page, answer) {
     const form = new URLSearchParams({ answer });
     for (const [tag] of page.text.matchAll(/<input type="hidden"[^>]*>/g)) {

@@ -25,15 +25,15 @@ describe('a person decides whether an agent acts in their name', () => {
   const heading = (name) => page.getByRole('heading', { name, exact: true });
 
   /** Begins what a program on the person's machine does; answers with the address to open, and with how it ends. */
-  async function ask() {
+  async function ask(way = '--on-behalf', shown = 'authorization_url') {
     const words = ['token', 'mint', '--agent', agent.name, '--key', agent.keyFile, '--resource', authority.resource(DESK.name)];
-    const child = spawn(PROGRAM, ['--data', authority.data, ...words, '--on-behalf', '--json']);
+    const child = spawn(PROGRAM, ['--data', authority.data, ...words, way, '--json']);
     const said = { stdout: '', stderr: '' };
     for (const stream of ['stdout', 'stderr']) child[stream].on('data', (data) => { said[stream] += data; });
     children.push(child);
     const ended = new Promise((resolve) => child.once('exit', (code) => resolve({ code, ...said })));
     for (let waited = 0; waited < LIMIT_MS; waited += 20) {
-      const found = /"authorization_url":\s*"([^"]+)"/.exec(said.stdout + said.stderr);
+      const found = new RegExp(`"${shown}":\\s*"([^"]+)"`).exec(said.stdout + said.stderr);
       if (found) return { url: found[1], ended };
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
@@ -115,6 +115,40 @@ describe('a person decides whether an agent acts in their name', () => {
     await plain.context().close();
   });
 
+  step('where no browser is the person brings the code to theirs, compares it, and says yes', async () => {
+    const { url, ended } = await ask('--device', 'verification_uri_complete');
+    const shown = new URL(url).searchParams.get('user_code');
+    await page.goto(url);
+    await heading('Sign in first').waitFor();
+    await page.getByRole('link', { name: 'I am signed in already' }).click();
+    await heading('Let an agent on a device act in your name').waitFor();
+    assert.equal(await page.getByLabel('The code that the device shows').inputValue(), shown);
+    await look(page, 'device-code');
+    await page.getByLabel('The code that the device shows').fill(shown.toLowerCase().replace('-', ' '));
+    await page.keyboard.press('Enter');
+    await heading('May this agent act in your name?').waitFor();
+    const asked = await page.locator('main').innerText();
+    for (const text of [shown, agent.name, 'say no']) assert.ok(asked.includes(text), text);
+    assert.equal(await page.locator('script').count(), 0);
+    await look(page, 'device-question');
+    await button('Yes, let it act in my name').click();
+    await heading('The agent may act in your name').waitFor();
+    await look(page, 'device-done');
+    const { code, stdout, stderr } = await ended;
+    assert.equal(code, 0, stderr);
+    const { access_token: token } = JSON.parse(stdout.slice(stdout.indexOf('{')));
+    const claims = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
+    assert.equal(claims.act.sub, agent.id);
+    assert.ok(claims.auth_time > 0, 'when the person signed in');
+    await authority.command('grant', 'revoke', claims.grant_id, '--reason', 'enough');
+    // Who is signed out comes back to where codes are entered.
+    const origin = new URL(authority.console).origin;
+    await page.goto(`${origin}/console/?return=${encodeURIComponent('/device')}`);
+    await heading('An agent asks to act in your name').waitFor();
+    await page.getByRole('link', { name: 'See the question' }).click();
+    await heading('Let an agent on a device act in your name').waitFor();
+  });
+
   step('the person takes it back, and it is over', async () => {
     const { items } = await authority.command('grant', 'list');
     assert.deepEqual(items.filter(({ status }) => status === 'in_force').map(({ id }) => id), [grant]);
@@ -127,7 +161,7 @@ describe('a person decides whether an agent acts in their name', () => {
 
   step('a link of somebody leads back to nothing else', async () => {
     const origin = new URL(authority.console).origin;
-    for (const bad of ['https://evil.example/', '//evil.example', '/\\evil.example', 'javascript:alert(1)', '/oauth/authorize/../../x', '/v1/agents']) {
+    for (const bad of ['https://evil.example/', '//evil.example', '/\\evil.example', 'javascript:alert(1)', '/oauth/authorize/../../x', '/v1/agents', '/devices', '/device/../v1/agents']) {
       await page.goto(`${origin}/console/?return=${encodeURIComponent(bad)}`);
       await heading('Overview').waitFor();
       assert.equal(new URL(page.url()).search, '', bad);

@@ -7,6 +7,7 @@ use chancery_model::id::{AgentId, OwnerId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::issuers::TrustView;
 use crate::log::Receipt;
 
 /// Registers an agent: `POST /v1/agents`.
@@ -45,6 +46,9 @@ pub struct ReplaceKeys {
 pub struct ReplaceRedirects {
     /// All of them, each exactly as it will be asked for; none lets the agent act for itself alone.
     pub redirect_uris: Vec<String>,
+    /// All places where people may be sent on to once they signed out, each exactly.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub post_logout_redirect_uris: Vec<String>,
 }
 
 /// Stops an agent: `POST /v1/agents/{agent}/suspend` and `…/retire`; also rejects a version.
@@ -118,6 +122,12 @@ pub struct AgentView {
     /// Where answers may be sent when it asks people to act in their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redirect_uris: Vec<String>,
+    /// Where people may be sent on to once they signed out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub post_logout_redirect_uris: Vec<String>,
+    /// Which workloads of other issuers may act as it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trusts: Vec<TrustView>,
     /// Why it was suspended or retired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -2,6 +2,7 @@
 
 use chancery_model::digest::Digest;
 use chancery_model::id::{AgentId, GrantId};
+use chancery_model::tool_call::ToolCalls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,9 @@ pub struct GrantView {
     pub resource: String,
     /// The most that a token of it may name.
     pub scope: Vec<String>,
+    /// The tool calls that it is limited to; absent when it is not limited in this way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization_details: Option<ToolCalls>,
     /// Where the answer went.
     pub redirect_uri: String,
     /// When the person consented, RFC 3339.

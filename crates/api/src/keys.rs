@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct KeyView {
     /// Its RFC 7638 thumbprint.
     pub kid: String,
-    /// What it signs: `access_token`, `document` or `log`.
+    /// What it signs: `access_token`, `id_token`, `document` or `log`.
     pub purpose: String,
     /// `ES256` or `EdDSA`.
     pub alg: String,
@@ -25,7 +25,7 @@ pub struct KeyView {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateKey {
-    /// `access_token` or `document`.
+    /// `access_token`, `id_token` or `document`.
     pub purpose: String,
     /// The old key stops verifying at once, and with it everything that it signed: for a key that leaked.
     #[serde(default)]

@@ -17,6 +17,12 @@ pub struct AddMcpServer {
     /// Accept plain bearer tokens for this many seconds: an explicit, recorded exception.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_bearer: Option<u64>,
+    /// How long ago at most a person may have signed in on whose behalf it is called, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_auth_age: Option<u64>,
+    /// How surely the person must have signed in: `phr`, by a passkey.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acr: Option<String>,
     /// Accept tools whose definitions carry high-severity findings (hidden text and the like).
     #[serde(default)]
     pub accept_findings: bool,
@@ -36,6 +42,12 @@ pub struct McpServerView {
     /// Until when plain bearer tokens are accepted, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bearer_until: Option<String>,
+    /// How long ago at most a person may have signed in on whose behalf it is called, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_auth_age: Option<u64>,
+    /// How surely the person must have signed in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acr: Option<String>,
     /// The accepted tools.
     pub tools: Vec<ToolView>,
     /// What was found in the definitions that a person should look at.

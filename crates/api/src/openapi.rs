@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::page::Page;
 use crate::routes::{OPEN, OWN, ROUTES, Route};
 use crate::{
-    agents, attesters, clients, grants, keys, log, mcp, owners, people, policies, problem,
-    resources, tokens,
+    agents, attesters, clients, grants, issuers, keys, log, mcp, owners, people, policies, problem,
+    providers, resources, tokens,
 };
 
 /// The document that `/openapi.json` serves.
@@ -85,7 +85,7 @@ fn query_of(route: &Route) -> Vec<Value> {
             ("newest", "boolean"),
         ],
         // Nobody has more of them than one page holds.
-        "PasskeyPage" | "SessionPage" => &[],
+        "PasskeyPage" | "SessionPage" | "LinkPage" | "ProviderPage" => &[],
         "GrantPage" => &[
             ("owner", "string"),
             ("after", "string"),
@@ -167,6 +167,14 @@ fn schemas() -> Value {
         "RecoveryCodesLeft" = people::RecoveryCodesLeft,
         "SessionView" = people::SessionView,
         "SessionPage" = Page<people::SessionView>,
+        "AddProvider" = providers::AddProvider,
+        "ProviderView" = providers::ProviderView,
+        "ProviderPage" = Page<providers::ProviderView>,
+        "LinkPerson" = providers::LinkPerson,
+        "LinkOwn" = providers::LinkOwn,
+        "LinkStarted" = providers::LinkStarted,
+        "LinkView" = providers::LinkView,
+        "LinkPage" = Page<providers::LinkView>,
         "RegisterResource" = resources::RegisterResource,
         "ResourceView" = resources::ResourceView,
         "ResourcePage" = Page<resources::ResourceView>,
@@ -190,6 +198,10 @@ fn schemas() -> Value {
         "ClientPage" = Page<clients::ClientView>,
         "OpenRegistration" = clients::OpenRegistration,
         "RegistrationView" = clients::RegistrationView,
+        "AddIssuer" = issuers::AddIssuer,
+        "IssuerView" = issuers::IssuerView,
+        "IssuerPage" = Page<issuers::IssuerView>,
+        "AddTrust" = issuers::AddTrust,
         "LogView" = log::LogView,
         "EventPage" = Page<log::LoggedEvent>,
         "Receipt" = log::Receipt,

@@ -74,7 +74,7 @@ pub struct WhoAmI {
     /// The roles of a person.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
-    /// How the caller signed in: `credential` of the data folder, `login`, `passkey` or `recovery_code`. Whoever signed in
+    /// How the caller signed in: `credential` of the data folder, `login`, `passkey`, `recovery_code` or `provider`. Whoever signed in
     /// by a recovery code may only enrol a passkey. Authorities from before passkeys do not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_in_with: Option<String>,

@@ -153,6 +153,9 @@ pub struct SignInOptions {
     pub rp_id: String,
     /// The origin whose pages may use them.
     pub origin: String,
+    /// Providers that one may sign in with instead, by name, each at `/sign-in/providers/{name}`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub providers: Vec<String>,
 }
 
 /// Signs in by a passkey: `POST /v1/sign-in`.
@@ -190,10 +193,14 @@ pub struct RecoveryCodesLeft {
 pub struct SessionView {
     /// Never reused.
     pub id: SessionId,
-    /// `passkey` or `recovery_code`.
+    /// `passkey`, `recovery_code` or `provider`.
     pub signed_in_with: String,
-    /// The passkey that began it, or that the recovery code was made with.
-    pub passkey: PasskeyId,
+    /// The passkey that began it, or that the recovery code was made with; absent when a provider did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passkey: Option<PasskeyId>,
+    /// The name of the provider that began it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
     /// Whether it is the one that asks.
     pub current: bool,
     /// When it began, RFC 3339.

@@ -35,6 +35,8 @@ pub const ROUTES: &[Route] = routes! {
     "PUT" "/v1/agents/{agent}/keys" Some(Action::AgentUpdate), Some("ReplaceKeys"), "AgentView", "Replace an agent's keys";
     "PUT" "/v1/agents/{agent}/authentication" Some(Action::AgentUpdate), Some("ClientAuthenticationMetadata"), "AgentView", "Replace how an agent authenticates";
     "PUT" "/v1/agents/{agent}/redirect-uris" Some(Action::AgentUpdate), Some("ReplaceRedirects"), "AgentView", "Replace where answers for an agent may be sent";
+    "POST" "/v1/agents/{agent}/trusts" Some(Action::AgentUpdate), Some("AddTrust"), "AgentView", "Let a workload of another issuer act as an agent";
+    "DELETE" "/v1/agents/{agent}/trusts/{trust}" Some(Action::AgentUpdate), None, "AgentView", "Let a workload no longer act as an agent";
     "GET" "/v1/agents/{agent}/versions" Some(Action::AgentRead), None, "VersionPage", "List the versions of an agent";
     "POST" "/v1/agents/{agent}/versions/{number}/accept" Some(Action::AgentAccept), None, "AgentView", "Put a proposed version into force";
     "POST" "/v1/agents/{agent}/versions/{number}/reject" Some(Action::AgentAccept), Some("Because"), "AgentView", "Refuse a proposed version";
@@ -53,6 +55,13 @@ pub const ROUTES: &[Route] = routes! {
     "POST" "/v1/owners/{owner}/passkeys/{passkey}/revoke" Some(Action::OwnerManage), Some("Because"), "PasskeyView", "End a passkey of a person, and what it began";
     "GET" "/v1/owners/{owner}/sessions" Some(Action::OwnerRead), None, "SessionPage", "List the sessions of a person";
     "POST" "/v1/owners/{owner}/sessions/{session}/end" Some(Action::OwnerManage), Some("Because"), "SessionView", "End a session of a person";
+    "GET" "/v1/owners/{owner}/links" Some(Action::OwnerRead), None, "LinkPage", "List by which providers a person is known";
+    "POST" "/v1/owners/{owner}/links" Some(Action::OwnerManage), Some("LinkPerson"), "LinkView", "Let a person sign in with a provider";
+    "POST" "/v1/owners/{owner}/links/remove" Some(Action::OwnerManage), Some("LinkPerson"), "LinkView", "Let a person no longer sign in with a provider, and end their sessions by it";
+    "POST" "/v1/providers" Some(Action::ProviderManage), Some("AddProvider"), "ProviderView", "Add a provider that people may sign in with";
+    "GET" "/v1/providers" Some(Action::ProviderRead), None, "ProviderPage", "List providers that people sign in with";
+    "GET" "/v1/providers/{provider}" Some(Action::ProviderRead), None, "ProviderView", "Show a provider";
+    "DELETE" "/v1/providers/{provider}" Some(Action::ProviderManage), None, "ProviderView", "Remove a provider, and end the sessions that it began";
     "POST" "/v1/resources" Some(Action::ResourceManage), Some("RegisterResource"), "ResourceView", "Register a resource server";
     "GET" "/v1/resources" Some(Action::ResourceRead), None, "ResourcePage", "List resource servers";
     "POST" "/v1/mcp" Some(Action::McpManage), Some("AddMcpServer"), "McpServerView", "Put an MCP server behind the gateway";
@@ -77,6 +86,10 @@ pub const ROUTES: &[Route] = routes! {
     "POST" "/v1/attesters" Some(Action::AttesterManage), Some("AddAttester"), "AttesterView", "Add somebody who vouches for running copies of clients";
     "GET" "/v1/attesters" Some(Action::AttesterRead), None, "AttesterPage", "List those who vouch for running copies of clients";
     "DELETE" "/v1/attesters/{attester}" Some(Action::AttesterManage), None, "AttesterView", "Remove somebody who vouches for running copies of clients";
+    "POST" "/v1/issuers" Some(Action::IssuerManage), Some("AddIssuer"), "IssuerView", "Name an issuer whose workloads may act as agents";
+    "GET" "/v1/issuers" Some(Action::IssuerRead), None, "IssuerPage", "List the issuers whose workloads may act as agents";
+    "GET" "/v1/issuers/{issuer}" Some(Action::IssuerRead), None, "IssuerView", "Show an issuer";
+    "DELETE" "/v1/issuers/{issuer}" Some(Action::IssuerManage), None, "IssuerView", "Remove an issuer, and every trust in its workloads";
     "GET" "/v1/log" Some(Action::LogRead), None, "LogView", "The state of the record";
     "GET" "/v1/events" Some(Action::LogRead), None, "EventPage", "Search the record";
     "GET" "/v1/receipts/{event}" Some(Action::LogRead), None, "Receipt", "A receipt for one event";
@@ -91,6 +104,8 @@ pub const OWN: &[Route] = routes! {
     "POST" "/v1/passkeys/{passkey}/revoke" None, None, "PasskeyView", "End a passkey, and what it began";
     "GET" "/v1/recovery-codes" None, None, "RecoveryCodesLeft", "Count one's recovery codes";
     "POST" "/v1/recovery-codes" None, None, "RecoveryCodes", "Make ten recovery codes; those from before are void";
+    "GET" "/v1/links" None, None, "LinkPage", "List by which providers one is known";
+    "POST" "/v1/links" None, Some("LinkOwn"), "LinkStarted", "Begin to link oneself with a provider";
     "GET" "/v1/sessions" None, None, "SessionPage", "List one's sessions";
     "POST" "/v1/sessions/{session}/end" None, None, "SessionView", "End a session of one's own; `current` is the one that asks";
 };

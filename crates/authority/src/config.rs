@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chancery_model::digest::Digest;
+use chancery_wire::origin;
 
 /// The settings of one authority.
 #[derive(Debug, Clone)]
@@ -32,7 +33,25 @@ pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 60);
 /// How long a replaced key still verifies unless configured.
 pub const KEY_OVERLAP: Duration = Duration::from_secs(20 * 60);
 
+/// Where clients ask who signed in.
+pub const USERINFO: &str = "/oauth/userinfo";
+
 impl Config {
+    /// The resource identifier of what is told of people who sign in to clients: a token for it lets nobody act.
+    pub fn userinfo(&self) -> String {
+        format!("{}{USERINFO}", self.issuer)
+    }
+
+    /// Whether a resource identifier is [`Self::userinfo`].
+    pub fn is_userinfo(&self, resource: &str) -> bool {
+        resource.strip_prefix(self.issuer.as_str()) == Some(USERINFO)
+    }
+
+    /// Whether we are on loopback ourselves: then clients and issuers may be, too.
+    pub fn is_development(&self) -> bool {
+        origin::parse_issuer(&self.issuer).is_ok_and(|url| origin::is_loopback(&url))
+    }
+
     /// The resource identifier of an MCP server behind the gateway.
     pub fn mcp_resource(&self, name: &str) -> String {
         format!("{}/mcp/{name}", self.issuer)

@@ -1,4 +1,5 @@
-//! The cookie of a session: read only from requests that a page of our own made, and written for browsers alone.
+//! The cookie of a session: read only from requests that a page of our own made, and written for browsers alone. Beside it
+//! the cookie of an attempt to sign in with a provider, which signs nobody in.
 //!
 //! A browser sends a cookie with whatever any page makes it ask, so a cookie alone says nothing about who wanted the
 //! request (WEB-02). It counts when the browser itself says that a page of our origin asked: `Sec-Fetch-Site`, which no
@@ -9,6 +10,9 @@ use chancery_api::people::SESSION_COOKIE;
 use chancery_wire::webauthn::RelyingParty;
 
 use crate::error::Error;
+
+/// The cookie of an attempt to sign in with a provider.
+const ATTEMPT_COOKIE: &str = "__Host-chancery-provider";
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -41,13 +45,24 @@ pub(crate) fn session_secret<'a>(headers: &'a HeaderMap, party: &RelyingParty) -
     if !is_same_origin(headers, party) {
         return None;
     }
+    only(headers, SESSION_COOKIE)
+}
+
+/// The attempt to sign in with a provider that this browser began. It is read from a request that the provider's page
+/// caused: that is what it is for, and what is in it must fit the answer that came along.
+pub(crate) fn attempt(headers: &HeaderMap) -> Option<&str> {
+    only(headers, ATTEMPT_COOKIE)
+}
+
+/// The value of the one cookie of this name; none when there are two.
+fn only<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
     let lines = headers.get_all(header::COOKIE).iter();
     let pairs = lines
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(';'));
     let mut ours = pairs
         .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(name, _)| *name == SESSION_COOKIE)
+        .filter(|(name, _)| *name == wanted)
         .map(|(_, value)| value);
     // Whoever could plant a second one must not choose which of them counts (WEB-05).
     match (ours.next(), ours.next()) {
@@ -58,17 +73,27 @@ pub(crate) fn session_secret<'a>(headers: &'a HeaderMap, party: &RelyingParty) -
 
 /// Gives the browser a session: for this host alone, never for scripts, and gone when the browser closes.
 pub(crate) fn set(secret: &str) -> HeaderValue {
-    value(secret, "")
+    value(SESSION_COOKIE, secret, "; SameSite=Strict")
 }
 
 /// Takes the session from the browser.
 pub(crate) fn clear() -> HeaderValue {
-    value("", "; Max-Age=0")
+    value(SESSION_COOKIE, "", "; SameSite=Strict; Max-Age=0")
 }
 
-fn value(secret: &str, more: &str) -> HeaderValue {
-    let text =
-        format!("{SESSION_COOKIE}={secret}; Path=/; Secure; HttpOnly; SameSite=Strict{more}");
+/// Gives the browser an attempt to sign in with a provider. It comes back with the provider's answer, which another site
+/// sends the browser to, so it is not as strict as a session; nothing is done by it alone.
+pub(crate) fn set_attempt(sealed: &str) -> HeaderValue {
+    value(ATTEMPT_COOKIE, sealed, "; SameSite=Lax; Max-Age=600")
+}
+
+/// Takes the attempt from the browser.
+pub(crate) fn clear_attempt() -> HeaderValue {
+    value(ATTEMPT_COOKIE, "", "; SameSite=Lax; Max-Age=0")
+}
+
+fn value(name: &str, secret: &str, more: &str) -> HeaderValue {
+    let text = format!("{name}={secret}; Path=/; Secure; HttpOnly{more}");
     // A secret of ours is base64url.
     let mut value = HeaderValue::try_from(text).expect("a cookie is printable ASCII");
     value.set_sensitive(true);
@@ -150,6 +175,10 @@ mod tests {
         let expected = "__Host-chancery=chs_x; Path=/; Secure; HttpOnly; SameSite=Strict";
         assert_eq!(given.as_bytes(), expected.as_bytes());
         assert!(given.is_sensitive());
+        let attempt = set_attempt("sealed");
+        let expected =
+            "__Host-chancery-provider=sealed; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=600";
+        assert_eq!(attempt.as_bytes(), expected.as_bytes());
         let taken = clear();
         let taken = taken.to_str().expect("ASCII");
         assert!(taken.ends_with("SameSite=Strict; Max-Age=0"), "{taken}");

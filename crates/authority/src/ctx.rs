@@ -7,10 +7,12 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use chancery_model::action::Action;
+use chancery_model::assurance::Acr;
 use chancery_model::author::{Author, Hands};
 use chancery_model::decision::Permit;
 use chancery_model::digest::Digest;
 use chancery_model::event::{Actor, ActorKind, DecisionFacts, Event, EventKind};
+use chancery_model::id::PasskeyId;
 use chancery_model::time::Timestamp;
 use chancery_policy::{AdminFacts, Question, Target, TargetFacts};
 use chancery_store::logins;
@@ -20,7 +22,7 @@ use chancery_wire::hash;
 use chancery_wire::webauthn::RelyingParty;
 
 use crate::cookie;
-use crate::directory::{FRESH, KnownLogin, Session};
+use crate::directory::{KnownLogin, Session};
 use crate::error::Error;
 use crate::refresh;
 use crate::state::Authority;
@@ -59,7 +61,16 @@ impl Caller {
 
     /// When the caller signed in, where that is known: a secret that somebody had made says nothing about that.
     pub fn auth_time(&self) -> Option<Timestamp> {
-        self.session().map(|session| session.began_at)
+        self.session().and_then(|session| session.authenticated_at)
+    }
+
+    /// How surely it is the person, where that is known.
+    pub fn acr(&self) -> Option<Acr> {
+        match self.session()?.means {
+            Means::Passkey(_) => Some(Acr::PhishingResistant),
+            // What a provider asked for, it alone knows.
+            Means::RecoveryCode(_) | Means::Provider(_) => None,
+        }
     }
 
     /// The session, when the caller is a person in a browser.
@@ -178,7 +189,7 @@ impl Ctx {
     /// Whether the caller signed in by a recovery code, which is for enrolling a passkey and nothing else (WAN-07).
     fn is_recovering(&self) -> bool {
         let session = self.caller.session();
-        session.is_some_and(|session| session.means == Means::RecoveryCode)
+        session.is_some_and(|session| matches!(session.means, Means::RecoveryCode(_)))
     }
 
     fn only_recovers(&self, act: &str) -> Error {
@@ -191,8 +202,8 @@ impl Ctx {
         }
     }
 
-    /// The caller at their own ways of signing in, which nobody has to permit: a person in a session that a passkey
-    /// began. A login that somebody else had made is not enough (WEB-07).
+    /// The caller at their own ways of signing in, which nobody has to permit: a person in a session that a passkey or a
+    /// provider began. A login that somebody else had made is not enough (WEB-07).
     pub fn own(&self) -> Result<Own<'_>, Error> {
         let own = self.own_or_recovering()?;
         if self.is_recovering() {
@@ -204,12 +215,27 @@ impl Ctx {
     /// The same for what a stolen session must not do: the person signed in just now.
     pub fn own_fresh(&self) -> Result<Own<'_>, Error> {
         let own = self.own()?;
-        if own.session.began_at.after(FRESH) < self.now {
+        if !own.session.is_fresh(self.now) {
             let mut event = self.event(EventKind::RequestRefused);
             event.outcome = "sign_in_again".to_owned();
             return Err(Error::SignInAgain(Box::new(event)));
         }
         Ok(own)
+    }
+
+    /// The same for making a way to sign in that outlasts the session: a passkey, recovery codes, a link to a provider. A
+    /// provider's word is not enough, since whoever leaves there leaves here.
+    pub fn own_by_passkey(&self) -> Result<(Own<'_>, PasskeyId), Error> {
+        let own = self.own()?;
+        let Some(passkey) = own.session.means.passkey() else {
+            let mut event = self.event(EventKind::RequestRefused);
+            event.outcome = "not_by_passkey".to_owned();
+            return Err(Error::Denied {
+                reason: "this is for a person who signed in with a passkey of their own".to_owned(),
+                event: Some(Box::new(event)),
+            });
+        };
+        self.own_fresh().map(|own| (own, passkey))
     }
 
     /// Requires of a person in a session, where somebody gets a way to sign in or loses one, that they signed in just now:
@@ -233,7 +259,7 @@ impl Ctx {
         let mut event = self.event(EventKind::RequestRefused);
         event.outcome = "no_session".to_owned();
         Err(Error::Denied {
-            reason: "this is for a person who signed in with a passkey, in a browser".to_owned(),
+            reason: "this is for a person who signed in in a browser".to_owned(),
             event: Some(Box::new(event)),
         })
     }

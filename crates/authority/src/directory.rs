@@ -1,14 +1,15 @@
 //! Who may speak to us beside agents: logins of people, resource servers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use chancery_model::author::Hands;
 use chancery_model::digest::Digest;
-use chancery_model::id::{OwnerId, PasskeyId, ResourceId, SessionId};
+use chancery_model::id::{OwnerId, ProviderId, ResourceId, SessionId};
 use chancery_model::time::Timestamp;
+use chancery_store::providers;
 use chancery_store::resources::Resource;
 use chancery_store::sessions::Means;
 use chancery_wire::jwk::KeySet;
@@ -24,11 +25,19 @@ pub struct Directory {
     pub by_url: HashMap<String, Arc<KnownResource>>,
     /// Those who vouch for running copies of clients, by name.
     pub attesters: HashMap<String, KnownAttester>,
+    /// Providers that people sign in with, by name.
+    pub providers: BTreeMap<String, Arc<providers::Kept>>,
     /// Until when clients may register themselves.
     pub registration_until: Option<Timestamp>,
 }
 
 impl Directory {
+    /// The provider of this id, unless it was removed.
+    pub fn provider(&self, id: ProviderId) -> Option<&Arc<providers::Kept>> {
+        let mut known = self.providers.values();
+        known.find(|kept| kept.provider.id == id)
+    }
+
     /// Whether clients may register themselves at `now`: by an exception, which ends by itself.
     pub fn takes_registrations(&self, now: Timestamp) -> bool {
         self.registration_until.is_some_and(|until| now < until)
@@ -66,8 +75,8 @@ pub struct Session {
     pub id: SessionId,
     /// By what it was begun.
     pub means: Means,
-    /// The passkey that began it, or that the recovery code was made with.
-    pub passkey_id: PasskeyId,
+    /// When the person proved who they are, where that is known.
+    pub authenticated_at: Option<Timestamp>,
     /// When it began.
     pub began_at: Timestamp,
     /// When it was used last, to some minutes; the same for every directory that knows the session.
@@ -105,6 +114,12 @@ impl LastUse {
 }
 
 impl Session {
+    /// Whether the person proved who they are just now.
+    pub fn is_fresh(&self, now: Timestamp) -> bool {
+        let fresh = |at: Timestamp| at.after(FRESH) >= now;
+        self.authenticated_at.is_some_and(fresh)
+    }
+
     /// Whether it was not used for too long.
     pub fn is_idle(&self, now: Timestamp) -> bool {
         self.used_at.at().after(IDLE) <= now

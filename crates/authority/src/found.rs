@@ -29,9 +29,11 @@ use crate::directory::Directory;
 use crate::documents::Documents;
 use crate::enforcement::watch::keep_current;
 use crate::error::Error;
+use crate::issuers::Issuers;
 use crate::keyring::{KeyRing, Purpose};
 use crate::keys::create;
 use crate::pressure::Pressure;
+use crate::providers::watch::watch_people;
 use crate::refresh;
 use crate::refresh::policies::Compiled;
 use crate::state::{Authority, RefusalGate, RegistrationGate, Sealing};
@@ -151,6 +153,7 @@ async fn open_here(
         verified: moka::sync::Cache::new(VERIFIED_TOKENS),
         registrations: RegistrationGate::default(),
         documents: Documents::new(),
+        issuers: Issuers::new(),
         reach: world.reach,
         compiled: ArcSwap::from_pointee(compiled),
         refreshing: Mutex::new(()),
@@ -159,6 +162,7 @@ async fn open_here(
     tokio::spawn(Sequencer::new(Arc::clone(&authority)).run());
     tokio::spawn(patrol::walk(Arc::clone(&authority)));
     tokio::spawn(keep_current(Arc::clone(&authority)));
+    tokio::spawn(watch_people(Arc::clone(&authority)));
     Ok(authority)
 }
 
@@ -181,7 +185,19 @@ async fn found(
     let origin = meta::fetch(&mut tx, LOG_ORIGIN)
         .await?
         .ok_or(OpenError::Broken(Error::Broken))?;
-    let rows = signing_keys::list(&mut tx, now).await?;
+    let mut rows = signing_keys::list(&mut tx, now).await?;
+    let missing = SIGNING.into_iter().filter(|purpose| {
+        let mut signing = rows.iter().filter(|row| row.verifies_until.is_none());
+        signing.all(|row| row.purpose != purpose.name())
+    });
+    // The data are from before there were keys of these purposes.
+    let mut made = Vec::new();
+    for purpose in missing.collect::<Vec<_>>() {
+        made.push(create_key(&mut tx, purpose, world, now).await?);
+    }
+    if !made.is_empty() {
+        rows = signing_keys::list(&mut tx, now).await?;
+    }
     let ring = KeyRing::load(&rows, &origin, &world.master, None)
         .map_err(|_| OpenError::WrongMasterKey)?;
     let log_key = ring.log.verifier().vkey();
@@ -203,9 +219,29 @@ async fn found(
         let mut event = event(EventKind::AuthorityMoved, world, now);
         event.facts.insert("from".to_owned(), issuer);
         event.facts.insert("to".to_owned(), config.issuer.clone());
-        tx.commit(event, Vec::new()).await?;
+        made.push(event);
+    }
+    let mut made = made.into_iter();
+    if let Some(first) = made.next() {
+        tx.commit(first, made.collect()).await?;
     }
     Ok((ring, origin))
+}
+
+/// What has a signing key from the start, beside the log.
+const SIGNING: [Purpose; 3] = [Purpose::AccessToken, Purpose::IdToken, Purpose::Document];
+
+/// Makes the first key of a purpose; returns the event of it.
+async fn create_key(
+    tx: &mut Tx,
+    purpose: Purpose,
+    world: &World,
+    now: Timestamp,
+) -> Result<Event, OpenError> {
+    let entropy = &*world.entropy;
+    let (_, row) = create::signing_key(purpose, Algorithm::Es256, &world.master, entropy, now)?;
+    signing_keys::insert(tx, &row).await?;
+    Ok(created(purpose, &row.kid, world, now))
 }
 
 async fn found_anew(
@@ -223,10 +259,8 @@ async fn found_anew(
     meta::set(&mut tx, LOG_ORIGIN, &origin).await?;
     let entropy = &*world.entropy;
     let mut more = Vec::new();
-    for purpose in [Purpose::AccessToken, Purpose::Document] {
-        let (_, row) = create::signing_key(purpose, Algorithm::Es256, &world.master, entropy, now)?;
-        signing_keys::insert(&mut tx, &row).await?;
-        more.push(created(purpose, &row.kid, world, now));
+    for purpose in SIGNING {
+        more.push(create_key(&mut tx, purpose, world, now).await?);
     }
     let (_, row) = create::log_key(&origin, &world.master, entropy, now)?;
     signing_keys::insert(&mut tx, &row).await?;

@@ -15,6 +15,8 @@ use crate::error::Error;
 pub struct KeyRing {
     /// Signs access tokens, and what a resource server is told about one.
     pub access_token: Arc<PrivateKey>,
+    /// Signs ID tokens.
+    pub id_token: Arc<PrivateKey>,
     /// Signs versions of identity documents.
     pub document: Arc<PrivateKey>,
     /// Signs checkpoints of the log.
@@ -41,6 +43,8 @@ pub struct VerifyingKey {
 pub enum Purpose {
     /// Access tokens, and what a resource server is told about one.
     AccessToken,
+    /// Who signed in, for a client that signs people in.
+    IdToken,
     /// Versions of identity documents.
     Document,
     /// Checkpoints of the log.
@@ -52,6 +56,7 @@ impl Purpose {
     pub fn name(self) -> &'static str {
         match self {
             Self::AccessToken => "access_token",
+            Self::IdToken => "id_token",
             Self::Document => "document",
             Self::Log => "log",
         }
@@ -59,7 +64,7 @@ impl Purpose {
 
     /// The purpose of this name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::AccessToken, Self::Document, Self::Log]
+        [Self::AccessToken, Self::IdToken, Self::Document, Self::Log]
             .into_iter()
             .find(|known| known.name() == name)
     }
@@ -109,11 +114,14 @@ impl KeyRing {
                 Purpose::AccessToken,
                 previous.map(|ring| &ring.access_token),
             )?,
+            id_token: signer(Purpose::IdToken, previous.map(|ring| &ring.id_token))?,
             document: signer(Purpose::Document, previous.map(|ring| &ring.document))?,
             log,
+            // A later program may have keys for more purposes than this one knows.
             verifying: rows
                 .iter()
-                .map(|row| verifying_key(row, master, previous))
+                .filter_map(|row| Some((row, Purpose::from_name(&row.purpose)?)))
+                .map(|(row, purpose)| verifying_key(row, purpose, master, previous))
                 .collect::<Result<_, _>>()?,
         })
     }
@@ -133,10 +141,10 @@ impl KeyRing {
 /// proves nothing, since whoever can write to the database could have put it there.
 fn verifying_key(
     row: &SigningKey,
+    purpose: Purpose,
     master: &Secret<[u8; 32]>,
     previous: Option<&KeyRing>,
 ) -> Result<VerifyingKey, Error> {
-    let purpose = Purpose::from_name(&row.purpose).ok_or(Error::Broken)?;
     let held = previous.and_then(|ring| {
         let mut known = ring.verifying.iter();
         known.find(|known| known.purpose == purpose && known.key.thumbprint() == row.kid)
@@ -164,7 +172,7 @@ fn public_half(
 ) -> Result<PublicKey, Error> {
     let private = open(row, master)?;
     match purpose {
-        Purpose::AccessToken | Purpose::Document => {
+        Purpose::AccessToken | Purpose::IdToken | Purpose::Document => {
             let algorithm = Algorithm::from_name(&row.alg).ok_or(Error::Broken)?;
             let key = PrivateKey::from_pkcs8(algorithm, private.expose());
             key.map(|key| key.public().clone())

@@ -12,6 +12,7 @@ pub mod directory;
 pub mod documents;
 pub mod error;
 pub mod extract;
+pub mod issuers;
 pub mod keyring;
 pub mod pressure;
 mod refresh;
@@ -26,10 +27,12 @@ pub mod agents;
 pub mod policies;
 pub mod resources;
 pub mod attesters;
+pub mod workloads;
 pub mod grants;
 pub mod tokens;
 pub mod clients;
 pub mod consent;
+pub mod providers;
 pub mod enforcement;
 
 // roof of the rooms

@@ -19,6 +19,7 @@ use crate::agents;
 use crate::attesters;
 use crate::audit::{find, prove, serve};
 use crate::clients;
+use crate::config::USERINFO;
 use crate::consent;
 use crate::console;
 use crate::ctx::Ctx;
@@ -27,9 +28,11 @@ use crate::error::{Error, RunAgain};
 use crate::grants;
 use crate::keys;
 use crate::policies;
+use crate::providers;
 use crate::resources;
 use crate::state::Authority;
 use crate::tokens::{self, Endpoints};
+use crate::workloads;
 
 mod guard;
 mod lane;
@@ -45,12 +48,23 @@ pub fn router(authority: Arc<Authority>) -> Router {
     let sign_in = sign_in().layer(from_fn(run_again));
     let oauth = Router::new()
         .route("/oauth/revoke", post(tokens::revoke::revoke))
-        .route("/oauth/authorize", get(consent::authorize::authorize))
+        .route(
+            "/oauth/authorize",
+            get(consent::authorize::authorize).post(consent::authorize::authorize_by_form),
+        )
         .route("/oauth/authorize/decide", post(consent::decide::decide))
         .route("/oauth/authorize/adopt", post(consent::adopt::adopt))
+        .route(
+            "/oauth/logout",
+            get(consent::logout::ask).post(consent::logout::sign_out),
+        )
+        .route(
+            "/device",
+            get(consent::enter::show).post(consent::enter::enter),
+        )
         .route("/oauth/register", post(clients::register::register))
         .route("/oauth/challenge", post(tokens::challenge::give))
-        .route("/oauth/jwks", get(keys::publish::access_token_keys))
+        .route("/oauth/jwks", get(keys::publish::token_keys))
         .route(
             "/.well-known/oauth-authorization-server",
             get(tokens::metadata::authorization_server),
@@ -66,6 +80,18 @@ pub fn router(authority: Arc<Authority>) -> Router {
         .route(
             "/.well-known/authzen-configuration",
             get(authzen::configuration),
+        )
+        .route(
+            "/sign-in/providers/{provider}",
+            get(providers::start::start),
+        )
+        .route(
+            "/sign-in/providers/{provider}/callback",
+            get(providers::callback::callback),
+        )
+        .route(
+            "/sign-in/providers/{provider}/logout",
+            post(providers::logout::logout),
         )
         .route("/log/key", get(prove::key))
         .route("/log/{*path}", get(serve::serve))
@@ -99,7 +125,9 @@ fn lanes(authority: Arc<Authority>) -> Router {
     Router::new()
         .route_service("/oauth/token", to(Lane::Token))
         .route_service("/oauth/par", to(Lane::Push))
+        .route_service("/oauth/device_authorization", to(Lane::Device))
         .route_service("/oauth/introspect", to(Lane::Introspection))
+        .route_service(USERINFO, to(Lane::UserInfo))
         .route_service("/access/v1/evaluation", to(Lane::Evaluation))
         .route_service("/access/v1/evaluations", to(Lane::Evaluations))
 }
@@ -131,6 +159,11 @@ fn v1() -> Router<Arc<Authority>> {
         .route(
             "/v1/agents/{agent}/redirect-uris",
             put(agents::redirects::replace),
+        )
+        .route("/v1/agents/{agent}/trusts", post(agents::trust::add))
+        .route(
+            "/v1/agents/{agent}/trusts/{trust}",
+            delete(agents::trust::remove),
         )
         .route("/v1/agents/{agent}/versions", get(agents::versions::list))
         .route(
@@ -175,6 +208,26 @@ fn v1() -> Router<Arc<Authority>> {
         .route(
             "/v1/owners/{owner}/sessions/{session}/end",
             post(accounts::sessions::end_of_owner),
+        )
+        .route(
+            "/v1/owners/{owner}/links",
+            get(providers::link::list).post(providers::link::link),
+        )
+        .route(
+            "/v1/owners/{owner}/links/remove",
+            post(providers::link::unlink),
+        )
+        .route(
+            "/v1/links",
+            get(providers::link::list_own).post(providers::start::link_own),
+        )
+        .route(
+            "/v1/providers",
+            post(providers::add::add).get(providers::list::list),
+        )
+        .route(
+            "/v1/providers/{provider}",
+            get(providers::list::show).delete(providers::remove::remove),
         )
         .route(
             "/v1/passkeys",
@@ -235,6 +288,14 @@ fn v1() -> Router<Arc<Authority>> {
         .route(
             "/v1/attesters/{attester}",
             delete(attesters::remove::remove),
+        )
+        .route(
+            "/v1/issuers",
+            post(workloads::add::add).get(workloads::list::list),
+        )
+        .route(
+            "/v1/issuers/{issuer}",
+            get(workloads::list::show).delete(workloads::remove::remove),
         )
         .route("/v1/log", get(prove::state))
         .route("/v1/events", get(find::find))

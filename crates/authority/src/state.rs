@@ -21,6 +21,7 @@ use tokio::sync::{Mutex, Notify, watch};
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::documents::Documents;
+use crate::issuers::Issuers;
 use crate::keyring::KeyRing;
 use crate::pressure::Pressure;
 use crate::refresh::policies::Compiled;
@@ -71,6 +72,8 @@ pub struct Authority {
     pub registrations: RegistrationGate,
     /// What clients say about themselves at their URLs.
     pub documents: Documents,
+    /// What other issuers say about themselves, and their keys.
+    pub issuers: Issuers,
     /// What upstream servers are reached with, to look at them before they are accepted.
     pub reach: Reach,
     /// The last compiled policies.

@@ -76,11 +76,26 @@ pub(crate) fn used_here() -> Result<Duration> {
     used_by(std::process::id())
 }
 
-/// The resident memory of a process, in bytes.
-pub(crate) fn resident(process: u32) -> Result<u64> {
+/// The resident memory of a process, in MiB.
+pub(crate) struct Memory {
+    /// What it holds.
+    pub(crate) now: f64,
+    /// The most that it held since it began.
+    pub(crate) most: f64,
+}
+
+/// What a process holds in memory.
+pub(crate) fn memory(process: u32) -> Result<Memory> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    Ok(first_number(line.context("no resident memory is told")?)? * 1024)
+    let told = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kibibytes = first_number(line.context("no resident memory is told")?)?;
+        anyhow::Ok(kibibytes as f64 / 1024.0)
+    };
+    Ok(Memory {
+        now: told("VmRSS:")?,
+        most: told("VmHWM:")?,
+    })
 }
 
 fn first_number(text: &str) -> Result<u64> {
@@ -136,6 +151,11 @@ mod tests {
         while used_here().unwrap() < before + Duration::from_millis(5) {
             digest = std::hint::black_box(digest.wrapping_mul(31).wrapping_add(7));
         }
-        assert!(resident(std::process::id()).unwrap() > 0);
+    }
+
+    #[test]
+    fn memory_is_never_more_than_it_was_at_most() {
+        let memory = memory(std::process::id()).unwrap();
+        assert!(0.0 < memory.now && memory.now <= memory.most);
     }
 }

@@ -23,6 +23,8 @@ use crate::http1::Connection;
 pub(crate) enum Supply {
     /// This request, again and again.
     Repeat(Bytes),
+    /// Each of these in turn, again and again.
+    InTurn(Rc<[Bytes]>),
     /// Each of these once; when they are used up the load ends.
     Once(Rc<[Bytes]>),
 }
@@ -257,6 +259,10 @@ impl Shared {
         self.sent.set(sent + 1);
         match &self.supply {
             Supply::Repeat(request) => Some((due, request.clone())),
+            Supply::InTurn(requests) => {
+                let place = sent.checked_rem(requests.len())?;
+                Some((due, requests.get(place)?.clone()))
+            }
             Supply::Once(requests) => Some((due, requests.get(sent)?.clone())),
         }
     }

@@ -16,6 +16,7 @@ mod child;
 mod cores;
 mod event;
 mod figure;
+mod flow;
 mod http1;
 mod load;
 mod product;

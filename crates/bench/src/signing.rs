@@ -16,9 +16,10 @@ use serde_json::json;
 use crate::http1::{self, Connection};
 use crate::world::{Distinct, MachineClock};
 
-const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
+/// The header of a form.
+pub(crate) const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
 
-/// A token endpoint, ours or a peer's, and what is asked of it.
+/// A token endpoint, ours or a peer's, and what is asked of it again and again.
 pub(crate) struct TokenEndpoint {
     /// Where it is.
     pub(crate) address: SocketAddr,
@@ -28,12 +29,12 @@ pub(crate) struct TokenEndpoint {
     pub(crate) audience: String,
     /// Who asks.
     pub(crate) client_id: String,
-    /// Whom the token is for.
-    pub(crate) resource: String,
+    /// What is asked, as a form in which who asks is not yet proved.
+    pub(crate) asks: String,
 }
 
 impl TokenEndpoint {
-    /// A request for a token: `client_credentials`, an assertion and a DPoP proof, both of `key`.
+    /// A request for a token, with an assertion and a DPoP proof, both of `key`.
     pub(crate) fn request(&self, key: &PrivateKey, nonce: Option<&str>) -> Bytes {
         self.request_named(key, nonce, &Distinct::default())
     }
@@ -60,31 +61,47 @@ impl TokenEndpoint {
     }
 
     fn request_named(&self, key: &PrivateKey, nonce: Option<&str>, names: &Distinct) -> Bytes {
-        let now = MachineClock.now();
-        let claims = json!({
-            "iss": self.client_id,
-            "sub": self.client_id,
-            "aud": self.audience,
-            "iat": now.as_secs(),
-            "exp": now.after(client_assertion::LIFETIME).as_secs(),
-            "jti": names.name(),
-        });
-        let assertion = jws::sign(key, client_assertion::TYP, claims.to_string().as_bytes());
-        let proof = dpop::proof(
-            key,
-            &dpop::Request {
-                method: "POST",
-                url: &format!("http://{}{}", self.address, self.path),
-                jti: &names.name(),
-                now,
-                nonce,
-                access_token: None,
-            },
-        );
-        let form = form(&assertion, &self.resource);
+        let assertion = assertion(&self.client_id, key, &self.audience, names);
+        let url = format!("http://{}{}", self.address, self.path);
+        let proof = proof(key, &url, nonce, names);
+        let form = format!("{}&{}", self.asks, asserted(&assertion));
         let headers = format!("{FORM}DPoP: {proof}\r\n");
         http1::request("POST", self.address, self.path, &headers, &form)
     }
+}
+
+/// The assertion by which a client proves who it is; good once, for a minute.
+pub(crate) fn assertion(
+    client_id: &str,
+    key: &PrivateKey,
+    audience: &str,
+    names: &Distinct,
+) -> String {
+    let now = MachineClock.now();
+    let claims = json!({
+        "iss": client_id,
+        "sub": client_id,
+        "aud": audience,
+        "iat": now.as_secs(),
+        "exp": now.after(client_assertion::LIFETIME).as_secs(),
+        "jti": names.name(),
+    });
+    jws::sign(key, client_assertion::TYP, claims.to_string().as_bytes())
+}
+
+/// A DPoP proof for a `POST` to `url`; good once, for a minute.
+pub(crate) fn proof(key: &PrivateKey, url: &str, nonce: Option<&str>, names: &Distinct) -> String {
+    dpop::proof(
+        key,
+        &dpop::Request {
+            method: "POST",
+            url,
+            jti: &names.name(),
+            now: MachineClock.now(),
+            nonce,
+            access_token: None,
+        },
+    )
 }
 
 /// The form of a request for a token that is bound to no key.
@@ -94,20 +111,33 @@ pub(crate) fn bearer_form(
     issuer: &str,
     resource: &str,
 ) -> String {
-    let name = Distinct::default().name();
-    let assertion = client_assertion::sign(client_id, issuer, &name, MachineClock.now(), key);
-    form(&assertion, resource)
+    let client_id = client_id.into().to_string();
+    let assertion = assertion(&client_id, key, issuer, &Distinct::default());
+    format!("{}&{}", for_itself(resource), asserted(&assertion))
 }
 
-fn form(assertion: &str, resource: &str) -> String {
-    let (kind, resource) = (escaped(ASSERTION_TYPE), escaped(resource));
-    format!(
-        "grant_type=client_credentials&client_assertion_type={kind}&client_assertion={assertion}&resource={resource}"
-    )
+/// A client asks for a token for itself.
+pub(crate) fn for_itself(resource: &str) -> String {
+    form(&[("grant_type", "client_credentials"), ("resource", resource)])
+}
+
+/// The assertion as it stands in a form.
+pub(crate) fn asserted(assertion: &str) -> String {
+    form(&[
+        ("client_assertion_type", ASSERTION_TYPE),
+        ("client_assertion", assertion),
+    ])
+}
+
+/// These parameters as a form.
+pub(crate) fn form(parameters: &[(&str, &str)]) -> String {
+    let parameters = parameters.iter();
+    let parameters = parameters.map(|(name, value)| format!("{name}={}", escaped(value)));
+    parameters.collect::<Vec<_>>().join("&")
 }
 
 /// A value as it stands in a form.
-pub(crate) fn escaped(text: &str) -> String {
+fn escaped(text: &str) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
     text.bytes().fold(String::new(), |mut escaped, byte| {
         if plain(&byte) {

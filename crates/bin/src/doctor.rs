@@ -394,6 +394,7 @@ done
                 args: Vec::new(),
             },
             bearer_until: None,
+            sign_in: Default::default(),
             created_at: Timestamp::from_secs(0),
             removed_at: None,
             revision: 1,

@@ -13,6 +13,7 @@ mod doctor;
 mod listen;
 mod presence;
 mod role;
+mod test_login;
 mod tls;
 mod world;
 

@@ -31,7 +31,7 @@ use tracing_subscriber::EnvFilter;
 use crate::data::{self, DataFolder, Lock, new_login};
 use crate::listen::Listener;
 use crate::world::{OperatingSystem, SystemClock};
-use crate::{listen, presence, tls};
+use crate::{listen, presence, test_login, tls};
 
 /// Calls that the gateway runs at a time.
 const IN_FLIGHT: usize = 1_024;
@@ -61,7 +61,12 @@ pub(crate) async fn start(place: &Place) -> Result<Running> {
             place.listen
         );
     }
-    if is_public && place.issuer.is_none() {
+    let issuer = place.issuer.as_ref().map(|issuer| {
+        origin::parse_issuer(issuer).with_context(|| format!("the issuer `{issuer}` cannot be one"))
+    });
+    let is_local = (issuer.transpose()?).is_none_or(|issuer| origin::is_loopback(&issuer));
+    // What is looser on loopback alone must not be for others to reach.
+    if is_public && is_local {
         bail!(
             "`{}` is not how others reach this authority; give its public address as `--issuer https://…`",
             place.listen
@@ -77,13 +82,10 @@ pub(crate) async fn start(place: &Place) -> Result<Running> {
     require_whole(place, &folder, known_log.is_some())?;
     let master = folder.master_key(&*entropy)?;
     let admin = folder.admin_token(&*entropy)?;
-    let parsed = place.issuer.as_ref().map(|issuer| {
-        origin::parse_issuer(issuer).with_context(|| format!("the issuer `{issuer}` cannot be one"))
-    });
-    let listeners = match parsed.transpose()?.as_ref().is_none_or(origin::is_loopback) {
+    let listeners = match is_local {
         // People open the pages at `localhost`, which browsers look for at both of its addresses.
-        true if !is_public => bind_localhost(place.listen).await?,
-        true | false => vec![bind(place.listen).await?],
+        true => bind_localhost(place.listen).await?,
+        false => vec![bind(place.listen).await?],
     };
     let address = first(&listeners)?.local_addr()?;
     let Doors {
@@ -169,6 +171,20 @@ pub(crate) async fn start(place: &Place) -> Result<Running> {
 }
 
 impl Running {
+    /// Lets `person` answer by itself what a person is asked; see [`test_login`].
+    async fn answer_as(&mut self, person: &str) -> Result<()> {
+        test_login::require_loopback(&self.authority)?;
+        let administrator = self.folder.admin_token(&OperatingSystem)?;
+        let (_, host) = self.url.split_once("://").unwrap_or(("", &self.url));
+        let router = std::mem::take(&mut self.router);
+        self.router = test_login::answering(router, host, person, administrator.expose()).await?;
+        eprintln!(
+            "TEST MODE: `{person}` signs in and says yes by itself, to whoever opens a link of {}. Not for anything real.",
+            self.url
+        );
+        Ok(())
+    }
+
     /// Serves until `stop` resolves, then takes down what was published.
     pub(crate) async fn serve(self, stop: impl Future<Output = ()>) {
         listen::serve(self.listeners, self.router, stop).await;
@@ -370,7 +386,10 @@ fn ready(running: &Running) -> serde_json::Value {
 pub(crate) async fn up(args: UpArgs) -> Result<()> {
     // What a client does wrong on its connection is its own affair, and no warning to whoever has the terminal.
     log_lines("warn,h2=error", LogFormat::Text)?;
-    let running = start(&args.place).await?;
+    let mut running = start(&args.place).await?;
+    if let Some(person) = &args.test_login {
+        running.answer_as(person).await?;
+    }
     if args.json {
         println!("{}", ready(&running));
     } else {

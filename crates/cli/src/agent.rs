@@ -3,6 +3,7 @@
 mod change;
 mod documents;
 mod stop;
+mod trust;
 mod view;
 
 use std::path::PathBuf;
@@ -84,6 +85,14 @@ pub(crate) enum Verb {
         after_help = "Example:\n  chancery agent redirects refund-bot https://app.example.com/callback http://127.0.0.1/callback"
     )]
     Redirects(change::Redirects),
+    /// Let a workload of another issuer act as an agent, without a key of its own at rest
+    ///
+    /// Its tokens must have exactly this subject and these claims. Names can be given up and taken by somebody else: where
+    /// the issuer has a claim with a number that is never used again, ask for that too.
+    #[command(
+        after_help = "Example:\n  chancery agent trust refund-bot --issuer github --subject repo:acme/refunds:environment:prod --claim repository_owner_id=1234\n  chancery agent trust refund-bot --list\n  chancery agent trust refund-bot --remove trs_01hzy0000000000000000000aa"
+    )]
+    Trust(trust::TrustArgs),
     /// Give an agent to another owner
     #[command(after_help = "Example:\n  chancery agent transfer refund-bot --to team:payments")]
     Transfer(change::Transfer),
@@ -167,6 +176,7 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> 
         Verb::Keys(args) => change::keys(session, &args).await,
         Verb::Authentication(args) => change::authentication(session, &args).await,
         Verb::Redirects(args) => change::redirects(session, &args).await,
+        Verb::Trust(args) => trust::run(session, args).await,
         Verb::Transfer(args) => change::transfer(session, &args).await,
         Verb::Suspend(args) => stop::suspend(session, &args).await,
         Verb::Resume(which) => change::resume(session, &which).await,
@@ -190,6 +200,7 @@ async fn register(session: &Session, args: &Register) -> Result<Exit, Failure> {
     if !args.redirect_uris.is_empty() {
         let redirects = ReplaceRedirects {
             redirect_uris: args.redirect_uris.clone(),
+            post_logout_redirect_uris: Vec::new(),
         };
         let set = authority.agent_redirects(agent.name.as_str(), &redirects);
         agent = set.await.map_err(|error| {

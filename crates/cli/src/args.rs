@@ -11,7 +11,8 @@ use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, S
 use crate::exit::{self, Exit};
 use crate::roles::{DemoArgs, DeskArgs, DoctorArgs, Role, ServeArgs, UpArgs};
 use crate::{
-    agent, attester, client, completions, grant, key, log, man, mcp, owner, policy, resource, token,
+    agent, attester, client, completions, grant, issuer, key, log, man, mcp, owner, policy,
+    provider, resource, token,
 };
 
 /// What was asked for.
@@ -100,6 +101,9 @@ pub(crate) enum Command {
     /// Owners: the people and teams that answer for agents, and their logins
     #[command(subcommand)]
     Owner(owner::Verb),
+    /// Providers that people sign in with
+    #[command(subcommand)]
+    Provider(provider::Verb),
     /// Resource servers: those for whom tokens are made
     #[command(subcommand)]
     Resource(resource::Verb),
@@ -112,6 +116,9 @@ pub(crate) enum Command {
     /// Attesters: those who vouch for running copies of agents
     #[command(subcommand)]
     Attester(attester::Verb),
+    /// Issuers that vouch for workloads, which then act as agents
+    #[command(subcommand)]
+    Issuer(issuer::Verb),
     /// Policies: what may be done
     #[command(subcommand)]
     Policy(policy::Verb),
@@ -223,7 +230,7 @@ fn parse_from(args: &[OsString]) -> Result<Invocation, clap::Error> {
         }))),
         Anything::Role(mut role) => {
             let asked_for_json = match &mut role {
-                Role::Up(UpArgs { place, json })
+                Role::Up(UpArgs { place, json, .. })
                 | Role::Serve(ServeArgs { place, json, .. })
                 | Role::Doctor(DoctorArgs { place, json }) => {
                     place.data = login.data.ok_or_else(homeless)?;

@@ -72,6 +72,9 @@ enum Purpose {
     /// Access tokens
     #[value(alias = "access_token")]
     AccessToken,
+    /// ID tokens
+    #[value(alias = "id_token")]
+    IdToken,
     /// Identity documents
     Document,
 }
@@ -80,6 +83,7 @@ impl Purpose {
     fn name(self) -> &'static str {
         match self {
             Self::AccessToken => "access_token",
+            Self::IdToken => "id_token",
             Self::Document => "document",
         }
     }

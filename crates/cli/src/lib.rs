@@ -18,6 +18,7 @@ mod duration;
 pub mod exit;
 mod failure;
 mod grant;
+mod issuer;
 mod key;
 mod layout;
 mod log;
@@ -27,6 +28,7 @@ mod mcp;
 mod output;
 mod owner;
 mod policy;
+mod provider;
 pub mod presence;
 #[cfg(test)]
 mod reference;

@@ -61,6 +61,12 @@ pub(crate) struct Add {
     /// Accept plain bearer tokens for this long: an explicit, recorded exception
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     allow_bearer: Option<Duration>,
+    /// Take calls in a person's name only when the person signed in within this long: the client is told to ask again (RFC 9470)
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    max_auth_age: Option<Duration>,
+    /// Take calls in a person's name only when the person signed in this surely: `phr` is a passkey
+    #[arg(long, value_name = "ACR")]
+    acr: Option<String>,
     /// Accept tools although something was found in their definitions, such as hidden text
     #[arg(long)]
     accept_findings: bool,
@@ -108,6 +114,8 @@ fn request(args: Add) -> Result<AddMcpServer, Failure> {
         name: args.name,
         upstream,
         allow_bearer: args.allow_bearer.map(|lifetime| lifetime.as_secs()),
+        max_auth_age: args.max_auth_age.map(|age| age.as_secs()),
+        acr: args.acr,
         accept_findings: args.accept_findings,
     })
 }

@@ -11,6 +11,8 @@ use crate::failure::Failure;
 use crate::layout::{self, Facts};
 use crate::session::{Session, all};
 
+mod link;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Add a person or a team, or change a team's members
@@ -49,6 +51,19 @@ pub(crate) enum Verb {
         after_help = "Example:\n  chancery owner revoke-passkey alice@example.com pky_01hzy0000000000000000000aa --reason 'phone lost'"
     )]
     RevokePasskey(RevokePasskey),
+    /// Let a person sign in with a provider, by what the provider calls them
+    #[command(
+        after_help = "Example:\n  chancery owner link alice@example.com --provider corp --subject 00u1a2b3"
+    )]
+    Link(link::Link),
+    /// Let a person no longer sign in with a provider; their sessions by it end
+    #[command(
+        after_help = "Example:\n  chancery owner unlink alice@example.com --provider corp --subject 00u1a2b3"
+    )]
+    Unlink(link::Link),
+    /// List by which providers a person is known
+    #[command(after_help = "Example:\n  chancery owner links alice@example.com")]
+    Links(Whose),
     /// List the sessions of a person in browsers
     #[command(after_help = "Example:\n  chancery owner sessions alice@example.com")]
     Sessions(Whose),
@@ -171,6 +186,9 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> 
         Verb::Invite(args) => invite(session, &args).await,
         Verb::Passkeys(args) => passkeys(session, &args.handle).await,
         Verb::RevokePasskey(args) => revoke_passkey(session, args).await,
+        Verb::Link(args) => link::link(session, &args).await,
+        Verb::Unlink(args) => link::unlink(session, &args).await,
+        Verb::Links(args) => link::links(session, &args.handle).await,
         Verb::Sessions(args) => sessions(session, &args.handle).await,
         Verb::EndSession(args) => end_session(session, args).await,
     }
@@ -313,7 +331,8 @@ async fn sessions(session: &Session, handle: &str) -> Result<Exit, Failure> {
     let page = session.authority()?.owner_sessions(handle).await?;
     session.output.show(&page, || {
         let rows = page.items.iter().map(|one| {
-            let with = one.signed_in_with.replace('_', " ");
+            let with = one.provider.clone();
+            let with = with.unwrap_or_else(|| one.signed_in_with.replace('_', " "));
             vec![
                 one.id.to_string(),
                 with,

@@ -93,6 +93,12 @@ pub struct UpArgs {
     /// Where.
     #[command(flatten)]
     pub place: Place,
+    /// TEST MODE, on loopback alone: this person signs in and says yes by itself, to whoever opens a link
+    ///
+    /// For running other people's test suites against the flows that ask a person. The person is added when nobody is
+    /// called so, and their new MCP clients are put into force as the local administrator would.
+    #[arg(long, value_name = "HANDLE")]
+    pub test_login: Option<String>,
     /// Print one line of JSON once ready.
     #[arg(skip)]
     pub json: bool,

@@ -1,5 +1,6 @@
 //! `chancery token …`: tokens as agents get them, as their holders read them, and as they end.
 
+mod device;
 mod inspect;
 mod mint;
 mod on_behalf;
@@ -25,8 +26,14 @@ pub(crate) enum Verb {
     ///
     /// With `--on-behalf` a person is asked: the address is printed for their browser, and the answer comes back to a
     /// port of this machine. The agent must have the redirect URI `http://127.0.0.1/callback`.
+    ///
+    /// With `--assertion` another issuer vouches for the agent, which has no key of its own at rest: a pipeline, a pod, a job
+    /// that `agent trust` names. The token is then bound to a key that is made for this run.
+    ///
+    /// With `--device` a person is asked too, where no browser is: a link and a code are printed, and the person opens the
+    /// one and enters the other wherever they like.
     #[command(
-        after_help = "Example:\n  chancery token mint --agent refund-bot --key refund-bot.key.json --resource http://127.0.0.1:7420/mcp/desk\n  chancery token mint --client rsc_01hzy0000000000000000000aa --key ledger.key.json --resource http://127.0.0.1:7420\n  chancery token mint --agent refund-bot --key refund-bot.key.json --resource http://127.0.0.1:7420/mcp/desk --on-behalf"
+        after_help = "Example:\n  chancery token mint --agent refund-bot --key refund-bot.key.json --resource http://127.0.0.1:7420/mcp/desk\n  chancery token mint --client rsc_01hzy0000000000000000000aa --key ledger.key.json --resource http://127.0.0.1:7420\n  chancery token mint --agent refund-bot --key refund-bot.key.json --resource http://127.0.0.1:7420/mcp/desk --on-behalf\n  chancery token mint --agent refund-bot --key refund-bot.key.json --resource http://127.0.0.1:7420/mcp/desk --device\n  chancery token mint --agent agt_01hzy0000000000000000000aa --assertion token.jwt --dpop-key run.key.json --resource http://127.0.0.1:7420/mcp/desk"
     )]
     Mint(mint::Mint),
     /// Take a token apart, and say what of it was verified; exit code 1 when its signature is wrong

@@ -2,12 +2,15 @@
 //! token for one resource, and prove possession of its key with every call.
 //!
 //! An agent of another language does the same with any OAuth library; this one serves `token mint`, the
-//! demonstration and tests. Start reading at [`token::request`]; [`behalf`] is for a token on behalf of a person.
+//! demonstration and tests. Start reading at [`token::request`]; [`behalf`] is for a token on behalf of a person, and
+//! [`device`] for one where no browser is.
 
 pub mod behalf;
+pub mod device;
 pub mod discovery;
 pub mod dpop;
 pub mod token;
+pub mod workload;
 
 use crate::error::ClientError;
 

@@ -18,11 +18,13 @@ pub mod error;
 #[cfg(test)]
 mod fake;
 mod grants;
+mod issuers;
 mod keys;
 mod mcp;
 mod owners;
 mod policies;
 pub mod presence;
+mod providers;
 pub mod record;
 mod resources;
 mod tokens;

@@ -4,6 +4,7 @@ use chancery_api::agents::Because;
 use chancery_api::owners::{AddOwner, IssueLogin, Login, OwnerView};
 use chancery_api::page::{Page, PageQuery};
 use chancery_api::people::{Invitation, InvitePerson, PasskeyView, SessionView};
+use chancery_api::providers::{LinkPerson, LinkView};
 
 use crate::authority::{Authority, page_query};
 use crate::error::ClientError;
@@ -65,6 +66,29 @@ impl Authority {
     ) -> Result<PasskeyView, ClientError> {
         let path = ["owners", owner, "passkeys", passkey, "revoke"];
         self.post(&path, because).await
+    }
+
+    /// Lists by which providers a person is known.
+    pub async fn owner_links(&self, owner: &str) -> Result<Page<LinkView>, ClientError> {
+        self.get(&["owners", owner, "links"], &[]).await
+    }
+
+    /// Lets a person sign in with a provider.
+    pub async fn owner_link(
+        &self,
+        owner: &str,
+        link: &LinkPerson,
+    ) -> Result<LinkView, ClientError> {
+        self.post(&["owners", owner, "links"], link).await
+    }
+
+    /// Lets a person no longer sign in with a provider.
+    pub async fn owner_unlink(
+        &self,
+        owner: &str,
+        link: &LinkPerson,
+    ) -> Result<LinkView, ClientError> {
+        self.post(&["owners", owner, "links", "remove"], link).await
     }
 
     /// Lists the sessions of a person.

@@ -115,6 +115,7 @@ mod tests {
                 url: "http://127.0.0.1:1/mcp".to_owned(),
             },
             bearer_until: None,
+            sign_in: Default::default(),
             created_at: at,
             removed_at: None,
             revision: 1,

@@ -12,7 +12,7 @@ use chancery_model::digest::Digest;
 use chancery_model::entropy::Entropy;
 use chancery_model::secret::Secret;
 use chancery_model::time::Timestamp;
-use chancery_wire::access_token::{self, Acting, TokenError, VerifiedAccessToken};
+use chancery_wire::access_token::{self, Acting, Claims, TokenError, VerifiedAccessToken};
 use chancery_wire::certificate::PeerCertificate;
 use chancery_wire::dpop::{self, DpopError, NonceRule, ProofKey};
 use chancery_wire::nonce::{NonceError, NonceKey};
@@ -96,6 +96,28 @@ impl Caller {
     }
 }
 
+/// Requires that the person on whose behalf a token is signed in as the server wants it; nobody signs in for an agent that
+/// acts for itself.
+fn require_sign_in(server: &KnownServer, claims: &Claims, now: Timestamp) -> Result<(), Refusal> {
+    let wanted = server.server.sign_in;
+    let auth_time = claims.auth_time.map(Timestamp::from_secs);
+    if claims.act.is_none() || wanted.is_met(auth_time, claims.acr.as_deref(), now) {
+        return Ok(());
+    }
+    let error = OAuthError::new(
+        ErrorCode::InsufficientUserAuthentication,
+        "the person must have signed in more recently, or more surely",
+    );
+    let acr = wanted.acr.map(|acr| ("acr_values", acr.name().to_owned()));
+    let age = wanted
+        .max_age
+        .map(|age| ("max_age", age.as_secs().to_string()));
+    Err(Refusal::ask_person(
+        error,
+        acr.into_iter().chain(age).collect(),
+    ))
+}
+
 impl Authenticator {
     /// The nonce key is new with every process: proofs made for another one fail.
     pub(crate) fn new(entropy: &dyn Entropy) -> Self {
@@ -167,6 +189,7 @@ impl Authenticator {
             }
         }
         case.is_recognised = true;
+        require_sign_in(server, held.token.claims(), now)?;
         Ok((Caller { agent, held }, next_nonce))
     }
 

@@ -11,9 +11,12 @@ use chancery_model::decision::{Decision, Effect, ReasonCode};
 use chancery_model::event::EventKind;
 use chancery_model::id::DecisionId;
 use chancery_model::mcp::is_legal_tool_name;
+use chancery_model::tool_call::{self, ToolCall, ToolCalls};
 use chancery_policy::{CallContext, Question};
+use chancery_wire::base64url;
 use chancery_wire::json as strict;
 use chancery_wire::mcp::{self, DENIED, INVALID_PARAMS, REFUSED, RpcError};
+use chancery_wire::oauth::{ErrorCode, OAuthError};
 use http::header::ACCEPT;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
@@ -61,6 +64,7 @@ pub(crate) async fn call(
     };
     // From here on the agent may know of the tool, because it may call it.
     let arguments = check(tool, arguments, &accepted)?;
+    require_details(&accepted, &name, &arguments)?;
     // May wait for the server; whatever changes meanwhile is looked at again before forwarding.
     if !watched(gateway, &accepted)
         .await?
@@ -146,6 +150,51 @@ fn read(
         return Err(invalid("`arguments` must be an object"));
     };
     Ok((name, arguments))
+}
+
+/// Requires that the token is not limited to other calls. What would do is this call, for the client to ask its person for
+/// (RFC 9396, draft-ietf-oauth-rar-metadata-and-error-remediation); policy permits it already.
+fn require_details(
+    accepted: &Accepted,
+    tool: &str,
+    arguments: &Map<String, Value>,
+) -> Result<(), Refusal> {
+    let claims = accepted.caller.token().claims();
+    let details = claims.authorization_details.as_ref();
+    if details.is_none_or(|details| details.admit(tool, arguments)) {
+        return Ok(());
+    }
+    let error = OAuthError::new(
+        ErrorCode::InsufficientAuthorization,
+        "the token is limited to other calls",
+    );
+    let remedy = remedy(&accepted.server.resource, tool, arguments);
+    let remedy = remedy.map(|remedy| base64url::encode(remedy.to_string().as_bytes()));
+    let remedy = remedy.filter(|text| text.len() <= LONGEST_REMEDY);
+    let remedy = remedy.map(|text| ("authorization_remediation", text));
+    Err(Refusal::ask_person(error, remedy.into_iter().collect()))
+}
+
+/// The longest remedy, in bytes: it goes in a header, once for each scheme.
+const LONGEST_REMEDY: usize = 2 * 1024;
+
+/// The details that admit this call and no other; none when details cannot say so of its arguments.
+fn remedy(resource: &str, tool: &str, arguments: &Map<String, Value>) -> Option<Value> {
+    let constraints = arguments.iter();
+    let constraints: Map<String, Value> = constraints
+        .map(|(name, value)| (name.clone(), json!({"one_of": [value]})))
+        .collect();
+    let details = json!([{
+        "type": tool_call::TYPE,
+        "locations": [resource],
+        "actions": ["call"],
+        "identifier": tool,
+        "constraints": constraints,
+        "additional": false,
+    }]);
+    let details: Vec<ToolCall> = serde_json::from_value(details).ok()?;
+    let details = ToolCalls::of(details, resource).ok()?;
+    Some(json!({"authorization_details": details}))
 }
 
 /// Checks the arguments against the accepted schema, and the headers against the arguments.
@@ -271,4 +320,39 @@ fn takes_stream(headers: &HeaderMap) -> bool {
     let accepts = headers.get_all(ACCEPT).into_iter();
     let mut accepts = accepts.filter_map(|value| value.to_str().ok());
     accepts.any(|value| value.contains("text/event-stream"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remedy_admits_the_call_and_no_other_or_there_is_none() {
+        let of = |arguments: Value| {
+            remedy(
+                "https://r.example",
+                "t",
+                arguments.as_object().expect("an object"),
+            )
+        };
+        let told = of(json!({"a": 1, "b": "x", "c": true})).expect("a remedy");
+        let details: Vec<ToolCall> =
+            serde_json::from_value(told["authorization_details"].clone()).expect("details");
+        let details = ToolCalls::of(details, "https://r.example").expect("details");
+        let admits =
+            |arguments: Value| details.admit("t", arguments.as_object().expect("an object"));
+        assert!(admits(json!({"a": 1, "b": "x", "c": true})));
+        assert!(!admits(json!({"a": 1, "b": "x", "c": true, "d": 1})));
+        assert!(!admits(json!({"a": 1, "b": "x"})));
+        for unsayable in [
+            json!({"a": 1.5}),
+            json!({"a": null}),
+            json!({"a": [1]}),
+            json!({"a": {}}),
+            json!({"a": "x".repeat(257)}),
+            json!({"a b": 1}),
+        ] {
+            assert_eq!(of(unsayable.clone()), None, "{unsayable}");
+        }
+    }
 }

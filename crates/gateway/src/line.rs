@@ -279,7 +279,10 @@ async fn refuse(
     }
     let era = envelope.era.unwrap_or(Era::Legacy);
     let id = envelope.id.as_ref();
-    let challenges = matches!(refusal.advice, Advice::Authenticate(_));
+    let challenges = matches!(
+        refusal.advice,
+        Advice::Authenticate(_) | Advice::AskPerson(..)
+    );
     let Some(server) = case.server.as_ref().filter(|_| challenges) else {
         return refusal.to_response(era, id, None);
     };

@@ -74,8 +74,13 @@ fn in_order(server: &KnownServer) -> impl Iterator<Item = (&str, &KnownTool)> {
     pins.filter_map(|pin| Some((pin.name.as_str(), server.tools.get(&pin.name)?)))
 }
 
-/// Whether the agent may see `tool` in a list.
+/// Whether the agent may see `tool` in a list: policy lets it, and its token is not limited to calls of others.
 pub(crate) fn may_see(gateway: &Gateway, accepted: &Accepted, tool: &str) -> bool {
+    let claims = accepted.caller.token().claims();
+    let details = claims.authorization_details.as_ref();
+    if details.is_some_and(|details| !details.name(tool)) {
+        return false;
+    }
     let question = Question::ListTool {
         agent: &accepted.caller.agent.facts,
         server: &accepted.server.server.name,

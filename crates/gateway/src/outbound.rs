@@ -50,6 +50,27 @@ pub struct Endpoint(
     Uri,
 );
 
+/// Where a URL may lead that no administrator registered as it stands: one that a stranger wrote, or a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Network {
+    /// `https` to the public network.
+    Public,
+    /// In development: the same, and `http` to this very machine, said as such.
+    PublicAndHere,
+    /// `https` to wherever a registered server may be: an administrator said so of whoever wrote the URL.
+    Private,
+}
+
+impl Network {
+    /// Where the URL of a stranger may lead.
+    pub fn of_stranger(is_development: bool) -> Self {
+        match is_development {
+            true => Self::PublicAndHere,
+            false => Self::Public,
+        }
+    }
+}
+
 /// The URL cannot be that of an MCP server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEndpoint {
@@ -82,20 +103,21 @@ impl Endpoint {
         Ok(Self(uri))
     }
 
-    /// Parses a URL that a stranger wrote: `https` to the public network, and nothing else (SSRF-01). With
-    /// `is_development` also `http` to this very machine, said as such.
-    pub fn parse_of_stranger(text: &str, is_development: bool) -> Result<Self, InvalidEndpoint> {
+    /// Parses a URL that a stranger or a document wrote: it leads to `network`, and nowhere else (SSRF-01).
+    pub fn parse_within(text: &str, network: Network) -> Result<Self, InvalidEndpoint> {
         let endpoint = Self::parse(text)?;
         let url = Url::parse(text).map_err(|_| InvalidEndpoint::Malformed)?;
-        if endpoint.is_secure() {
-            match url.host() {
-                Some(Host::Domain(_)) => {}
-                Some(Host::Ipv4(literal)) => address::check_public(literal.into())?,
-                Some(Host::Ipv6(literal)) => address::check_public(literal.into())?,
-                None => return Err(InvalidEndpoint::Malformed),
-            }
-        } else if !(is_development && origin::is_loopback(&url)) {
-            return Err(InvalidEndpoint::Malformed);
+        if !endpoint.is_secure() {
+            let is_here = network == Network::PublicAndHere && origin::is_loopback(&url);
+            return is_here
+                .then_some(endpoint)
+                .ok_or(InvalidEndpoint::Malformed);
+        }
+        match (network, url.host()) {
+            (_, None) => return Err(InvalidEndpoint::Malformed),
+            (Network::Private, Some(_)) | (_, Some(Host::Domain(_))) => {}
+            (_, Some(Host::Ipv4(literal))) => address::check_public(literal.into())?,
+            (_, Some(Host::Ipv6(literal))) => address::check_public(literal.into())?,
         }
         Ok(endpoint)
     }
@@ -120,20 +142,46 @@ impl Outbound {
         }
     }
 
-    /// Sends one GET to where a stranger said; whatever the status is, it is the answer.
-    pub(crate) async fn get_of_stranger(
+    /// Sends one GET to where a stranger or a document said; whatever the status is, it is the answer.
+    pub(crate) async fn get_within(
         &self,
+        network: Network,
         endpoint: &Endpoint,
         headers: HeaderMap,
     ) -> Result<Response<Incoming>, NoAnswer> {
-        let mut request = Request::new(Full::new(Bytes::new()));
+        let request = Request::new(Full::new(Bytes::new()));
+        self.request_within(network, endpoint, headers, request)
+            .await
+    }
+
+    /// The same with one POST.
+    pub(crate) async fn post_within(
+        &self,
+        network: Network,
+        endpoint: &Endpoint,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, NoAnswer> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        self.request_within(network, endpoint, headers, request)
+            .await
+    }
+
+    async fn request_within(
+        &self,
+        network: Network,
+        endpoint: &Endpoint,
+        headers: HeaderMap,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, NoAnswer> {
         *request.uri_mut() = endpoint.0.clone();
         *request.headers_mut() = headers;
-        let answer = if endpoint.is_secure() {
-            self.public.request(request)
-        } else {
+        let answer = match (endpoint.is_secure(), network) {
+            (true, Network::Public | Network::PublicAndHere) => self.public.request(request),
+            (true, Network::Private) => self.secure.request(request),
             // Only to this machine; the endpoint is proof of that.
-            self.plain.request(request)
+            (false, _) => self.plain.request(request),
         };
         answer.await.map_err(NoAnswer)
     }
@@ -309,16 +357,30 @@ mod tests {
             "file:///etc/passwd",
             "gopher://127.0.0.1/",
         ] {
-            for is_development in [false, true] {
-                assert!(
-                    Endpoint::parse_of_stranger(text, is_development).is_err(),
-                    "{text}"
-                );
+            for network in [Network::Public, Network::PublicAndHere] {
+                assert!(Endpoint::parse_within(text, network).is_err(), "{text}");
             }
         }
-        assert!(Endpoint::parse_of_stranger("http://127.0.0.1:1/c", false).is_err());
-        assert!(Endpoint::parse_of_stranger("http://127.0.0.1:1/c", true).is_ok());
-        assert!(Endpoint::parse_of_stranger("https://app.example/c", false).is_ok());
+        let parse = Endpoint::parse_within;
+        assert!(parse("http://127.0.0.1:1/c", Network::Public).is_err());
+        assert!(parse("http://127.0.0.1:1/c", Network::PublicAndHere).is_ok());
+        assert!(parse("https://app.example/c", Network::Public).is_ok());
+    }
+
+    #[test]
+    fn ssrf_01_private_network_is_open_to_whom_an_administrator_said_so_of() {
+        let parse = |text| Endpoint::parse_within(text, Network::Private);
+        for text in ["https://10.0.0.1/c", "https://sso.corp.example/c"] {
+            assert!(parse(text).is_ok(), "{text}");
+        }
+        for text in [
+            "http://10.0.0.1/c",
+            "http://127.0.0.1:1/c",
+            "https://169.254.169.254/c",
+            "https://[fd00:ec2::254]/c",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
     }
 
     #[tokio::test]

@@ -36,12 +36,14 @@ pub(crate) enum Entry {
 }
 
 /// What beside the error helps the client on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Advice {
     /// Nothing.
     None,
     /// To authenticate; the error is absent when no credentials came at all (RFC 6750 §3.1).
     Authenticate(Option<OAuthError>),
+    /// To ask its person for more, by these parameters.
+    AskPerson(OAuthError, Vec<(&'static str, String)>),
     /// To come again later.
     ComeAgain,
 }
@@ -72,6 +74,16 @@ impl Refusal {
         Self {
             advice: Advice::Authenticate(error),
             ..Self::http(StatusCode::UNAUTHORIZED, code, message)
+        }
+    }
+
+    /// Credentials that pass, but not for this: the person has to be asked (RFC 9470 3, RFC 9396 remediation).
+    pub(crate) fn ask_person(error: OAuthError, remedy: Vec<(&'static str, String)>) -> Self {
+        let status = StatusCode::from_u16(error.code.status());
+        let status = status.unwrap_or(StatusCode::FORBIDDEN);
+        Self {
+            advice: Advice::AskPerson(error, remedy),
+            ..Self::http(status, error.code.name(), error.description)
         }
     }
 
@@ -116,23 +128,33 @@ impl Refusal {
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = json_response(status, &self.error.to_response(id));
         let headers = response.headers_mut();
-        match (self.advice, challenger) {
-            (Advice::None, _) | (Advice::Authenticate(_), None) => {}
+        match (&self.advice, challenger) {
+            (Advice::None, _) | (Advice::Authenticate(_) | Advice::AskPerson(..), None) => {}
             (Advice::ComeAgain, _) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
             (Advice::Authenticate(error), Some(challenger)) => {
-                challenge(headers, error, challenger)
+                challenge(headers, *error, &[], challenger);
+            }
+            (Advice::AskPerson(error, remedy), Some(challenger)) => {
+                challenge(headers, Some(*error), remedy, challenger);
             }
         }
         response
     }
 }
 
-fn challenge(headers: &mut HeaderMap, error: Option<OAuthError>, challenger: Challenger<'_>) {
+fn challenge(
+    headers: &mut HeaderMap,
+    error: Option<OAuthError>,
+    remedy: &[(&'static str, String)],
+    challenger: Challenger<'_>,
+) {
     let bearer = challenger.takes_bearer.then_some(Scheme::Bearer);
     for scheme in std::iter::once(Scheme::Dpop).chain(bearer) {
-        let mut challenge = Challenge::new(scheme).resource_metadata(challenger.resource_metadata);
+        let mut challenge = Challenge::new(scheme)
+            .resource_metadata(challenger.resource_metadata)
+            .more(remedy);
         if let Some(error) = error {
             challenge = challenge.error(error);
         }

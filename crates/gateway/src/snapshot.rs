@@ -16,6 +16,7 @@ use chancery_model::grant::Grant;
 use chancery_model::id::{AgentId, GrantId, OwnerId, TokenId};
 use chancery_model::mcp::McpServer;
 use chancery_model::time::Timestamp;
+use chancery_model::tool_call;
 use chancery_policy::PersonFacts;
 use chancery_wire::access_token::{Acting, Claims, VerifiedAccessToken};
 use chancery_wire::jwk::{KeySet, PublicKey};
@@ -37,7 +38,7 @@ pub struct Snapshot {
     /// The MCP servers behind the gateway, by name.
     pub servers: HashMap<String, Arc<KnownServer>>,
     /// Access tokens that were revoked before their end.
-    pub revoked: HashSet<TokenId>,
+    pub revoked: Arc<HashSet<TokenId>>,
     /// Every person who has not left.
     pub people: Arc<HashMap<OwnerId, Arc<PersonFacts>>>,
     /// What people let agents do in their names, as far as it was in force when this was read. What is not here
@@ -165,7 +166,10 @@ impl Snapshot {
             Acting::Autonomous => Ok(()),
             Acting::Delegated { subject, grant } => {
                 let (_, grant) = self.delegation(subject, grant, now)?;
-                let is_of_grant = grant.agent == known.agent.id && grant.resource == claims.aud;
+                let details = claims.authorization_details.as_ref();
+                let is_of_grant = grant.agent == known.agent.id
+                    && grant.resource == claims.aud
+                    && tool_call::is_within(details, grant.calls.as_ref());
                 is_of_grant.then_some(()).ok_or(Inactive::Grant)
             }
         }

@@ -61,10 +61,18 @@ pub enum Action {
     AttesterManage,
     /// See them.
     AttesterRead,
+    /// Name issuers whose workloads may act as agents, and remove them.
+    IssuerManage,
+    /// See those issuers.
+    IssuerRead,
+    /// Add and remove providers that people sign in with.
+    ProviderManage,
+    /// See providers that people sign in with.
+    ProviderRead,
 }
 
 /// Every act, in the order of the enumeration.
-pub const ALL: [Action; 28] = [
+pub const ALL: [Action; 32] = [
     Action::AgentRegister,
     Action::AgentActivate,
     Action::AgentUpdate,
@@ -93,6 +101,10 @@ pub const ALL: [Action; 28] = [
     Action::ClientRead,
     Action::AttesterManage,
     Action::AttesterRead,
+    Action::IssuerManage,
+    Action::IssuerRead,
+    Action::ProviderManage,
+    Action::ProviderRead,
 ];
 
 impl Action {
@@ -127,6 +139,10 @@ impl Action {
             Self::ClientRead => "client_read",
             Self::AttesterManage => "attester_manage",
             Self::AttesterRead => "attester_read",
+            Self::IssuerManage => "issuer_manage",
+            Self::IssuerRead => "issuer_read",
+            Self::ProviderManage => "provider_manage",
+            Self::ProviderRead => "provider_read",
         }
     }
 }

@@ -58,6 +58,12 @@ pub enum EventKind {
     /// Where answers for an agent may be sent changed.
     #[serde(rename = "agent.redirects_changed")]
     AgentRedirectsChanged,
+    /// A workload may act as an agent.
+    #[serde(rename = "agent.trust_added")]
+    AgentTrustAdded,
+    /// A workload may no longer act as an agent.
+    #[serde(rename = "agent.trust_removed")]
+    AgentTrustRemoved,
     /// An agent was stopped for now.
     #[serde(rename = "agent.suspended")]
     AgentSuspended,
@@ -79,6 +85,9 @@ pub enum EventKind {
     /// An owner left.
     #[serde(rename = "owner.disabled")]
     OwnerDisabled,
+    /// An owner who had left is back.
+    #[serde(rename = "owner.returned")]
+    OwnerReturned,
     /// A person was given a login.
     #[serde(rename = "login.issued")]
     LoginIssued,
@@ -109,9 +118,30 @@ pub enum EventKind {
     /// A session was ended before its time.
     #[serde(rename = "session.ended")]
     SessionEnded,
+    /// A provider was added that people may sign in with.
+    #[serde(rename = "provider.added")]
+    ProviderAdded,
+    /// A provider was removed; the sessions that people began by it ended.
+    #[serde(rename = "provider.removed")]
+    ProviderRemoved,
+    /// A provider said that somebody signed out there.
+    #[serde(rename = "provider.signed_out")]
+    ProviderSignedOut,
+    /// A person may sign in with a provider.
+    #[serde(rename = "person.linked")]
+    PersonLinked,
+    /// A person may no longer sign in with a provider.
+    #[serde(rename = "person.unlinked")]
+    PersonUnlinked,
     /// A resource server was registered.
     #[serde(rename = "resource.registered")]
     ResourceRegistered,
+    /// An issuer was named whose workloads may act as agents.
+    #[serde(rename = "issuer.added")]
+    IssuerAdded,
+    /// An issuer was removed, and every trust in its workloads with it.
+    #[serde(rename = "issuer.removed")]
+    IssuerRemoved,
     /// An MCP server was put behind the gateway.
     #[serde(rename = "mcp.added")]
     McpAdded,
@@ -145,6 +175,9 @@ pub enum EventKind {
     /// A token was revoked.
     #[serde(rename = "token.revoked")]
     TokenRevoked,
+    /// A client was told who a person is that signed in to it.
+    #[serde(rename = "person.told")]
+    PersonTold,
     /// A person let an agent act in their name.
     #[serde(rename = "grant.given")]
     GrantGiven,

@@ -9,6 +9,7 @@ use crate::digest::Digest;
 use crate::id::{AgentId, GrantId, OwnerId};
 use crate::scope::Scope;
 use crate::time::Timestamp;
+use crate::tool_call::{self, ToolCalls};
 
 /// How long a grant lasts.
 pub const LIFETIME: Duration = Duration::from_secs(30 * 86_400);
@@ -66,6 +67,8 @@ pub struct Grant {
     pub resource: String,
     /// The most that a token of it may name.
     pub scope: Scope,
+    /// The tool calls that it is limited to; none when it is not limited in this way.
+    pub calls: Option<ToolCalls>,
     /// What its tokens are bound to.
     pub binding: Binding,
     /// Where the answer went, as it was registered.
@@ -96,7 +99,8 @@ impl Grant {
     }
 
     /// Whether the person consented to all that is asked now: to the same agent, for the same resource, with
-    /// the answer to the same place, for tokens bound in the same way, and to no less scope (AUTHZ-13, AUTHZ-14).
+    /// the answer to the same place, for tokens bound in the same way, and to no less scope and no fewer calls (AUTHZ-13,
+    /// AUTHZ-14).
     pub fn covers(&self, asked: &Asked<'_>) -> bool {
         self.subject == asked.subject
             && self.agent == asked.agent
@@ -104,6 +108,7 @@ impl Grant {
             && self.redirect_uri == asked.redirect_uri
             && self.binding == asked.binding
             && asked.scope.is_within(&self.scope)
+            && tool_call::is_within(asked.calls, self.calls.as_ref())
     }
 }
 
@@ -118,6 +123,8 @@ pub struct Asked<'a> {
     pub resource: &'a str,
     /// What for.
     pub scope: &'a Scope,
+    /// The tool calls that it would be limited to.
+    pub calls: Option<&'a ToolCalls>,
     /// What its tokens would be bound to.
     pub binding: Binding,
     /// Where the answer would go, as it is registered.
@@ -136,6 +143,7 @@ mod tests {
             version: Digest::from_bytes([5; 32]),
             resource: "https://r.example".to_owned(),
             scope: Scope::parse("read write").expect("a scope"),
+            calls: None,
             binding: Binding::Key,
             redirect_uri: "https://app.example/cb".to_owned(),
             created_at: Timestamp::from_secs(10),
@@ -164,6 +172,7 @@ mod tests {
             agent: grant.agent,
             resource: "https://r.example",
             scope: &all,
+            calls: None,
             binding: Binding::Key,
             redirect_uri: "https://app.example/cb",
         };

@@ -148,6 +148,12 @@ ids! {
     SessionId = "ses";
     /// A passkey of a person.
     PasskeyId = "pky";
+    /// An issuer of workload tokens that an administrator named.
+    IssuerId = "iss";
+    /// A workload that may act as an agent.
+    TrustId = "trs";
+    /// An OpenID provider that people sign in with.
+    ProviderId = "prv";
 }
 
 /// Who authenticates at the OAuth endpoints; the `client_id` is the id itself.

@@ -7,6 +7,7 @@
 
 pub mod action;
 pub mod agent;
+pub mod assurance;
 pub mod author;
 pub mod bearer;
 pub mod client_authentication;
@@ -19,8 +20,11 @@ pub mod grant;
 pub mod id;
 pub mod mcp;
 pub mod owner;
+pub mod provider;
 pub mod reason;
 pub mod scope;
 pub mod secret;
 pub mod time;
+pub mod tool_call;
+pub mod trust;
 pub mod version;

@@ -1,5 +1,8 @@
 //! MCP servers behind the gateway, and the definitions of their tools that a person accepted.
 
+use std::time::Duration;
+
+use crate::assurance::Acr;
 use crate::digest::Digest;
 use crate::id::ResourceId;
 use crate::time::Timestamp;
@@ -15,6 +18,8 @@ pub struct McpServer {
     pub upstream: Upstream,
     /// Until when plain bearer tokens are accepted; an explicit, recorded exception.
     pub bearer_until: Option<Timestamp>,
+    /// How a person must have signed in on whose behalf it is called.
+    pub sign_in: SignIn,
     /// When it was added.
     pub created_at: Timestamp,
     /// When it was removed.
@@ -23,6 +28,26 @@ pub struct McpServer {
     pub revision: i64,
     /// The tools that were accepted, by name.
     pub tools: Vec<ToolPin>,
+}
+
+/// How recently and how surely a person must have signed in for a call in their name; nothing is required when nothing is
+/// said (RFC 9470).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SignIn {
+    /// How long ago at most.
+    pub max_age: Option<Duration>,
+    /// How surely.
+    pub acr: Option<Acr>,
+}
+
+impl SignIn {
+    /// Whether a sign-in at `auth_time` of this class is enough at `now`; one of which nothing is known is none.
+    pub fn is_met(self, auth_time: Option<Timestamp>, acr: Option<&str>, now: Timestamp) -> bool {
+        let is_recent = self
+            .max_age
+            .is_none_or(|age| auth_time.is_some_and(|at| at >= now.before(age)));
+        is_recent && self.acr.is_none_or(|wanted| acr == Some(wanted.name()))
+    }
 }
 
 /// How the gateway reaches an MCP server.

@@ -61,6 +61,19 @@ impl Scope {
         self.0.iter().map(String::as_str)
     }
 
+    /// Whether it names `name`.
+    pub fn has(&self, name: &str) -> bool {
+        self.0
+            .binary_search_by(|own| own.as_str().cmp(name))
+            .is_ok()
+    }
+
+    /// The names that are among `known`.
+    pub fn within(mut self, known: &[&str]) -> Self {
+        self.0.retain(|name| known.contains(&name.as_str()));
+        self
+    }
+
     /// Whether it names nothing.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -81,7 +81,11 @@ pub(crate) fn subject_of(action: Action) -> Option<&'static str> {
         | Action::ClientManage
         | Action::ClientRead
         | Action::AttesterManage
-        | Action::AttesterRead => None,
+        | Action::AttesterRead
+        | Action::IssuerManage
+        | Action::IssuerRead
+        | Action::ProviderManage
+        | Action::ProviderRead => None,
     }
 }
 
@@ -95,7 +99,9 @@ fn only_reads(action: Action) -> bool {
         | Action::PolicyRead
         | Action::GrantRead
         | Action::ClientRead
-        | Action::AttesterRead => true,
+        | Action::AttesterRead
+        | Action::IssuerRead
+        | Action::ProviderRead => true,
         Action::AgentRegister
         | Action::AgentActivate
         | Action::AgentUpdate
@@ -115,7 +121,9 @@ fn only_reads(action: Action) -> bool {
         | Action::GrantWithdraw
         | Action::GrantRevoke
         | Action::ClientManage
-        | Action::AttesterManage => false,
+        | Action::AttesterManage
+        | Action::IssuerManage
+        | Action::ProviderManage => false,
     }
 }
 

@@ -6,7 +6,10 @@ use chancery_model::digest::Digest;
 use chancery_model::id::GrantId;
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
+use chancery_model::tool_call::ToolCalls;
 
+use crate::authentications::{self, Authentication};
+use crate::authorized_calls;
 use crate::connect::Store;
 use crate::error::StoreError;
 use crate::tx::Tx;
@@ -29,10 +32,14 @@ pub struct Code {
     pub challenge: String,
     /// The most that its tokens may name.
     pub scope: Scope,
+    /// The tool calls that its tokens are limited to.
+    pub calls: Option<ToolCalls>,
     /// What its holder must prove to hold, as one text; none under an exception of the resource.
     pub cnf: Option<String>,
     /// When the person signed in, where that is known.
     pub auth_time: Option<Timestamp>,
+    /// What the client sent along, and how surely it was the person.
+    pub authentication: Authentication,
     /// When it ends.
     pub expires_at: Timestamp,
     /// When it was used.
@@ -54,13 +61,18 @@ pub async fn insert(tx: &mut Tx, code: &Code) -> Result<(), StoreError> {
         code.expires_at,
     ];
     tx.execute(sql, values).await?;
-    Ok(())
+    let (hash, says) = (code.code_hash, &code.authentication);
+    let until = code.expires_at.after(KEPT);
+    authentications::insert(tx, hash, says, until).await?;
+    authorized_calls::limit(tx, hash, code.calls.as_ref(), until).await
 }
 
 /// The code with this hash, used or not.
 pub async fn fetch(tx: &mut Tx, code_hash: Digest) -> Result<Option<Code>, StoreError> {
-    let sql = "SELECT code_hash, grant_id, redirect_uri, challenge, scope, jkt, auth_time, expires_at, used_at \
-               FROM authorization_code WHERE code_hash = $1";
+    let sql = "SELECT code_hash, grant_id, redirect_uri, challenge, scope, jkt, auth_time, \
+         authorization_code.expires_at AS expires_at, used_at, nonce, acr, must_ask, calls \
+         FROM authorization_code LEFT JOIN authentication ON authentication.hash = code_hash \
+         LEFT JOIN authorized_call ON name = code_hash WHERE code_hash = $1";
     let rows = tx
         .query("authorization_code", sql, params![code_hash.to_string()])
         .await?;
@@ -105,8 +117,10 @@ fn read(row: &Row) -> Result<Code, StoreError> {
         redirect_uri: row.text("redirect_uri")?.to_owned(),
         challenge: row.text("challenge")?.to_owned(),
         scope: row.parse("scope")?,
+        calls: authorized_calls::read(row)?,
         cnf: row.text_or_null("jkt")?.map(str::to_owned),
         auth_time: row.time_or_null("auth_time")?,
+        authentication: authentications::read(row)?,
         expires_at: row.time("expires_at")?,
         used_at: row.time_or_null("used_at")?,
     })

@@ -4,12 +4,14 @@ use chancery_model::grant::Grant;
 use chancery_model::id::{AgentId, GrantId, OwnerId};
 use chancery_model::time::Timestamp;
 
+use crate::authorized_calls;
 use crate::error::StoreError;
 use crate::tx::Tx;
 use crate::value::{Row, params};
 
 const GRANT: &str = "SELECT id, subject_id, agent_id, version, resource, scope, binding, redirect_uri, \
-                     created_at, expires_at, last_used_at, revoked_at FROM person_grant";
+                     created_at, person_grant.expires_at AS expires_at, last_used_at, revoked_at, calls FROM person_grant \
+                     LEFT JOIN authorized_call ON name = id";
 
 /// Adds a grant.
 pub async fn insert(tx: &mut Tx, grant: &Grant) -> Result<(), StoreError> {
@@ -28,7 +30,7 @@ pub async fn insert(tx: &mut Tx, grant: &Grant) -> Result<(), StoreError> {
         grant.expires_at,
     ];
     tx.execute(sql, values).await?;
-    Ok(())
+    authorized_calls::limit_grant(tx, grant.id, grant.calls.as_ref()).await
 }
 
 /// Ends a grant that is in force; false when it was revoked already.
@@ -61,7 +63,7 @@ pub async fn list_between(
     now: Timestamp,
 ) -> Result<Vec<Grant>, StoreError> {
     let sql = format!(
-        "{GRANT} WHERE subject_id = $1 AND agent_id = $2 AND revoked_at IS NULL AND expires_at > $3 \
+        "{GRANT} WHERE subject_id = $1 AND agent_id = $2 AND revoked_at IS NULL AND person_grant.expires_at > $3 \
          ORDER BY id DESC"
     );
     let values = params![subject.to_string(), agent.to_string(), now];
@@ -86,7 +88,7 @@ pub async fn list(
 
 /// Every grant that is in force at `now`.
 pub async fn list_in_force(tx: &mut Tx, now: Timestamp) -> Result<Vec<Grant>, StoreError> {
-    let sql = format!("{GRANT} WHERE revoked_at IS NULL AND expires_at > $1");
+    let sql = format!("{GRANT} WHERE revoked_at IS NULL AND person_grant.expires_at > $1");
     let rows = tx.query("person_grant", &sql, params![now]).await?;
     rows.iter().map(read).collect()
 }
@@ -99,6 +101,7 @@ fn read(row: &Row) -> Result<Grant, StoreError> {
         version: row.parse("version")?,
         resource: row.text("resource")?.to_owned(),
         scope: row.parse("scope")?,
+        calls: authorized_calls::read(row)?,
         binding: row.parse("binding")?,
         redirect_uri: row.text("redirect_uri")?.to_owned(),
         created_at: row.time("created_at")?,

@@ -18,6 +18,7 @@ use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use crate::connect::Store;
+use crate::device_requests::{self, DeviceRequest};
 use crate::entries::{Append, Entries};
 use crate::error::StoreError;
 use crate::one_time::{OneTime, Used};
@@ -27,6 +28,7 @@ use crate::refresh_tokens::{self, RefreshToken};
 use crate::registered_clients::{self, RegisteredClient};
 use crate::rotating_tokens::{self, RotatingToken};
 use crate::tx::Tx;
+use crate::workload_assertions;
 use crate::{codes, grants};
 
 /// The most events in one batch.
@@ -78,6 +80,31 @@ pub enum Step {
         /// What the next token is fetched with.
         refresh: Option<RefreshToken>,
     },
+    /// A device asks for a person, while fewer than `most` of the client wait.
+    Wait {
+        /// What it asks.
+        request: DeviceRequest,
+        /// The most that may wait.
+        most: i64,
+    },
+    /// Uses up what a person answered to a device, for tokens of its grant.
+    Collect {
+        /// The hash of the device code.
+        code: Digest,
+        /// What it gives tokens of.
+        grant: GrantId,
+        /// What the next token is fetched with.
+        refresh: Option<RefreshToken>,
+    },
+    /// Binds a token of a workload to what it came with, or to nothing; it is of use in no other way.
+    Bind {
+        /// Names the token.
+        assertion: Digest,
+        /// What its holder must prove to hold, as one text.
+        cnf: Option<String>,
+        /// When the token ends.
+        expires_at: Timestamp,
+    },
     /// Uses a refresh token, for another token of its grant.
     Refresh {
         /// The hash of the refresh token.
@@ -128,6 +155,24 @@ impl Step {
                 }
                 Ok(is_taken)
             }
+            Self::Wait { request, most } => device_requests::insert(tx, request, *most).await,
+            Self::Collect {
+                code,
+                grant,
+                refresh,
+            } => {
+                let is_taken = device_requests::use_it(tx, *code, *grant, now).await?
+                    && grants::use_it(tx, *grant, now).await?;
+                if is_taken && let Some(refresh) = refresh {
+                    refresh_tokens::insert(tx, refresh).await?;
+                }
+                Ok(is_taken)
+            }
+            Self::Bind {
+                assertion,
+                cnf,
+                expires_at,
+            } => workload_assertions::bind(tx, *assertion, cnf.as_deref(), *expires_at).await,
             Self::Refresh {
                 token,
                 grant,

@@ -6,12 +6,16 @@
 //! ([`journal::Step`]). There is one file per table; functions take `&mut Tx` and give `model`
 //! types. What differs between the databases lives in `connect`. No rule lives here but how long a row is kept and counts.
 
+pub mod agent_trusts;
 pub mod agents;
 pub mod attesters;
+pub mod authentications;
+pub mod authorized_calls;
 pub mod client_agents;
 pub mod client_authentications;
 pub mod codes;
 pub mod connect;
+pub mod device_requests;
 mod entries;
 pub mod error;
 pub mod grants;
@@ -28,6 +32,9 @@ pub mod owners;
 pub mod passkey_challenges;
 pub mod passkeys;
 pub mod policy_texts;
+pub mod provider_links;
+pub mod provider_uses;
+pub mod providers;
 pub mod pushed_requests;
 pub mod recovery_codes;
 pub mod redirects;
@@ -41,3 +48,7 @@ pub mod signing_keys;
 pub mod tx;
 mod value;
 pub mod versions;
+pub mod wish;
+pub mod workload_assertions;
+pub mod workload_issuers;
+pub mod wrong_user_codes;

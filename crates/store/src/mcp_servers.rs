@@ -1,15 +1,17 @@
 //! MCP servers behind the gateway, with the tools that were accepted.
 
+use std::time::Duration;
+
 use chancery_model::id::ResourceId;
-use chancery_model::mcp::{McpServer, ToolPin};
+use chancery_model::mcp::{McpServer, SignIn, ToolPin};
 use chancery_model::time::Timestamp;
 
 use crate::error::StoreError;
 use crate::tx::Tx;
 use crate::value::{Row, params};
 
-const SERVER: &str =
-    "SELECT id, name, upstream, bearer_until, created_at, removed_at, revision FROM mcp_server";
+const SERVER: &str = "SELECT id, name, upstream, bearer_until, created_at, removed_at, revision, max_age, acr FROM mcp_server \
+     LEFT JOIN mcp_sign_in ON server_id = id";
 
 /// Adds an MCP server; [`StoreError::Constraint`] when the name is in use.
 pub async fn insert(tx: &mut Tx, server: &McpServer) -> Result<(), StoreError> {
@@ -25,6 +27,16 @@ pub async fn insert(tx: &mut Tx, server: &McpServer) -> Result<(), StoreError> {
         server.revision,
     ];
     tx.execute(sql, values).await?;
+    if server.sign_in != SignIn::default() {
+        let sql = "INSERT INTO mcp_sign_in (server_id, max_age, acr) VALUES ($1, $2, $3)";
+        let max_age = server.sign_in.max_age;
+        let values = params![
+            server.id.to_string(),
+            max_age.map(|age| age.as_secs().cast_signed()),
+            server.sign_in.acr.map(|acr| acr.name().to_owned()),
+        ];
+        tx.execute(sql, values).await?;
+    }
     replace_pins(tx, server.id, &server.tools).await
 }
 
@@ -123,12 +135,18 @@ async fn read(tx: &mut Tx, row: &Row) -> Result<McpServer, StoreError> {
             accepted_at: row.time("accepted_at")?,
         })
     };
+    let max_age = row.int_or_null("max_age")?.map(u64::try_from).transpose();
+    let max_age = max_age.map_err(|_| row.corrupt("max_age"))?;
     Ok(McpServer {
         id,
         name: row.text("name")?.to_owned(),
         upstream: serde_json::from_str(row.text("upstream")?)
             .map_err(|_| row.corrupt("upstream"))?,
         bearer_until: row.time_or_null("bearer_until")?,
+        sign_in: SignIn {
+            max_age: max_age.map(Duration::from_secs),
+            acr: row.parse_or_null("acr")?,
+        },
         created_at: row.time("created_at")?,
         removed_at: row.time_or_null("removed_at")?,
         revision: row.int("revision")?,

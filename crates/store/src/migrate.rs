@@ -40,8 +40,24 @@ const MIGRATIONS: &[Migration] = &[
         text: include_str!("../migrations/0007_entries_in_a_file.sql"),
     },
     Migration {
+        number: 8,
+        text: include_str!("../migrations/0008_authentication.sql"),
+    },
+    Migration {
+        number: 9,
+        text: include_str!("../migrations/0009_providers.sql"),
+    },
+    Migration {
+        number: 10,
+        text: include_str!("../migrations/0010_devices.sql"),
+    },
+    Migration {
         number: 11,
         text: include_str!("../migrations/0011_client_authentication.sql"),
+    },
+    Migration {
+        number: 12,
+        text: include_str!("../migrations/0012_workloads.sql"),
     },
 ];
 

@@ -57,6 +57,12 @@ pub async fn disable(tx: &mut Tx, id: OwnerId, now: Timestamp) -> Result<bool, S
     Ok(tx.execute(sql, params![now, id.to_string()]).await? == 1)
 }
 
+/// Records that an owner is back who left at `left_at`; false when they left at another time, or not at all.
+pub async fn restore(tx: &mut Tx, id: OwnerId, left_at: Timestamp) -> Result<bool, StoreError> {
+    let sql = "UPDATE owner SET disabled_at = NULL WHERE id = $1 AND disabled_at = $2";
+    Ok(tx.execute(sql, params![id.to_string(), left_at]).await? == 1)
+}
+
 /// The owner with this handle.
 pub async fn fetch_by_handle(
     tx: &mut Tx,

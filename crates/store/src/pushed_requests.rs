@@ -3,26 +3,22 @@
 use std::time::Duration;
 
 use chancery_model::digest::Digest;
-use chancery_model::id::{AgentId, OwnerId};
-use chancery_model::scope::Scope;
+use chancery_model::id::OwnerId;
 use chancery_model::time::Timestamp;
 
 use crate::connect::Store;
 use crate::error::StoreError;
 use crate::tx::Tx;
 use crate::value::{Row, params};
+use crate::wish::{Prompt, Wish};
 
 /// A request that waits for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushedRequest {
     /// The hash of the `request_uri` that names it.
     pub uri_hash: Digest,
-    /// Who pushed it.
-    pub agent: AgentId,
-    /// The one resource that is asked for.
-    pub resource: String,
-    /// What for.
-    pub scope: Scope,
+    /// What is asked, and by whom.
+    pub wish: Wish,
     /// Where the answer goes.
     pub redirect_uri: String,
     /// The registered redirect URI that admitted it.
@@ -31,79 +27,83 @@ pub struct PushedRequest {
     pub state: String,
     /// What the code will be bound to (RFC 7636).
     pub challenge: String,
-    /// The key that the code will be bound to; none under an exception of the resource.
-    pub cnf: Option<String>,
-    /// Whether the person is asked.
-    pub prompt: Prompt,
-    /// For how long a sign-in counts.
-    pub max_age: Option<Duration>,
-    /// When it was pushed.
-    pub created_at: Timestamp,
-    /// When it ends by itself.
-    pub expires_at: Timestamp,
-    /// When it was answered, and who did.
-    pub answered: Option<(Timestamp, OwnerId)>,
-}
-
-/// Whether the person is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Prompt {
-    /// Yes.
-    Ask,
-    /// No: what they consented to before must do.
-    None,
-    /// Yes, and they sign in anew before.
-    Login,
-}
-
-impl Prompt {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Ask => "ask",
-            Self::None => "none",
-            Self::Login => "login",
-        }
-    }
 }
 
 /// Adds a request, unless `most` of the same client wait already; whether it was added.
 pub async fn insert(tx: &mut Tx, request: &PushedRequest, most: i64) -> Result<bool, StoreError> {
     let sql = "SELECT count(*) AS waiting FROM pushed_request \
-               WHERE agent_id = $1 AND expires_at > $2 AND answered_at IS NULL";
-    let values = params![request.agent.to_string(), request.created_at];
+               WHERE agent_id = $1 AND expires_at > $2 AND answered_at IS NULL \
+               AND NOT EXISTS (SELECT 1 FROM link_request WHERE link_request.uri_hash = pushed_request.uri_hash)";
+    let wish = &request.wish;
+    let values = params![wish.agent.to_string(), wish.created_at];
     let rows = tx.query("pushed_request", sql, values).await?;
     let waiting = rows.first().map(|row| row.int("waiting")).transpose()?;
     if waiting.is_none_or(|waiting| waiting >= most) {
         return Ok(false);
     }
+    add(tx, request).await?;
+    Ok(true)
+}
+
+async fn add(tx: &mut Tx, request: &PushedRequest) -> Result<(), StoreError> {
+    let wish = &request.wish;
     let sql = "INSERT INTO pushed_request (uri_hash, agent_id, resource, scope, redirect_uri, registered_uri, \
                state, challenge, jkt, prompt, max_age, created_at, expires_at) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
-    let max_age = request.max_age.map(|age| age.as_secs().cast_signed());
     let values = params![
         request.uri_hash.to_string(),
-        request.agent.to_string(),
-        request.resource.as_str(),
-        request.scope.to_string(),
+        wish.agent.to_string(),
+        wish.resource.as_str(),
+        wish.scope.to_string(),
         request.redirect_uri.as_str(),
         request.registered_uri.as_str(),
         request.state.as_str(),
         request.challenge.as_str(),
-        request.cnf.clone(),
-        request.prompt.name(),
-        max_age,
-        request.created_at,
-        request.expires_at,
+        wish.cnf.clone(),
+        wish.prompt.name(),
+        wish.max_age_secs(),
+        wish.created_at,
+        wish.expires_at,
     ];
     tx.execute(sql, values).await?;
+    let until = wish.created_at.after(OPENED + KEPT);
+    wish.insert_beside(tx, request.uri_hash, until).await
+}
+
+/// Keeps a request that nobody pushed and `person` came with, unless `most` of that person to the same client wait already;
+/// whether it was kept. It changes nothing: whoever answers it makes the record of it.
+pub async fn keep(
+    store: &Store,
+    request: &PushedRequest,
+    person: OwnerId,
+    most: i64,
+) -> Result<bool, StoreError> {
+    let mut tx = store.begin_in_turn().await?;
+    let sql = "SELECT count(*) AS waiting FROM link_request \
+               JOIN pushed_request ON pushed_request.uri_hash = link_request.uri_hash \
+               WHERE owner_id = $1 AND agent_id = $2 AND pushed_request.expires_at > $3 AND answered_at IS NULL";
+    let wish = &request.wish;
+    let values = params![person.to_string(), wish.agent.to_string(), wish.created_at];
+    let rows = tx.query("link_request", sql, values).await?;
+    let waiting = rows.first().map(|row| row.int("waiting")).transpose()?;
+    if waiting.is_none_or(|waiting| waiting >= most) {
+        return Ok(false);
+    }
+    add(&mut tx, request).await?;
+    let sql = "INSERT INTO link_request (uri_hash, owner_id, expires_at) VALUES ($1, $2, $3)";
+    let until = wish.created_at.after(OPENED + KEPT);
+    let values = params![request.uri_hash.to_string(), person.to_string(), until];
+    tx.execute(sql, values).await?;
+    tx.end().await?;
     Ok(true)
 }
 
 /// The request that this hash names.
 pub async fn fetch(tx: &mut Tx, uri_hash: Digest) -> Result<Option<PushedRequest>, StoreError> {
-    let sql = "SELECT uri_hash, agent_id, resource, scope, redirect_uri, registered_uri, state, challenge, jkt, \
-               prompt, max_age, created_at, expires_at, answered_at, answered_by FROM pushed_request \
-               WHERE uri_hash = $1";
+    let sql = "SELECT uri_hash, agent_id, resource, scope, redirect_uri, registered_uri, state, challenge, jkt, prompt, \
+         max_age, created_at, pushed_request.expires_at AS expires_at, answered_at, answered_by, nonce, acr, must_ask, calls \
+         FROM pushed_request LEFT JOIN authentication ON authentication.hash = uri_hash \
+         LEFT JOIN authorized_call ON name = uri_hash WHERE uri_hash = $1";
     let rows = tx
         .query("pushed_request", sql, params![uri_hash.to_string()])
         .await?;
@@ -113,7 +113,7 @@ pub async fn fetch(tx: &mut Tx, uri_hash: Digest) -> Result<Option<PushedRequest
 impl PushedRequest {
     /// Whether somebody has opened it in a browser.
     pub fn is_opened(&self) -> bool {
-        self.expires_at >= self.created_at.after(OPENED)
+        self.wish.expires_at >= self.wish.created_at.after(OPENED)
     }
 }
 
@@ -152,6 +152,8 @@ pub async fn sweep(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
     let mut tx = store.begin().await?;
     let sql = "DELETE FROM pushed_request WHERE expires_at < $1";
     let swept = tx.execute(sql, params![now.before(KEPT)]).await?;
+    let sql = "DELETE FROM link_request WHERE expires_at < $1";
+    tx.execute(sql, params![now]).await?;
     tx.end().await?;
     Ok(swept)
 }
@@ -163,31 +165,12 @@ fn read(row: &Row) -> Result<PushedRequest, StoreError> {
         "login" => Prompt::Login,
         _ => return Err(row.corrupt("prompt")),
     };
-    let max_age = row.int_or_null("max_age")?.map(u64::try_from).transpose();
-    let answered = match (
-        row.time_or_null("answered_at")?,
-        row.parse_or_null("answered_by")?,
-    ) {
-        (Some(at), Some(by)) => Some((at, by)),
-        (None, None) => None,
-        (Some(_), None) | (None, Some(_)) => return Err(row.corrupt("answered_by")),
-    };
     Ok(PushedRequest {
         uri_hash: row.parse("uri_hash")?,
-        agent: row.parse("agent_id")?,
-        resource: row.text("resource")?.to_owned(),
-        scope: row.parse("scope")?,
+        wish: Wish::read(row, prompt)?,
         redirect_uri: row.text("redirect_uri")?.to_owned(),
         registered_uri: row.text("registered_uri")?.to_owned(),
         state: row.text("state")?.to_owned(),
         challenge: row.text("challenge")?.to_owned(),
-        cnf: row.text_or_null("jkt")?.map(str::to_owned),
-        prompt,
-        max_age: max_age
-            .map_err(|_| row.corrupt("max_age"))?
-            .map(Duration::from_secs),
-        created_at: row.time("created_at")?,
-        expires_at: row.time("expires_at")?,
-        answered,
     })
 }

@@ -4,7 +4,10 @@ use chancery_model::digest::Digest;
 use chancery_model::id::GrantId;
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
+use chancery_model::tool_call::ToolCalls;
 
+use crate::authentications::{self, Authentication};
+use crate::authorized_calls;
 use crate::connect::Store;
 use crate::error::StoreError;
 use crate::tx::Tx;
@@ -19,10 +22,14 @@ pub struct RefreshToken {
     pub grant: GrantId,
     /// The most that its tokens may name.
     pub scope: Scope,
+    /// The tool calls that its tokens are limited to.
+    pub calls: Option<ToolCalls>,
     /// What its holder must prove to hold, as one text: the thumbprint of a key, a certificate, or both.
     pub cnf: String,
     /// When the person signed in, where that is known.
     pub auth_time: Option<Timestamp>,
+    /// How surely it was the person.
+    pub authentication: Authentication,
     /// When it ends unless it is used before.
     pub idle_until: Timestamp,
     /// When it ends in any case.
@@ -50,13 +57,16 @@ pub(crate) async fn insert(tx: &mut Tx, token: &RefreshToken) -> Result<(), Stor
         token.expires_at,
     ];
     tx.execute(sql, values).await?;
-    Ok(())
+    let (hash, says) = (token.token_hash, &token.authentication);
+    authentications::insert(tx, hash, says, token.expires_at).await?;
+    authorized_calls::limit(tx, hash, token.calls.as_ref(), token.expires_at).await
 }
 
 /// The token with this hash, in force or not.
 pub async fn fetch(tx: &mut Tx, token_hash: Digest) -> Result<Option<RefreshToken>, StoreError> {
-    let sql = "SELECT token_hash, grant_id, scope, jkt, auth_time, idle_until, expires_at \
-               FROM refresh_token WHERE token_hash = $1";
+    let sql = "SELECT token_hash, grant_id, scope, jkt, auth_time, idle_until, refresh_token.expires_at AS expires_at, nonce, acr, must_ask, calls \
+         FROM refresh_token LEFT JOIN authentication ON authentication.hash = token_hash \
+         LEFT JOIN authorized_call ON name = token_hash WHERE token_hash = $1";
     let rows = tx
         .query("refresh_token", sql, params![token_hash.to_string()])
         .await?;
@@ -65,8 +75,10 @@ pub async fn fetch(tx: &mut Tx, token_hash: Digest) -> Result<Option<RefreshToke
             token_hash: row.parse("token_hash")?,
             grant: row.parse("grant_id")?,
             scope: row.parse("scope")?,
+            calls: authorized_calls::read(row)?,
             cnf: row.text("jkt")?.to_owned(),
             auth_time: row.time_or_null("auth_time")?,
+            authentication: authentications::read(row)?,
             idle_until: row.time("idle_until")?,
             expires_at: row.time("expires_at")?,
         })

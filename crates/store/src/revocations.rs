@@ -1,8 +1,11 @@
 //! Access tokens that were revoked before their end; kept until that end, and a little longer.
 
+use std::time::Duration;
+
 use chancery_model::id::TokenId;
 use chancery_model::time::Timestamp;
 
+use crate::connect::Store;
 use crate::error::StoreError;
 use crate::tx::Tx;
 use crate::value::params;
@@ -27,4 +30,16 @@ pub async fn list(tx: &mut Tx, now: Timestamp) -> Result<Vec<TokenId>, StoreErro
     let sql = "SELECT jti FROM revoked_token WHERE expires_at > $1";
     let rows = tx.query("revoked_token", sql, params![now]).await?;
     rows.iter().map(|row| row.parse("jti")).collect()
+}
+
+/// How long a revocation is kept after the end of its token, for whose clock is behind.
+const KEPT: Duration = Duration::from_secs(600);
+
+/// Forgets the revocations of tokens that ended a while before `now`; returns how many there were.
+pub async fn sweep(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
+    let mut tx = store.begin().await?;
+    let sql = "DELETE FROM revoked_token WHERE expires_at < $1";
+    let swept = tx.execute(sql, params![now.before(KEPT)]).await?;
+    tx.end().await?;
+    Ok(swept)
 }

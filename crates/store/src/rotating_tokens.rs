@@ -5,7 +5,10 @@ use chancery_model::digest::Digest;
 use chancery_model::id::GrantId;
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
+use chancery_model::tool_call::ToolCalls;
 
+use crate::authentications::{self, Authentication};
+use crate::authorized_calls;
 use crate::connect::Store;
 use crate::error::StoreError;
 use crate::tx::Tx;
@@ -20,10 +23,14 @@ pub struct RotatingToken {
     pub grant: GrantId,
     /// The most that its tokens may name.
     pub scope: Scope,
+    /// The tool calls that its tokens are limited to.
+    pub calls: Option<ToolCalls>,
     /// The key that its holder must prove; none under an exception of the resource.
     pub jkt: Option<String>,
     /// When the person signed in, where that is known.
     pub auth_time: Option<Timestamp>,
+    /// How surely it was the person.
+    pub authentication: Authentication,
     /// When it ends unless it is used before.
     pub idle_until: Timestamp,
     /// When it ends in any case.
@@ -53,13 +60,16 @@ pub(crate) async fn insert(tx: &mut Tx, token: &RotatingToken) -> Result<(), Sto
         token.expires_at,
     ];
     tx.execute(sql, values).await?;
-    Ok(())
+    let (hash, says) = (token.token_hash, &token.authentication);
+    authentications::insert(tx, hash, says, token.expires_at).await?;
+    authorized_calls::limit(tx, hash, token.calls.as_ref(), token.expires_at).await
 }
 
 /// The token with this hash, used or not.
 pub async fn fetch(tx: &mut Tx, token_hash: Digest) -> Result<Option<RotatingToken>, StoreError> {
-    let sql = "SELECT token_hash, grant_id, scope, jkt, auth_time, idle_until, expires_at, used_at \
-               FROM rotating_token WHERE token_hash = $1";
+    let sql = "SELECT token_hash, grant_id, scope, jkt, auth_time, idle_until, rotating_token.expires_at AS expires_at, used_at, nonce, acr, must_ask, calls \
+         FROM rotating_token LEFT JOIN authentication ON authentication.hash = token_hash \
+         LEFT JOIN authorized_call ON name = token_hash WHERE token_hash = $1";
     let rows = tx
         .query("rotating_token", sql, params![token_hash.to_string()])
         .await?;
@@ -68,8 +78,10 @@ pub async fn fetch(tx: &mut Tx, token_hash: Digest) -> Result<Option<RotatingTok
             token_hash: row.parse("token_hash")?,
             grant: row.parse("grant_id")?,
             scope: row.parse("scope")?,
+            calls: authorized_calls::read(row)?,
             jkt: row.text_or_null("jkt")?.map(str::to_owned),
             auth_time: row.time_or_null("auth_time")?,
+            authentication: authentications::read(row)?,
             idle_until: row.time("idle_until")?,
             expires_at: row.time("expires_at")?,
             used_at: row.time_or_null("used_at")?,

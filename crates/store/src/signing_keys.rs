@@ -1,4 +1,6 @@
 //! Signing keys: the private part only ever wrapped.
+//!
+//! They lie in two tables of one form: the first has a list of its purposes, which cannot be changed.
 
 use chancery_model::time::Timestamp;
 
@@ -11,7 +13,7 @@ use crate::value::{Row, params};
 pub struct SigningKey {
     /// Its RFC 7638 thumbprint.
     pub kid: String,
-    /// What it signs: `access_token`, `document` or `log`. A key has one purpose.
+    /// What it signs: `access_token`, `id_token`, `document` or `log`. A key has one purpose.
     pub purpose: String,
     /// `ES256` or `EdDSA`.
     pub alg: String,
@@ -25,10 +27,23 @@ pub struct SigningKey {
     pub verifies_until: Option<Timestamp>,
 }
 
+/// Whether the first table has a word for a purpose.
+fn is_listed(purpose: &str) -> bool {
+    matches!(purpose, "access_token" | "document" | "log")
+}
+
 /// Adds a key; [`StoreError::Constraint`] when the purpose has an active one.
 pub async fn insert(tx: &mut Tx, key: &SigningKey) -> Result<(), StoreError> {
-    let sql = "INSERT INTO signing_key (kid, purpose, alg, public_jwk, sealed, created_at, verifies_until) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    let sql = match is_listed(&key.purpose) {
+        true => {
+            "INSERT INTO signing_key (kid, purpose, alg, public_jwk, sealed, created_at, verifies_until) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)"
+        }
+        false => {
+            "INSERT INTO purpose_key (kid, purpose, alg, public_jwk, sealed, created_at, verifies_until) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)"
+        }
+    };
     let values = params![
         key.kid.as_str(),
         key.purpose.as_str(),
@@ -48,14 +63,22 @@ pub async fn retire(
     purpose: &str,
     verifies_until: Timestamp,
 ) -> Result<bool, StoreError> {
-    let sql =
-        "UPDATE signing_key SET verifies_until = $1 WHERE purpose = $2 AND verifies_until IS NULL";
+    let sql = match is_listed(purpose) {
+        true => {
+            "UPDATE signing_key SET verifies_until = $1 WHERE purpose = $2 AND verifies_until IS NULL"
+        }
+        false => {
+            "UPDATE purpose_key SET verifies_until = $1 WHERE purpose = $2 AND verifies_until IS NULL"
+        }
+    };
     Ok(tx.execute(sql, params![verifies_until, purpose]).await? == 1)
 }
 
 /// Every key that signs, or still verified at `now`.
 pub async fn list(tx: &mut Tx, now: Timestamp) -> Result<Vec<SigningKey>, StoreError> {
     let sql = "SELECT kid, purpose, alg, public_jwk, sealed, created_at, verifies_until FROM signing_key \
+               WHERE verifies_until IS NULL OR verifies_until > $1 UNION ALL \
+               SELECT kid, purpose, alg, public_jwk, sealed, created_at, verifies_until FROM purpose_key \
                WHERE verifies_until IS NULL OR verifies_until > $1 ORDER BY created_at, kid";
     let rows = tx.query("signing_key", sql, params![now]).await?;
     let read = |row: &Row| {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use chancery_model::digest::Digest;
 use chancery_model::id::{AgentId, ClientId, GrantId, OwnerId, TokenId, names_public_client};
 use chancery_model::time::Timestamp;
+use chancery_model::tool_call::ToolCalls;
 use serde::{Deserialize, Serialize};
 
 use crate::certificate::PeerCertificate;
@@ -48,12 +49,18 @@ pub struct Claims {
     /// What it is for, as a list with spaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
+    /// The tool calls that it is limited to (RFC 9396 9.1); none when it is not limited in this way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorization_details: Option<ToolCalls>,
     /// The key that its holder must prove; without it, whoever holds it may use it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cnf: Option<Cnf>,
     /// When the subject signed in, where that is known, in seconds since the epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<i64>,
+    /// How surely it was the subject who signed in, where that is known (RFC 9470 6.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acr: Option<String>,
     /// Who acts, when that is not the subject (RFC 8693).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub act: Option<Act>,
@@ -224,9 +231,13 @@ struct Raw {
     #[serde(default, deserialize_with = "present")]
     scope: Option<String>,
     #[serde(default, deserialize_with = "present")]
+    authorization_details: Option<ToolCalls>,
+    #[serde(default, deserialize_with = "present")]
     cnf: Option<Cnf>,
     #[serde(default, deserialize_with = "present")]
     auth_time: Option<NumericDate>,
+    #[serde(default, deserialize_with = "present")]
+    acr: Option<String>,
     #[serde(default, deserialize_with = "present")]
     act: Option<Act>,
     #[serde(default, deserialize_with = "present")]
@@ -488,8 +499,10 @@ impl Raw {
             exp: self.exp.ok_or(missing("exp"))?.0,
             jti: self.jti.ok_or(missing("jti"))?,
             scope: self.scope,
+            authorization_details: self.authorization_details,
             cnf: self.cnf.map(Cnf::require_any).transpose()?,
             auth_time: self.auth_time.map(|at| at.0),
+            acr: self.acr,
             act: self.act,
             grant_id: self.grant_id,
             agent: self.agent,

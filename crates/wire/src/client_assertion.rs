@@ -30,10 +30,10 @@ pub const ALGORITHMS: [Algorithm; 3] = [Algorithm::Es256, Algorithm::EdDsa, Algo
 pub const LIFETIME: Duration = Duration::from_secs(60);
 
 /// How far ahead of ours the client's clock may be.
-const AHEAD: Duration = Duration::from_secs(10);
+pub(crate) const AHEAD: Duration = Duration::from_secs(10);
 
 /// How long after its end an assertion still passes.
-const BEHIND: Duration = Duration::from_secs(5);
+pub(crate) const BEHIND: Duration = Duration::from_secs(5);
 
 /// Why an assertion was refused. To the client every reason is `invalid_client`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -290,7 +290,17 @@ pub fn sign(
     now: Timestamp,
     key: &PrivateKey,
 ) -> String {
-    let client_id = client_id.into().to_string();
+    sign_as(&client_id.into().to_string(), issuer, jti, now, key)
+}
+
+/// The same for a client of somebody else's authorization server, which names its clients as it likes.
+pub fn sign_as(
+    client_id: &str,
+    issuer: &str,
+    jti: &str,
+    now: Timestamp,
+    key: &PrivateKey,
+) -> String {
     let claims = json!({
         "iss": client_id,
         "sub": client_id,

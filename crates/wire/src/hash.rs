@@ -4,6 +4,7 @@ use aws_lc_rs::{constant_time, digest, hmac};
 use chancery_model::digest::Digest;
 
 use crate::base64url;
+use crate::jwk::Algorithm;
 
 /// The SHA-256 of `bytes`.
 pub fn sha256(bytes: &[u8]) -> Digest {
@@ -13,6 +14,18 @@ pub fn sha256(bytes: &[u8]) -> Digest {
 /// The SHA-256 of `bytes` as base64url: the form of `ath`, `jkt` and `kid`.
 pub fn sha256_base64url(bytes: &[u8]) -> String {
     base64url::encode(sha256(bytes).as_bytes())
+}
+
+/// The left half of a hash as base64url: the form of `at_hash`, with SHA-512 for Ed25519 and SHA-256 for everything else.
+pub(crate) fn left_half_base64url(algorithm: Algorithm, bytes: &[u8]) -> String {
+    let hash = match algorithm {
+        Algorithm::EdDsa => digest::digest(&digest::SHA512, bytes),
+        Algorithm::Es256 | Algorithm::Ps256 | Algorithm::Rs256 => {
+            digest::digest(&digest::SHA256, bytes)
+        }
+    };
+    let hash = hash.as_ref();
+    base64url::encode(&hash[..hash.len() / 2])
 }
 
 /// The SHA-256 of several texts for one purpose.

@@ -1,10 +1,28 @@
 //! What the authority and the resources behind the gateway say about themselves (RFC 8414, RFC 9728),
 //! and the identifiers that these documents are found by.
 
+use chancery_model::assurance::Acr;
+use chancery_model::tool_call;
 use serde::{Deserialize, Serialize};
 
 use crate::jwk::Algorithm;
-use crate::{client_assertion, client_attestation, dpop, pkce};
+use crate::{client_assertion, client_attestation, dpop, id_token, oauth, pkce};
+
+/// What is told of a person who signs in to a client.
+const CLAIMS: [&str; 12] = [
+    "iss",
+    "sub",
+    "aud",
+    "iat",
+    "exp",
+    "auth_time",
+    "nonce",
+    "acr",
+    "at_hash",
+    "preferred_username",
+    "email",
+    "email_verified",
+];
 
 /// The metadata of the authority (RFC 8414). It names only what exists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +34,9 @@ pub struct AuthorizationServer {
     /// Where clients push what they ask people for (RFC 9126).
     #[serde(default)]
     pub pushed_authorization_request_endpoint: String,
+    /// Where devices without a browser ask for a person (RFC 8628).
+    #[serde(default)]
+    pub device_authorization_endpoint: String,
     /// Whether requests come by that way alone: registered agents push, public clients cannot prove who they are.
     #[serde(default)]
     pub require_pushed_authorization_requests: bool,
@@ -33,9 +54,33 @@ pub struct AuthorizationServer {
     pub revocation_endpoint: String,
     /// Where the issuer's keys are.
     pub jwks_uri: String,
-    /// The scopes that exist.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// Where a client asks who signed in (OpenID Connect Core 5.3).
+    #[serde(default)]
+    pub userinfo_endpoint: String,
+    /// Where a client sends people to sign out (OpenID Connect RP-Initiated Logout 1.0).
+    #[serde(default)]
+    pub end_session_endpoint: String,
+    /// `tool_call` (RFC 9396).
+    #[serde(default)]
+    pub authorization_details_types_supported: Vec<String>,
+    /// The scopes that the authority itself knows: those by which people sign in to a client.
+    #[serde(default)]
     pub scopes_supported: Vec<String>,
+    /// `public`: a person has the same `sub` at every client.
+    #[serde(default)]
+    pub subject_types_supported: Vec<String>,
+    /// The algorithm of ID tokens: that of the key that signs now.
+    #[serde(default)]
+    pub id_token_signing_alg_values_supported: Vec<String>,
+    /// What may be asked for with `acr_values`.
+    #[serde(default)]
+    pub acr_values_supported: Vec<String>,
+    /// What ID tokens and the userinfo endpoint tell of a person.
+    #[serde(default)]
+    pub claims_supported: Vec<String>,
+    /// Requests come as parameters (OpenID Connect Discovery 3: what is left out means true).
+    #[serde(default)]
+    pub request_uri_parameter_supported: bool,
     /// `code`.
     #[serde(default)]
     pub response_types_supported: Vec<String>,
@@ -51,7 +96,7 @@ pub struct AuthorizationServer {
     /// `none`, `consent` and `login`.
     #[serde(default)]
     pub prompt_values_supported: Vec<String>,
-    /// `authorization_code`, `refresh_token` and `client_credentials`.
+    /// By what clients ask for tokens.
     #[serde(default)]
     pub grant_types_supported: Vec<String>,
     /// `private_key_jwt`, the two methods by attestation and, where connections may be opened with a certificate, `tls_client_auth` and
@@ -96,6 +141,15 @@ pub struct AuthorizationServer {
     pub protected_resources: Vec<String>,
 }
 
+/// By what clients ask for tokens.
+const GRANT_TYPES: [&str; 5] = [
+    "authorization_code",
+    "refresh_token",
+    "client_credentials",
+    oauth::DEVICE_CODE,
+    oauth::JWT_BEARER,
+];
+
 /// Where the endpoints of the authority are, and what they sign with.
 #[derive(Debug, Clone, Copy)]
 pub struct Endpoints<'a> {
@@ -103,6 +157,8 @@ pub struct Endpoints<'a> {
     pub authorization: &'a str,
     /// Where clients push what they ask people for.
     pub pushed_authorization_request: &'a str,
+    /// Where devices ask for a person.
+    pub device_authorization: &'a str,
     /// Where tokens are issued.
     pub token: &'a str,
     /// Where tokens are looked up.
@@ -115,20 +171,21 @@ pub struct Endpoints<'a> {
     pub jwks: &'a str,
     /// Where clients register themselves, while that is open.
     pub registration: Option<&'a str>,
+    /// Where a client asks who signed in.
+    pub userinfo: &'a str,
+    /// Where people sign out.
+    pub end_session: &'a str,
     /// What the issuer signs with.
     pub signing: Algorithm,
+    /// What it signs ID tokens with.
+    pub id_token_signing: Algorithm,
     /// Whether connections may be opened with a certificate.
     pub has_tls: bool,
 }
 
 impl AuthorizationServer {
     /// The metadata of an authority that issues to clients with keys, for themselves or on behalf of people.
-    pub fn new(
-        issuer: &str,
-        endpoints: Endpoints<'_>,
-        scopes: Vec<String>,
-        resources: Vec<String>,
-    ) -> Self {
+    pub fn new(issuer: &str, endpoints: Endpoints<'_>, resources: Vec<String>) -> Self {
         let by_certificate: &[&str] = match endpoints.has_tls {
             true => &["tls_client_auth", "self_signed_tls_client_auth"],
             false => &[],
@@ -144,6 +201,7 @@ impl AuthorizationServer {
             pushed_authorization_request_endpoint: endpoints
                 .pushed_authorization_request
                 .to_owned(),
+            device_authorization_endpoint: endpoints.device_authorization.to_owned(),
             require_pushed_authorization_requests: false,
             client_id_metadata_document_supported: true,
             registration_endpoint: endpoints.registration.map(str::to_owned),
@@ -151,15 +209,21 @@ impl AuthorizationServer {
             introspection_endpoint: endpoints.introspection.to_owned(),
             revocation_endpoint: endpoints.revocation.to_owned(),
             jwks_uri: endpoints.jwks.to_owned(),
-            scopes_supported: scopes,
+            userinfo_endpoint: endpoints.userinfo.to_owned(),
+            end_session_endpoint: endpoints.end_session.to_owned(),
+            authorization_details_types_supported: vec![tool_call::TYPE.to_owned()],
+            scopes_supported: id_token::SCOPES.map(str::to_owned).into(),
+            subject_types_supported: vec!["public".to_owned()],
+            id_token_signing_alg_values_supported: names(&[endpoints.id_token_signing]),
+            acr_values_supported: Acr::ALL.map(|acr| acr.name().to_owned()).into(),
+            claims_supported: CLAIMS.map(str::to_owned).into(),
+            request_uri_parameter_supported: false,
             response_types_supported: vec!["code".to_owned()],
             response_modes_supported: vec!["query".to_owned()],
             code_challenge_methods_supported: vec![pkce::METHOD.to_owned()],
             authorization_response_iss_parameter_supported: true,
             prompt_values_supported: ["none", "consent", "login"].map(str::to_owned).into(),
-            grant_types_supported: ["authorization_code", "refresh_token", "client_credentials"]
-                .map(str::to_owned)
-                .into(),
+            grant_types_supported: GRANT_TYPES.map(str::to_owned).into(),
             token_endpoint_auth_methods_supported: [&methods[..], &["none".to_owned()]].concat(),
             token_endpoint_auth_signing_alg_values_supported: algorithms.clone(),
             introspection_endpoint_auth_methods_supported: methods.clone(),
@@ -194,6 +258,9 @@ pub struct ProtectedResource {
     /// The scopes that it knows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes_supported: Vec<String>,
+    /// The types of authorization details that it holds calls to (RFC 9728 2).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorization_details_types_supported: Vec<String>,
     /// How a bearer token may come: in the header.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bearer_methods_supported: Vec<String>,
@@ -222,6 +289,7 @@ impl ProtectedResource {
             resource: resource.to_owned(),
             authorization_servers: vec![issuer.to_owned()],
             scopes_supported: scopes,
+            authorization_details_types_supported: vec![tool_call::TYPE.to_owned()],
             bearer_methods_supported: vec!["header".to_owned()],
             resource_name: None,
             dpop_signing_alg_values_supported: names(&dpop::ALGORITHMS),
@@ -367,16 +435,20 @@ mod tests {
         let endpoints = Endpoints {
             authorization: "https://as.example/oauth/authorize",
             pushed_authorization_request: "https://as.example/oauth/par",
+            device_authorization: "https://as.example/oauth/device_authorization",
             token: "https://as.example/oauth/token",
             introspection: "https://as.example/oauth/introspect",
             revocation: "https://as.example/oauth/revoke",
             challenge: "https://as.example/oauth/challenge",
             jwks: "https://as.example/oauth/jwks",
             registration: None,
+            userinfo: "https://as.example/oauth/userinfo",
+            end_session: "https://as.example/oauth/logout",
             signing: Algorithm::Es256,
+            id_token_signing: Algorithm::Es256,
             has_tls: true,
         };
-        let server = AuthorizationServer::new("https://as.example", endpoints, vec![], vec![]);
+        let server = AuthorizationServer::new("https://as.example", endpoints, vec![]);
         let json = serde_json::to_value(&server).expect("JSON");
         assert_eq!(
             json["response_types_supported"],
@@ -394,7 +466,7 @@ mod tests {
             has_tls: false,
             ..endpoints
         };
-        let without = AuthorizationServer::new("https://as.example", without, vec![], vec![]);
+        let without = AuthorizationServer::new("https://as.example", without, vec![]);
         let methods = [
             "private_key_jwt",
             "attest_jwt_client_auth",
@@ -404,8 +476,11 @@ mod tests {
         assert_eq!(without.token_endpoint_auth_methods_supported, methods);
         assert!(!without.tls_client_certificate_bound_access_tokens);
         assert_eq!(json["authorization_response_iss_parameter_supported"], true);
-        assert_eq!(json.get("authorization_details_types_supported"), None);
-        assert_eq!(json.get("scopes_supported"), None);
+        assert_eq!(
+            json["authorization_details_types_supported"],
+            serde_json::json!(["tool_call"])
+        );
+        assert_eq!(json["request_uri_parameter_supported"], false);
         assert_eq!(
             json["authorization_endpoint"],
             "https://as.example/oauth/authorize"

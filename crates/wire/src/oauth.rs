@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use chancery_model::tool_call::ToolCalls;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::access_token::{Claims, Cnf};
@@ -16,6 +17,12 @@ pub const FORM_LIMIT: usize = 64 * 1024;
 
 /// The most parameters of a form.
 const MOST_PARAMETERS: usize = 64;
+
+/// The grant type by which a device fetches what a person answered (RFC 8628 3.4).
+pub const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
+/// The grant type by which a workload that another issuer vouches for gets a token (RFC 7523 2.1).
+pub const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// The error codes of the RFCs, unaltered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,6 +53,12 @@ pub enum ErrorCode {
     UseFreshAttestation,
     /// RFC 6750.
     InvalidToken,
+    /// RFC 6750.
+    InsufficientScope,
+    /// draft-ietf-oauth-rar-metadata-and-error-remediation.
+    InsufficientAuthorization,
+    /// RFC 9470.
+    InsufficientUserAuthentication,
     /// RFC 6749.
     UnsupportedResponseType,
     /// RFC 9101.
@@ -54,6 +67,8 @@ pub enum ErrorCode {
     LoginRequired,
     /// OpenID Connect Core.
     ConsentRequired,
+    /// OpenID Connect Core Unmet Authentication Requirements.
+    UnmetAuthenticationRequirements,
     /// RFC 9396.
     InvalidAuthorizationDetails,
     /// RFC 7591.
@@ -62,6 +77,12 @@ pub enum ErrorCode {
     InvalidClientMetadata,
     /// RFC 7591.
     InvalidSoftwareStatement,
+    /// RFC 8628.
+    AuthorizationPending,
+    /// RFC 8628.
+    SlowDown,
+    /// RFC 8628.
+    ExpiredToken,
     /// RFC 6749.
     ServerError,
     /// RFC 6749.
@@ -85,14 +106,21 @@ impl ErrorCode {
             Self::UseAttestationChallenge => "use_attestation_challenge",
             Self::UseFreshAttestation => "use_fresh_attestation",
             Self::InvalidToken => "invalid_token",
+            Self::InsufficientScope => "insufficient_scope",
+            Self::InsufficientAuthorization => "insufficient_authorization",
+            Self::InsufficientUserAuthentication => "insufficient_user_authentication",
             Self::UnsupportedResponseType => "unsupported_response_type",
             Self::RequestNotSupported => "request_not_supported",
             Self::LoginRequired => "login_required",
             Self::ConsentRequired => "consent_required",
+            Self::UnmetAuthenticationRequirements => "unmet_authentication_requirements",
             Self::InvalidAuthorizationDetails => "invalid_authorization_details",
             Self::InvalidRedirectUri => "invalid_redirect_uri",
             Self::InvalidClientMetadata => "invalid_client_metadata",
             Self::InvalidSoftwareStatement => "invalid_software_statement",
+            Self::AuthorizationPending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::ExpiredToken => "expired_token",
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
@@ -101,7 +129,8 @@ impl ErrorCode {
     /// The HTTP status at an endpoint of the authority, such as the token endpoint.
     pub fn status(self) -> u16 {
         match self {
-            Self::InvalidClient | Self::InvalidToken => 401,
+            Self::InvalidClient | Self::InvalidToken | Self::InsufficientUserAuthentication => 401,
+            Self::InsufficientScope | Self::InsufficientAuthorization => 403,
             Self::ServerError => 500,
             Self::TemporarilyUnavailable => 503,
             Self::InvalidRequest
@@ -113,12 +142,16 @@ impl ErrorCode {
             | Self::RequestNotSupported
             | Self::LoginRequired
             | Self::ConsentRequired
+            | Self::UnmetAuthenticationRequirements
             | Self::InvalidAuthorizationDetails
             | Self::InvalidRedirectUri
             | Self::InvalidClientMetadata
             | Self::InvalidSoftwareStatement
             | Self::InvalidTarget
             | Self::AccessDenied
+            | Self::AuthorizationPending
+            | Self::SlowDown
+            | Self::ExpiredToken
             | Self::InvalidDpopProof
             | Self::UseDpopNonce
             | Self::UseAttestationChallenge
@@ -260,9 +293,15 @@ pub struct TokenResponse {
     /// What it is for, when that is not what was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
+    /// The tool calls that it is limited to, as they were granted (RFC 9396 7).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization_details: Option<ToolCalls>,
     /// What the next token is fetched with, when the first was on behalf of a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<String>,
+    /// Who signed in, when the client asked for that (OpenID Connect Core 3.1.3.3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_token: Option<String>,
 }
 
 /// The answer of the endpoint for pushed authorization requests (RFC 9126 2.2).
@@ -279,6 +318,23 @@ pub struct PushedResponse {
 pub struct ChallengeResponse {
     /// What the next proofs carry.
     pub attestation_challenge: String,
+}
+
+/// The answer to a device that asks for a person (RFC 8628 3.2).
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+pub struct DeviceResponse {
+    /// What the device asks the token endpoint with.
+    pub device_code: String,
+    /// What the person enters.
+    pub user_code: String,
+    /// Where they enter it.
+    pub verification_uri: String,
+    /// The same with the code in it.
+    pub verification_uri_complete: String,
+    /// For how many seconds.
+    pub expires_in: u64,
+    /// How many seconds to wait between two questions.
+    pub interval: u64,
 }
 
 /// The answer to a client that registered itself (RFC 7591 3.2.1): what is registered, which may be less than it asked.
@@ -461,6 +517,8 @@ pub struct Challenge<'a> {
     pub scope: Option<&'a str>,
     /// Where the resource describes itself (RFC 9728).
     pub resource_metadata: Option<&'a str>,
+    /// What else would do, by the names of other standards.
+    pub more: &'a [(&'static str, String)],
 }
 
 impl<'a> Challenge<'a> {
@@ -471,6 +529,7 @@ impl<'a> Challenge<'a> {
             error: None,
             scope: None,
             resource_metadata: None,
+            more: &[],
         }
     }
 
@@ -488,6 +547,11 @@ impl<'a> Challenge<'a> {
             scope: Some(scope),
             ..self
         }
+    }
+
+    /// Says what else would do.
+    pub fn more(self, more: &'a [(&'static str, String)]) -> Self {
+        Self { more, ..self }
     }
 
     /// Says where the resource describes itself.
@@ -517,8 +581,12 @@ impl fmt::Display for Challenge<'_> {
             ("resource_metadata", self.resource_metadata),
             ("algs", (self.scheme == Scheme::Dpop).then_some(&*algs)),
         ];
+        let more = self
+            .more
+            .iter()
+            .map(|(name, value)| (*name, Some(&**value)));
         let mut separator = " ";
-        for (name, value) in parameters {
+        for (name, value) in parameters.into_iter().chain(more) {
             let Some(value) = value else { continue };
             write!(f, "{separator}{name}=\"")?;
             // RFC 6749 5.2 and RFC 9110 5.6.4: what could end the quotes or the line is left out.

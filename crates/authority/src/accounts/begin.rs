@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use chancery_model::author::Author;
 use chancery_model::digest::Digest;
 use chancery_model::event::{Actor, ActorKind, Event, EventKind};
-use chancery_model::id::{OwnerId, PasskeyId, SessionId};
+use chancery_model::id::{OwnerId, SessionId};
 use chancery_model::owner::{Owner, OwnerKind};
 use chancery_model::time::Timestamp;
 use chancery_store::owners;
@@ -38,9 +38,11 @@ pub(crate) struct Beginning<'a> {
     pub(crate) owner: &'a Owner,
     /// By what.
     pub(crate) means: Means,
-    /// The passkey, or the one that the recovery code was made with.
-    pub(crate) passkey_id: PasskeyId,
-    /// Who had a hand in the invitation that it goes back to.
+    /// When the person proved who they are, where that is known.
+    pub(crate) authenticated_at: Option<Timestamp>,
+    /// How long it may be used.
+    pub(crate) lifetime: Duration,
+    /// Who had a hand in the invitation, or in the link to a provider, that it goes back to.
     pub(crate) makers: Vec<Author>,
     /// What it may do.
     pub(crate) roles: Vec<String>,
@@ -63,23 +65,20 @@ pub(crate) async fn begin(
     let Beginning {
         owner,
         means,
-        passkey_id,
+        authenticated_at,
+        lifetime,
         makers,
         roles,
     } = beginning;
-    let lifetime = match means {
-        Means::Passkey => LIFETIME,
-        Means::RecoveryCode => RECOVERY_LIFETIME,
-    };
     let secret = login::secret("chs", &*authority.entropy);
     let session = sessions::Session {
         id: SessionId::generate(now, &*authority.entropy),
         secret_hash: hash::sha256(secret.as_bytes()),
         owner_id: owner.id,
-        passkey_id,
         means,
         makers,
         roles,
+        authenticated_at,
         began_at: now,
         used_at: now,
         ends_at: now.after(lifetime),
@@ -91,10 +90,17 @@ pub(crate) async fn begin(
         .insert("session".to_owned(), session.id.to_string());
     began
         .facts
-        .insert("signed_in_with".to_owned(), means.name().to_owned());
-    began
-        .facts
-        .insert("passkey".to_owned(), passkey_id.to_string());
+        .insert("signed_in_with".to_owned(), session.means.name().to_owned());
+    if let Some(passkey) = session.means.passkey() {
+        began
+            .facts
+            .insert("passkey".to_owned(), passkey.to_string());
+    }
+    if let Some(provider) = session.means.provider() {
+        began
+            .facts
+            .insert("provider".to_owned(), provider.to_string());
+    }
     let mut events = vec![began];
     if let Ok(before) = Ctx::authenticate(Arc::clone(authority), headers)
         && let Ok(own) = before.own_or_recovering()

@@ -129,8 +129,8 @@ pub async fn own(
         owner: &owner,
         // Whoever recovers can revoke nothing yet, so the list that is full has room for one of theirs.
         most: match own.session().means {
-            Means::Passkey => MOST,
-            Means::RecoveryCode => MOST + 1,
+            Means::Passkey(_) | Means::Provider(_) => MOST,
+            Means::RecoveryCode(_) => MOST + 1,
         },
         makers: own.login().hands.makers.clone(),
         roles: own.login().roles.clone(),
@@ -145,11 +145,11 @@ pub async fn own(
     enrolled.facts.insert("handle".to_owned(), handle);
     tell(&mut enrolled, &passkey, own.session().means.name());
     match own.session().means {
-        Means::Passkey => {
+        Means::Passkey(_) | Means::Provider(_) => {
             ctx.commit_own(own, tx, enrolled, Vec::new()).await?;
             Ok(answer.into_response())
         }
-        Means::RecoveryCode => {
+        Means::RecoveryCode(_) => {
             let beginning = for_whom.beginning(&passkey);
             let (begun, more) =
                 begin::begin(&ctx.authority, &headers, &mut tx, ctx.now, beginning).await?;
@@ -164,8 +164,8 @@ pub async fn own(
 fn require_may_enrol(ctx: &Ctx) -> Result<Own<'_>, Error> {
     let own = ctx.own_or_recovering()?;
     match own.session().means {
-        Means::RecoveryCode => Ok(own),
-        Means::Passkey => ctx.own_fresh(),
+        Means::RecoveryCode(_) => Ok(own),
+        Means::Passkey(_) | Means::Provider(_) => Ok(ctx.own_by_passkey()?.0),
     }
 }
 
@@ -260,8 +260,9 @@ impl<'a> ForWhom<'a> {
     fn beginning(&self, passkey: &Passkey) -> Beginning<'a> {
         Beginning {
             owner: self.owner,
-            means: Means::Passkey,
-            passkey_id: passkey.id,
+            means: Means::Passkey(passkey.id),
+            authenticated_at: Some(passkey.created_at),
+            lifetime: begin::LIFETIME,
             makers: self.makers.clone(),
             roles: self.roles.clone(),
         }

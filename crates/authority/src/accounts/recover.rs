@@ -41,8 +41,7 @@ pub async fn left(ctx: Ctx) -> Result<Json<RecoveryCodesLeft>, Error> {
 
 /// `POST /v1/recovery-codes`: ten codes, shown once; those from before are void.
 pub async fn make(ctx: Ctx) -> Result<Json<RecoveryCodes>, Error> {
-    let own = ctx.own_fresh()?;
-    let passkey_id = own.session().passkey_id;
+    let (own, passkey_id) = ctx.own_by_passkey()?;
     let login = own.login();
     let mut tx = ctx.begin().await?;
     let void = recovery_codes::end_for_owner(&mut tx, login.owner_id).await?;
@@ -100,8 +99,9 @@ pub async fn sign_in(
     used.facts.insert("left".to_owned(), left.to_string());
     let beginning = Beginning {
         owner: &owner,
-        means: Means::RecoveryCode,
-        passkey_id: code.passkey_id,
+        means: Means::RecoveryCode(code.passkey_id),
+        authenticated_at: Some(now),
+        lifetime: begin::RECOVERY_LIFETIME,
         makers: code.makers,
         roles: code.roles,
     };

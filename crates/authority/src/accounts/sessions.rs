@@ -1,7 +1,7 @@
 //! The sessions of a person in browsers: listed and ended, by themselves or by whoever manages owners.
 
 use axum::Json;
-use axum::http::header;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use chancery_api::agents::Because;
 use chancery_api::page::Page;
@@ -12,7 +12,7 @@ use chancery_model::id::{OwnerId, SessionId};
 use chancery_model::reason::Reason;
 use chancery_policy::Target;
 use chancery_store::owners;
-use chancery_store::sessions::{self, Session};
+use chancery_store::sessions::{self, Means, Session};
 use chancery_store::tx::Tx;
 
 use crate::accounts::add;
@@ -62,6 +62,16 @@ pub async fn end_own(
     } else {
         Ok(answer.into_response())
     }
+}
+
+/// Ends the session that asks, at the word of the person in it; returns what takes the cookie from the browser.
+pub(crate) async fn end_current(ctx: &Ctx) -> Result<HeaderValue, Error> {
+    let own = ctx.own_or_recovering()?;
+    let mut tx = ctx.begin().await?;
+    let (owner, id) = (own.login().owner_id, own.session().id);
+    let (_, event) = end(ctx, &mut tx, owner, id).await?;
+    ctx.commit_own(own, tx, event, Vec::new()).await?;
+    Ok(cookie::clear())
 }
 
 /// `POST /v1/owners/{owner}/sessions/{session}/end`.
@@ -116,7 +126,8 @@ fn view(ctx: &Ctx, session: &Session) -> SessionView {
     SessionView {
         id: session.id,
         signed_in_with: session.means.name().to_owned(),
-        passkey: session.passkey_id,
+        passkey: session.means.passkey(),
+        provider: provider_name(ctx, &session.means),
         current: ctx
             .caller
             .session()
@@ -125,6 +136,13 @@ fn view(ctx: &Ctx, session: &Session) -> SessionView {
         used_at: rfc3339(session.used_at),
         ends_at: rfc3339(session.ends_at),
     }
+}
+
+/// The name of the provider that a session goes back to.
+fn provider_name(ctx: &Ctx, means: &Means) -> Option<String> {
+    let directory = ctx.authority.directory.load();
+    let kept = directory.provider(means.provider()?)?;
+    Some(kept.provider.name.as_str().to_owned())
 }
 
 /// Notes now and then that the caller's session is in use, so that other processes and the next start know.

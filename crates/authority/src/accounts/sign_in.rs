@@ -42,6 +42,13 @@ pub async fn options(
         challenge: authority.challenges.issue(Ceremony::SignIn, now, entropy),
         rp_id: party.id().to_owned(),
         origin: party.origin().to_owned(),
+        providers: authority
+            .directory
+            .load()
+            .providers
+            .keys()
+            .cloned()
+            .collect(),
     }))
 }
 
@@ -76,8 +83,9 @@ pub async fn sign_in(
     let owner = begin::require_present(&mut tx, passkey.owner_id).await?;
     let beginning = Beginning {
         owner: &owner,
-        means: Means::Passkey,
-        passkey_id: passkey.id,
+        means: Means::Passkey(passkey.id),
+        authenticated_at: Some(now),
+        lifetime: begin::LIFETIME,
         makers: passkey.makers,
         roles: passkey.roles,
     };

@@ -25,11 +25,11 @@ pub async fn whoami(EvenRecovering(ctx): EvenRecovering) -> Json<WhoAmI> {
 /// A person with a login, or in a session.
 pub(crate) fn person(login: &KnownLogin) -> WhoAmI {
     let session = login.session.as_ref();
-    let means = session.map(|session| session.means);
+    let means = session.map(|session| &session.means);
     // What a recovery code leads to is for the passkey that is enrolled by it, not for the session.
     let roles = match means {
-        Some(Means::RecoveryCode) => Vec::new(),
-        Some(Means::Passkey) | None => login.roles.clone(),
+        Some(Means::RecoveryCode(_)) => Vec::new(),
+        Some(Means::Passkey(_) | Means::Provider(_)) | None => login.roles.clone(),
     };
     WhoAmI {
         kind: "human".to_owned(),

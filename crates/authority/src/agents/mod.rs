@@ -17,6 +17,7 @@ pub mod resume;
 pub mod show;
 pub mod stop;
 pub mod transfer;
+pub mod trust;
 pub mod update;
 pub mod versions;
 pub(crate) mod view;

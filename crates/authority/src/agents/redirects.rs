@@ -1,4 +1,5 @@
-//! Replaces where answers for an agent may be sent when it asks people to act in their names.
+//! Replaces where answers for an agent may be sent when it asks people to act in their names, and where people may be sent
+//! once they signed out.
 
 use axum::Json;
 use chancery_api::agents::{AgentView, ReplaceRedirects};
@@ -24,7 +25,8 @@ pub async fn replace(
     Path(agent): Path<String>,
     Body(body): Body<ReplaceRedirects>,
 ) -> Result<Json<AgentView>, Error> {
-    let uris = parse(&body.redirect_uris)?;
+    let uris = parse("redirect_uris", &body.redirect_uris)?;
+    let after_logout = parse("post_logout_redirect_uris", &body.post_logout_redirect_uris)?;
     let mut tx = ctx.begin().await?;
     let Loaded {
         mut agent,
@@ -34,6 +36,7 @@ pub async fn replace(
     let permit = ctx.authorize(Action::AgentUpdate, Target::Agent(&entity))?;
     load::refuse_of_client(&version)?;
     redirects::replace(&mut tx, agent.id, &uris).await?;
+    redirects::replace_after_logout(&mut tx, agent.id, &after_logout).await?;
     agent.updated_at = ctx.now;
     if !agents::update(&mut tx, &agent, None).await? {
         return Err(Error::PreconditionFailed);
@@ -42,6 +45,12 @@ pub async fn replace(
     let mut event = load::event(&ctx, EventKind::AgentRedirectsChanged, &agent, &version);
     let facts = &mut event.facts;
     facts.insert("redirect_uris".to_owned(), uris.join(" "));
+    if !after_logout.is_empty() {
+        facts.insert(
+            "post_logout_redirect_uris".to_owned(),
+            after_logout.join(" "),
+        );
+    }
     let loaded = Loaded {
         agent,
         version,
@@ -53,18 +62,16 @@ pub async fn replace(
 }
 
 /// A set of redirect URIs, sorted (AUTHZ-02).
-fn parse(texts: &[String]) -> Result<Vec<String>, Error> {
+fn parse(member: &str, texts: &[String]) -> Result<Vec<String>, Error> {
     if texts.len() > MOST {
         return Err(Error::Invalid(format!(
-            "an agent has at most {MOST} redirect URIs"
+            "an agent has at most {MOST} redirect URIs in `{member}`"
         )));
     }
     let mut uris = Vec::with_capacity(texts.len());
     for text in texts {
         let uri = RedirectUri::parse(text).map_err(|error| {
-            Error::Invalid(format!(
-                "a text in `redirect_uris` is not acceptable: {error}"
-            ))
+            Error::Invalid(format!("a text in `{member}` is not acceptable: {error}"))
         })?;
         uris.push(uri.as_str().to_owned());
     }

@@ -4,11 +4,12 @@ use chancery_api::agents::{AgentView, VersionView};
 use chancery_model::agent::{AgentState, NotLive};
 use chancery_model::version::{Version, VersionState, widenings};
 use chancery_store::tx::Tx;
-use chancery_store::{owners, redirects, versions};
+use chancery_store::{agent_trusts, owners, redirects, versions};
 use chancery_wire::json;
 use chancery_wire::jwk::KeySet;
 
 use crate::agents::load::Loaded;
+use crate::agents::trust;
 use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::refresh::directory;
@@ -54,6 +55,11 @@ pub(crate) async fn of(ctx: &Ctx, tx: &mut Tx, loaded: &Loaded) -> Result<AgentV
         keys: thumbprints(agent.jwks.as_deref())?,
         authentication: agent.authentication.clone().into(),
         redirect_uris: redirects::list(tx, agent.id).await?,
+        post_logout_redirect_uris: redirects::list_after_logout(tx, agent.id).await?,
+        trusts: {
+            let trusts = agent_trusts::list(tx, agent.id).await?;
+            trusts.into_iter().map(trust::view).collect()
+        },
         reason,
         created_at: rfc3339(agent.created_at),
         updated_at: rfc3339(agent.updated_at),

@@ -1,13 +1,14 @@
 //! Who a client is that nobody registered beforehand, by its document or by its own registration.
 
 use chancery_gateway::document;
+use chancery_gateway::outbound::Network;
 use chancery_model::digest::Digest;
 use chancery_model::id::{OwnerId, RegisteredClientId};
 use chancery_model::time::Timestamp;
 use chancery_store::registered_clients;
 use chancery_wire::client_metadata::{ClientMetadata, DOCUMENT, client_url};
+use chancery_wire::hash;
 use chancery_wire::redirect_uri::RedirectUri;
-use chancery_wire::{hash, origin};
 
 use crate::error::Error;
 use crate::state::Authority;
@@ -49,7 +50,7 @@ pub(crate) async fn find(
     if let Ok(registered) = id.parse() {
         return find_registered(authority, registered, now).await;
     }
-    let is_development = is_development(authority);
+    let is_development = authority.config.is_development();
     let Ok(url) = client_url(id, is_development) else {
         return Ok(None);
     };
@@ -62,7 +63,8 @@ pub(crate) async fn find(
             };
             let read = |bytes: &[u8]| ClientMetadata::of_document(bytes, id);
             let (reach, most) = (&authority.reach, DOCUMENT.bytes);
-            let fetched = document::fetch(reach, id, is_development, most, read, turn).await;
+            let network = Network::of_stranger(is_development);
+            let fetched = document::fetch(reach, id, network, most, read, turn).await;
             let max_age = fetched.as_ref().ok().and_then(|fetched| fetched.max_age);
             let read = fetched.ok().map(|fetched| fetched.read);
             documents.remember(id, read, max_age, now)
@@ -79,11 +81,6 @@ pub(crate) async fn find(
         is_bound: metadata.is_bound,
         registered: None,
     }))
-}
-
-/// Whether we are on loopback ourselves: then clients may be, too.
-fn is_development(authority: &Authority) -> bool {
-    origin::parse_issuer(&authority.config.issuer).is_ok_and(|url| origin::is_loopback(&url))
 }
 
 async fn find_registered(

@@ -21,8 +21,9 @@ use crate::consent::answer::{self, Asked, Halt};
 use crate::consent::client::{self, AskedByClient, Shown};
 use crate::consent::client_page;
 use crate::consent::decide;
-use crate::consent::page;
+use crate::consent::page::{self, Door};
 use crate::consent::secrets::{self, URI};
+use crate::consent::way::{self, Redirected, Way};
 use crate::ctx::Ctx;
 use crate::directory::KnownLogin;
 use crate::error::Error;
@@ -157,16 +158,20 @@ async fn give(
         return Ok(page::STOPPED.into_response());
     };
     let redirect_uri = wanted.redirect.asked.clone();
-    let asked = Asked {
-        uri: uri.to_owned(),
+    let redirected = Redirected {
         request: wanted.by(agent, uri, ctx.now),
+        uri: redirect_uri,
+    };
+    let request = redirected.request.clone();
+    let asked = Asked {
+        name: uri.to_owned(),
+        way: Way::Redirect(redirected),
         agent: known,
-        redirect_uri,
         snapshot,
-        pages: ctx.authority.relying_party.origin().to_owned(),
+        door: Door::of(&ctx.authority),
     };
     let mut tx = ctx.begin().await?;
-    if !pushed_requests::insert(&mut tx, &asked.request, MOST_WAITING).await? {
+    if !pushed_requests::insert(&mut tx, &request, MOST_WAITING).await? {
         return Err(Error::Unavailable);
     }
     if let Some(id) = client.registered
@@ -216,7 +221,10 @@ async fn again(
         return Ok(None);
     };
     let answered = || Ok(Some(page::ANSWERED.into_response()));
-    let is_by_same = request.answered.is_some_and(|(_, by)| by == login.owner_id);
+    let is_by_same = request
+        .wish
+        .answered
+        .is_some_and(|(_, by)| by == login.owner_id);
     if !is_by_same || !is_approval {
         return answered();
     }
@@ -231,7 +239,7 @@ async fn again(
     };
     let issuer = &ctx.authority.config.issuer;
     let answer = [("code", &*text)];
-    Ok(Some(answer::send(
+    Ok(Some(way::send(
         &redirect_uri,
         &request.state,
         issuer,

@@ -1,50 +1,50 @@
 //! What a person is asked, once it is proven who asks and where the answer goes, and the answers.
 //!
-//! [`Asked`] is the evidence: only with it can anything be sent to a redirect URI (AUTHZ-03).
+//! [`Asked`] is the evidence: only with it can anything be sent to a redirect URI (AUTHZ-03), or given to a device.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chancery_gateway::snapshot::{KnownAgent, Snapshot};
+use chancery_model::assurance::Acr;
 use chancery_model::author::Author;
 use chancery_model::decision::Permit;
 use chancery_model::event::{Event, EventKind};
 use chancery_model::grant::{Binding, Grant};
-use chancery_model::id::AgentId;
 use chancery_model::time::Timestamp;
+use chancery_store::authentications::Authentication;
 use chancery_store::codes::{self, Code};
-use chancery_store::pushed_requests::{self, Prompt, PushedRequest};
-use chancery_store::redirects;
 use chancery_store::tx::Tx;
+use chancery_store::wish::{Prompt, Wish};
 use chancery_wire::oauth::ErrorCode;
-use chancery_wire::redirect_uri::RedirectUri;
 
-use crate::consent::page::{self, Page};
-use crate::consent::secrets::{self, URI};
+use crate::config::USERINFO;
+use crate::consent::device_page;
+use crate::consent::enter;
+use crate::consent::page::{self, Door, Page};
+use crate::consent::secrets;
+use crate::consent::way::Way;
 use crate::ctx::{Caller, Ctx};
-use crate::directory::KnownLogin;
+use crate::directory::{FRESH, KnownLogin};
 use crate::error::{Error, ToRecord};
 use crate::grants::end;
 use crate::state::Authority;
 use crate::tokens::code::{CODE_LIFETIME, code_hash};
 use crate::tokens::issue;
 
-/// A request whose client and redirect URI are proven.
+/// A request whose client is proven, and where its answer goes.
 pub(crate) struct Asked {
     /// The name of the request.
-    pub uri: String,
-    /// The request.
-    pub request: PushedRequest,
+    pub name: String,
+    /// What is asked, and where the answer goes.
+    pub way: Way,
     /// Who asks, as it is now.
     pub agent: Arc<KnownAgent>,
-    /// Where the answer goes.
-    pub redirect_uri: RedirectUri,
     /// What was so when it was proven.
     pub snapshot: Arc<Snapshot>,
     /// The origin at which people sign in: their passkeys and sessions are of no use at another.
-    pub pages: String,
+    pub door: Door,
 }
 
 /// Why nobody is asked, or not yet.
@@ -99,62 +99,67 @@ impl Halt {
 }
 
 impl Asked {
-    /// Finds what `uri` names, and holds it against the client, the registry and what is registered now.
+    /// Finds what is named so, and holds it against the registry and what is registered now.
     pub(crate) async fn find(
         authority: &Authority,
-        uri: &str,
-        client: Option<&str>,
+        name: &str,
         now: Timestamp,
     ) -> Result<Self, Halt> {
-        let unknown = || Halt::Here(page::UNKNOWN);
-        if !uri.starts_with(URI) {
-            return Err(unknown());
-        }
         let mut tx = authority.store.read().await?;
-        let request = pushed_requests::fetch(&mut tx, secrets::uri_hash(uri)).await?;
-        let request = request.ok_or_else(unknown)?;
-        // The name is bound to the client that pushed it (AUTHZ-11).
-        let is_of_client = |text: &str| text.parse::<AgentId>() == Ok(request.agent);
-        if client.is_some_and(|text| !is_of_client(text)) {
-            return Err(unknown());
-        }
-        let registered = redirects::list(&mut tx, request.agent).await?;
+        let way = Way::find(&mut tx, name).await?;
         drop(tx);
+        let way = way.ok_or(Halt::Here(page::UNKNOWN))?;
+        Self::of(authority, name, way, now)
+    }
+
+    /// The same for what was found by another name.
+    pub(crate) fn of(
+        authority: &Authority,
+        name: &str,
+        way: Way,
+        now: Timestamp,
+    ) -> Result<Self, Halt> {
         let snapshot = authority.current.load_full();
         if snapshot.freshness.is_stale(now) {
             return Err(Halt::Failed(Error::Unavailable));
         }
-        let agent = snapshot.agents.get(&request.agent);
+        let agent = snapshot.agents.get(&way.wish().agent);
         let agent = agent.filter(|agent| agent.live(now).is_ok());
-        let agent = Arc::clone(agent.ok_or_else(unknown)?);
-        if !registered.contains(&request.registered_uri) {
-            return Err(unknown());
-        }
-        let redirect_uri = RedirectUri::parse(&request.redirect_uri).map_err(|_| unknown())?;
+        let agent = Arc::clone(agent.ok_or(Halt::Here(page::UNKNOWN))?);
         Ok(Self {
-            uri: uri.to_owned(),
-            request,
+            name: name.to_owned(),
+            way,
             agent,
-            redirect_uri,
             snapshot,
-            pages: authority.relying_party.origin().to_owned(),
+            door: Door::of(authority),
         })
+    }
+
+    /// What is asked.
+    pub(crate) fn wish(&self) -> &Wish {
+        self.way.wish()
     }
 
     /// Requires that the request waits for its answer.
     pub(crate) fn require_open(&self, now: Timestamp) -> Result<(), Halt> {
-        if self.request.answered.is_some() {
+        if self.wish().answered.is_some() {
             return Err(Halt::Here(page::ANSWERED));
         }
-        if self.request.expires_at <= now {
+        if self.wish().expires_at <= now {
             return Err(Halt::Here(page::UNKNOWN));
         }
         Ok(())
     }
 
+    /// Whether the client asks for nothing but who the person is.
+    pub(crate) fn is_sign_in(&self) -> bool {
+        let path = self.wish().resource.strip_prefix(&self.snapshot.issuer);
+        path == Some(USERINFO)
+    }
+
     /// What the tokens would be bound to.
     pub(crate) fn binding(&self) -> Binding {
-        match (&self.request.cnf, &self.agent.client) {
+        match (&self.wish().cnf, &self.agent.client) {
             (Some(_), _) => Binding::Key,
             (None, Some(_)) => Binding::Rotation,
             (None, None) => Binding::Bearer,
@@ -163,8 +168,13 @@ impl Asked {
 
     /// Requires that the person signed in recently enough for this client.
     pub(crate) fn require_sign_in(&self, ctx: &Ctx) -> Result<(), Halt> {
-        let request = &self.request;
-        match is_signed_in_enough(ctx, request.prompt, request.max_age, request.created_at) {
+        let wish = self.wish();
+        let enough = Enough {
+            prompt: wish.prompt,
+            max_age: wish.max_age,
+            acr: wish.authentication.acr,
+        };
+        match enough.is_met(ctx, Some(wish.created_at)) {
             true => Ok(()),
             false => Err(self.sign_in()),
         }
@@ -172,11 +182,16 @@ impl Asked {
 
     /// What is done about somebody who has to sign in first.
     pub(crate) fn sign_in(&self) -> Halt {
-        match self.request.prompt {
-            Prompt::None => Halt::There(ErrorCode::LoginRequired),
-            Prompt::Ask | Prompt::Login => {
-                let client = self.request.agent.to_string();
-                Halt::Here(page::sign_in(&self.pages, &client, &self.uri))
+        let wish = self.wish();
+        let is_anew = wish.prompt == Prompt::Login || wish.max_age.is_some();
+        match (wish.prompt, &self.way) {
+            (Prompt::None, _) => Halt::There(ErrorCode::LoginRequired),
+            (Prompt::Ask | Prompt::Login, Way::Redirect(_)) => {
+                let client = wish.agent.to_string();
+                Halt::Here(page::sign_in(&self.door, &client, &self.name, is_anew))
+            }
+            (Prompt::Ask | Prompt::Login, Way::Device(_)) => {
+                Halt::Here(page::sign_in_at(&self.door, enter::PATH, is_anew))
             }
         }
     }
@@ -186,9 +201,9 @@ impl Asked {
     pub(crate) fn require_policy(&self, ctx: &Ctx, login: &KnownLogin) -> Result<(), Halt> {
         let person = self.snapshot.people.get(&login.owner_id);
         let person = person.ok_or(Halt::There(ErrorCode::AccessDenied))?;
-        let scope = self.request.scope.to_string();
+        let scope = self.wish().scope.to_string();
         let scope = Some(&*scope).filter(|scope| !scope.is_empty());
-        let resource = &self.request.resource;
+        let resource = &self.wish().resource;
         let decided = issue::decide(
             &ctx.authority,
             &self.snapshot,
@@ -204,28 +219,19 @@ impl Asked {
         }
     }
 
-    /// Tells the client that there is no code, and why.
+    /// Tells the client that it is given nothing, and why.
     pub(crate) fn refuse(&self, error: ErrorCode) -> Response {
-        self.send(&[("error", error.name())])
+        match &self.way {
+            Way::Redirect(redirected) => {
+                redirected.send(&self.snapshot.issuer, &[("error", error.name())])
+            }
+            // A device is told nothing but what a person answered.
+            Way::Device(_) => device_page::CANNOT.into_response(),
+        }
     }
 
-    /// Sends the browser to the client with an answer; every answer says which request it is about and who answers
-    /// (RFC 9207).
-    fn send(&self, answer: &[(&str, &str)]) -> Response {
-        send(
-            &self.redirect_uri,
-            &self.request.state,
-            &self.snapshot.issuer,
-            answer,
-        )
-    }
-
-    /// Sends a code.
-    pub(crate) fn send_code(&self, code: &str) -> Response {
-        self.send(&[("code", code)])
-    }
-
-    /// Answers the request with a code for `grant`, all in one transaction; the code leaves only after it.
+    /// Answers the request with `grant`, all in one transaction; what comes of it leaves only after it. `given` is the event
+    /// of a new grant.
     pub(crate) async fn answer(
         &self,
         ctx: &Ctx,
@@ -235,20 +241,34 @@ impl Asked {
         grant: &Grant,
         given: Option<Event>,
     ) -> Result<Response, Halt> {
-        let request = &self.request;
-        let by = login.owner_id;
-        if !pushed_requests::answer(&mut tx, request.uri_hash, by, ctx.now).await? {
+        if !self.way.note(&mut tx, ctx, login, Some(grant.id)).await? {
             return Err(Halt::Here(page::ANSWERED));
         }
-        let text = secrets::code(ctx, &self.uri, login);
+        let redirected = match &self.way {
+            Way::Redirect(redirected) => redirected,
+            Way::Device(_) => {
+                // What a person consented to before is nothing that they compared a code for.
+                let given = given.ok_or(Halt::There(ErrorCode::ConsentRequired))?;
+                ctx.commit(permit, tx, given, Vec::new()).await?;
+                return Ok(device_page::GIVEN.into_response());
+            }
+        };
+        let text = secrets::code(ctx, &self.name, login);
+        let request = &redirected.request;
         let code = Code {
             code_hash: code_hash(&text),
             grant: grant.id,
             redirect_uri: request.redirect_uri.clone(),
             challenge: request.challenge.clone(),
-            scope: request.scope.clone(),
-            cnf: request.cnf.clone(),
+            scope: request.wish.scope.clone(),
+            calls: request.wish.calls.clone(),
+            cnf: request.wish.cnf.clone(),
             auth_time: ctx.caller.auth_time(),
+            authentication: Authentication {
+                nonce: request.wish.authentication.nonce.clone(),
+                acr: ctx.caller.acr(),
+                must_ask: false,
+            },
             expires_at: ctx.now.after(CODE_LIFETIME),
             used_at: None,
         };
@@ -260,70 +280,49 @@ impl Asked {
             None => (issued, Vec::new()),
         };
         ctx.commit(permit, tx, first, more).await?;
-        Ok(self.send_code(&text))
+        Ok(redirected.send(&self.snapshot.issuer, &[("code", &text)]))
     }
 
     /// An event about this request, by the person who is asked.
     pub(crate) fn event(&self, ctx: &Ctx, kind: EventKind) -> Event {
         let mut event = ctx.event(kind);
         event.agent = Some(self.agent.recorded.clone());
-        let uri = self.request.redirect_uri.clone();
-        event.facts.insert("redirect_uri".to_owned(), uri);
+        let place = self.way.place().to_owned();
+        event.facts.insert("redirect_uri".to_owned(), place);
         event
     }
 }
 
-/// The address of an answer: it says which request it is about and who answers (RFC 9207).
-pub(crate) fn address(
-    redirect_uri: &RedirectUri,
-    state: &str,
-    issuer: &str,
-    answer: &[(&str, &str)],
-) -> String {
-    let mut parameters = answer.to_vec();
-    // A public client may recognise the answer by its proof key alone.
-    if !state.is_empty() {
-        parameters.push(("state", state));
-    }
-    parameters.push(("iss", issuer));
-    redirect_uri.with(&parameters)
+/// How long ago a sign-in may be for any client: nobody reads a page faster.
+const READING: Duration = Duration::from_secs(60);
+
+/// Which sign-in is enough for a client.
+#[derive(Clone, Copy)]
+pub(crate) struct Enough {
+    pub prompt: Prompt,
+    pub max_age: Option<Duration>,
+    pub acr: Option<Acr>,
 }
 
-/// Sends the browser to where an answer was proven to go.
-pub(crate) fn send(
-    redirect_uri: &RedirectUri,
-    state: &str,
-    issuer: &str,
-    answer: &[(&str, &str)],
-) -> Response {
-    let location = address(redirect_uri, state, issuer, answer);
-    let Ok(location) = HeaderValue::from_str(&location) else {
-        return page::UNKNOWN.into_response();
-    };
-    let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response();
-    let no_store = HeaderValue::from_static("no-store");
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, no_store);
-    response
-}
-
-/// Whether the person signed in recently enough for a client: no longer ago than `max_age`, and after `asked_at` when it
-/// asks for a new sign-in. One of which nothing is known is none.
-pub(crate) fn is_signed_in_enough(
-    ctx: &Ctx,
-    prompt: Prompt,
-    max_age: Option<Duration>,
-    asked_at: Timestamp,
-) -> bool {
-    let by_age = max_age.map(|age| ctx.now.before(age));
-    let by_prompt = match prompt {
-        Prompt::Login => Some(asked_at),
-        Prompt::Ask | Prompt::None => None,
-    };
-    match by_age.max(by_prompt) {
-        Some(since) => ctx.caller.auth_time().is_some_and(|at| at >= since),
-        None => true,
+impl Enough {
+    /// Whether the person signed in recently enough: no longer ago than `max_age` when they were asked, and since then when
+    /// the client asks for a new sign-in; and surely enough. A sign-in of which nothing is known is none.
+    ///
+    /// Where nothing is kept of when they were asked, as much time counts as coming back and reading takes.
+    pub(crate) fn is_met(self, ctx: &Ctx, asked_at: Option<Timestamp>) -> bool {
+        let by_age = self.max_age.map(|age| {
+            let since = ctx.now.before(age);
+            since.min(asked_at.unwrap_or(ctx.now.before(READING)))
+        });
+        let by_prompt = match self.prompt {
+            Prompt::Login => Some(asked_at.unwrap_or(ctx.now.before(FRESH))),
+            Prompt::Ask | Prompt::None => None,
+        };
+        let is_recent = match by_age.max(by_prompt) {
+            Some(since) => ctx.caller.auth_time().is_some_and(|at| at >= since),
+            None => true,
+        };
+        is_recent && self.acr.is_none_or(|acr| ctx.caller.acr() == Some(acr))
     }
 }
 

@@ -14,23 +14,25 @@ use chancery_model::grant;
 use chancery_model::id::names_public_client;
 use chancery_model::time::Timestamp;
 use chancery_store::codes::ANY_KEY;
-use chancery_store::pushed_requests::Prompt;
+use chancery_store::wish::Prompt;
 use chancery_wire::hash;
 use chancery_wire::oauth::{ErrorCode, Form};
 use chancery_wire::redirect_uri::{InvalidRedirectUri, RedirectUri};
 
 use crate::clients::adopt::{self, Standing, Waiting};
 use crate::clients::find::{self, KnownClient};
-use crate::consent::answer;
+use crate::consent::answer::{self, Enough};
 use crate::consent::client_page::{self, ClientQuestion};
-use crate::consent::page::{self, Page};
+use crate::consent::page::{self, Door, Page};
 use crate::consent::push::{self, Redirect, Wanted};
 use crate::consent::secrets;
+use crate::consent::way;
 use crate::ctx::Ctx;
-use crate::directory::{FRESH, KnownLogin};
+use crate::directory::KnownLogin;
 use crate::error::{Error, ToRecord};
 use crate::state::Authority;
 use crate::tokens::bond::Bond;
+use crate::tokens::calls;
 use crate::tokens::refusal::Refusal;
 
 /// How long a page that was shown may be answered.
@@ -61,7 +63,8 @@ pub(crate) async fn ask(authority: Arc<Authority>, headers: &HeaderMap, query: &
         Ok(ctx) => ctx,
         // Before it is known who asks, nothing is fetched and nothing is looked up.
         Err(Error::Unauthenticated) => {
-            return page::sign_in_to(authority.relying_party.origin(), query).into_response();
+            let door = Door::of(&authority);
+            return page::sign_in_to(&door, query, asks_anew(query)).into_response();
         }
         Err(error) => return page::of(error),
     };
@@ -165,7 +168,11 @@ fn read(
         ),
         _ => refused,
     })?;
-    let server = snapshot.server_of(&wanted.resource);
+    if wanted.target.calls.is_some() {
+        // Its person chooses its tools.
+        return Err(calls::invalid("details_of_a_public_client"));
+    }
+    let server = snapshot.server_of(&wanted.target.resource);
     let server = server.ok_or(Refusal::new(
         ErrorCode::InvalidTarget,
         "a client that nobody registered may ask for an MCP server of this authority alone",
@@ -176,12 +183,27 @@ fn read(
 
 /// Requires a sign-in that is recent enough for the client; one of which nothing is known is none.
 fn require_sign_in(ctx: &Ctx, wanted: &Wanted, query: &str) -> Result<(), Box<Response>> {
-    let since = ctx.now.before(FRESH);
-    if answer::is_signed_in_enough(ctx, wanted.prompt, wanted.max_age, since) {
+    let enough = Enough {
+        prompt: wanted.prompt,
+        max_age: wanted.max_age,
+        acr: wanted.authentication.acr,
+    };
+    if enough.is_met(ctx, None) {
         return Ok(());
     }
-    let origin = ctx.authority.relying_party.origin();
-    Err(Box::new(page::sign_in_to(origin, query).into_response()))
+    let door = Door::of(&ctx.authority);
+    Err(Box::new(
+        page::sign_in_to(&door, query, true).into_response(),
+    ))
+}
+
+/// Whether a request may need a new sign-in, as far as that can be told before it is known who asks.
+fn asks_anew(query: &str) -> bool {
+    Form::parse(query.as_bytes()).is_ok_and(|form| {
+        ["prompt", "max_age"]
+            .iter()
+            .any(|name| form.fetch(name).is_some())
+    })
 }
 
 impl AskedByClient {
@@ -236,7 +258,7 @@ fn question(ctx: &Ctx, asked: &AskedByClient, login: &KnownLogin, query: &str) -
         client: &asked.client.id,
         claimed: asked.client.name.as_deref(),
         agent: document.map(|document| document.name.as_str()),
-        resource: &asked.wanted.resource,
+        resource: &asked.wanted.target.resource,
         tools: tools
             .iter()
             .map(|tool| {
@@ -246,7 +268,7 @@ fn question(ctx: &Ctx, asked: &AskedByClient, login: &KnownLogin, query: &str) -
                 )
             })
             .collect(),
-        scope: &asked.wanted.scope,
+        scope: &asked.wanted.target.scope,
         until: ctx.now.after(grant::LIFETIME),
         token_lifetime: ctx.authority.config.access_token_lifetime,
         redirect_uri: &asked.wanted.redirect.asked,
@@ -270,7 +292,7 @@ fn offer(
     if !description.is_empty() {
         answer.push(("error_description", description));
     }
-    let address = answer::address(&redirect.asked, state, &snapshot.issuer, &answer);
+    let address = way::address(&redirect.asked, state, &snapshot.issuer, &answer);
     client_page::cannot(description, &address, redirect.asked.as_str())
 }
 
@@ -282,7 +304,7 @@ pub(crate) fn refuse(
     code: ErrorCode,
 ) -> Response {
     let answer = [("error", code.name())];
-    answer::send(&redirect.asked, state, &snapshot.issuer, &answer)
+    way::send(&redirect.asked, state, &snapshot.issuer, &answer)
 }
 
 /// Tells the person, and sends nothing anywhere.

@@ -7,11 +7,12 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
+use chancery_wire::id_token::{OPENID, SCOPES};
 use chancery_wire::redirect_uri::RedirectUri;
 
 use crate::clients::adopt::Waiting;
 use crate::consent::client::Shown;
-use crate::consent::page::{document, escaped, shown};
+use crate::consent::page::{Sends, document, escaped, learns, shown};
 use crate::text::rfc3339;
 
 /// What a person is asked.
@@ -72,7 +73,11 @@ impl ClientQuestion<'_> {
             tell("It is your agent", shown(agent));
         }
         tell("What it would reach", shown(self.resource));
-        let scope: Vec<String> = self.scope.names().map(shown).collect();
+        if self.scope.has(OPENID) {
+            tell("What it learns of you", learns(self.scope));
+        }
+        let scope = self.scope.names().filter(|name| !SCOPES.contains(name));
+        let scope: Vec<String> = scope.map(shown).collect();
         let scope = match scope.is_empty() {
             true => "the tools that you choose, as far as policies let it".to_owned(),
             false => scope.join(", "),
@@ -117,7 +122,12 @@ impl ClientQuestion<'_> {
              <button class=\"primary\" name=\"answer\" value=\"approve\">Yes, let it call these in my name</button></p></form>",
         );
         let title = "May this client act in your name?";
-        document(StatusCode::OK, title, &body, Some(self.redirect_uri))
+        document(
+            StatusCode::OK,
+            title,
+            &body,
+            Sends::There(self.redirect_uri),
+        )
     }
 }
 
@@ -134,7 +144,7 @@ pub(crate) fn cannot(why: &str, address: &str, redirect_uri: &str) -> Response {
         StatusCode::BAD_REQUEST,
         "This cannot be asked of you",
         &body,
-        None,
+        Sends::Nothing,
     )
 }
 
@@ -152,5 +162,10 @@ pub(crate) fn waits(waiting: &Waiting) -> Response {
          force what you agreed to with <code>chancery agent {verb} {name} --version {version}</code>.</p>\
          <p>Nothing was sent to the client. Once that is done, begin again there.</p>"
     );
-    document(StatusCode::OK, "A second person has to agree", &body, None)
+    document(
+        StatusCode::OK,
+        "A second person has to agree",
+        &body,
+        Sends::Nothing,
+    )
 }

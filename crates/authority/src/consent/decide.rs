@@ -1,4 +1,4 @@
-//! What the person answered: a grant and a code, or a refusal. It counts once, from the page that asked, of the
+//! What the person answered: a grant and a code, or a device that need not wait any more, or a refusal. It counts once, from the page that asked, of the
 //! person who was asked.
 
 use std::sync::Arc;
@@ -6,20 +6,22 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use chancery_model::action::Action;
 use chancery_model::event::EventKind;
 use chancery_model::grant::{Binding, Grant, LIFETIME};
 use chancery_model::id::GrantId;
 use chancery_policy::Target;
 use chancery_store::tx::Tx;
-use chancery_store::{codes, grants, pushed_requests};
+use chancery_store::{codes, grants};
 use chancery_wire::hash;
 use chancery_wire::oauth::ErrorCode;
 
 use crate::consent::answer::{self, Asked, Halt};
+use crate::consent::device_page;
 use crate::consent::page;
 use crate::consent::secrets;
+use crate::consent::way::Way;
 use crate::ctx::Ctx;
 use crate::directory::KnownLogin;
 use crate::error::Error;
@@ -70,7 +72,7 @@ async fn try_to_decide(
         form.fetch("form"),
         form.fetch("answer"),
     );
-    let (Some(uri), Some(token), Some(choice)) = fields else {
+    let (Some(name), Some(token), Some(choice)) = fields else {
         return Err(here(page::UNKNOWN));
     };
     let choice = match choice {
@@ -84,7 +86,7 @@ async fn try_to_decide(
     })?;
     let of_caller = |halt: Halt| (halt.of(&ctx), None);
     let login = answer::person(&ctx).map_err(of_caller)?;
-    let asked = Asked::find(authority, uri, None, ctx.now).await;
+    let asked = Asked::find(authority, name, ctx.now).await;
     let asked = asked.map_err(of_caller)?;
     match answer_with(&ctx, &asked, &login, token, choice).await {
         Ok(response) => Ok(response),
@@ -103,11 +105,11 @@ async fn answer_with(
         return Err(Halt::Here(page::UNKNOWN));
     };
     // Only the page that this person was shown about this request, and this version of the agent, has it.
-    let expected = secrets::form_token(ctx, &asked.uri, login, version);
+    let expected = secrets::form_token(ctx, &asked.name, login, version);
     if !hash::equal(expected.as_bytes(), token.as_bytes()) {
         return Err(Halt::Here(page::STRANGE_FORM));
     }
-    if asked.request.answered.is_some() {
+    if asked.wish().answered.is_some() {
         return again(ctx, asked, login, choice).await;
     }
     asked.require_open(ctx.now)?;
@@ -135,17 +137,18 @@ pub(crate) async fn give(
     let Some((_, version)) = asked.agent.agent.version else {
         return Err(Halt::Here(page::UNKNOWN));
     };
-    let request = &asked.request;
+    let wish = asked.wish();
     let binding = asked.binding();
     let grant = Grant {
         id: GrantId::generate(ctx.now, &*ctx.authority.entropy),
         subject: login.owner_id,
-        agent: request.agent,
+        agent: wish.agent,
         version,
-        resource: request.resource.clone(),
-        scope: request.scope.clone(),
+        resource: wish.resource.clone(),
+        scope: wish.scope.clone(),
+        calls: wish.calls.clone(),
         binding,
-        redirect_uri: request.registered_uri.clone(),
+        redirect_uri: asked.way.registered().to_owned(),
         created_at: ctx.now,
         expires_at: ctx.now.after(match binding {
             Binding::Key | Binding::Rotation => LIFETIME,
@@ -173,17 +176,18 @@ pub(crate) async fn give(
 
 /// Saying no needs nobody's permission.
 async fn deny(ctx: &Ctx, asked: &Asked, login: &KnownLogin) -> Result<Response, Halt> {
-    let request = &asked.request;
     let mut tx = ctx.begin().await?;
-    let by = login.owner_id;
-    if !pushed_requests::answer(&mut tx, request.uri_hash, by, ctx.now).await? {
+    if !asked.way.note(&mut tx, ctx, login, None).await? {
         return Err(Halt::Here(page::ANSWERED));
     }
     let mut event = asked.event(ctx, EventKind::GrantRefused);
     event.outcome = "access_denied".to_owned();
-    event.subject = Some(by.to_string());
+    event.subject = Some(login.owner_id.to_string());
     refresh::commit(&ctx.authority, tx, event, Vec::new()).await?;
-    Ok(asked.refuse(ErrorCode::AccessDenied))
+    match &asked.way {
+        Way::Redirect(_) => Ok(asked.refuse(ErrorCode::AccessDenied)),
+        Way::Device(_) => Ok(device_page::REFUSED.into_response()),
+    }
 }
 
 /// The same form once more, as a second click sends it: the same code again while nobody used it, else nothing.
@@ -195,18 +199,25 @@ async fn again(
 ) -> Result<Response, Halt> {
     let answered = Halt::Here(page::ANSWERED);
     let is_by_same = asked
-        .request
+        .wish()
         .answered
         .is_some_and(|(_, by)| by == login.owner_id);
     if !is_by_same || choice == Choice::Deny {
         return Err(answered);
     }
-    let text = secrets::code(ctx, &asked.uri, login);
+    let redirected = match &asked.way {
+        Way::Redirect(redirected) => redirected,
+        Way::Device(request) if request.grant.is_some() && request.used_at.is_none() => {
+            return Ok(device_page::GIVEN.into_response());
+        }
+        Way::Device(_) => return Err(answered),
+    };
+    let text = secrets::code(ctx, &asked.name, login);
     let mut tx = ctx.read().await?;
     let code = codes::fetch(&mut tx, code_hash(&text)).await?;
     let is_fresh = |code: &codes::Code| code.used_at.is_none() && ctx.now < code.expires_at;
     match code.filter(is_fresh) {
-        Some(_) => Ok(asked.send_code(&text)),
+        Some(_) => Ok(redirected.send(&asked.snapshot.issuer, &[("code", &text)])),
         None => Err(answered),
     }
 }

@@ -6,9 +6,14 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
+use chancery_model::tool_call::{Scalar, ToolCall, ToolCalls};
+use chancery_wire::id_token::{EMAIL, OPENID, PROFILE, SCOPES};
 use chancery_wire::redirect_uri::RedirectUri;
+use chancery_wire::user_code::UserCode;
 
+use crate::consent::device_page;
 use crate::error::{Error, ToRecord};
+use crate::state::Authority;
 use crate::text::rfc3339;
 
 /// A page that says one thing.
@@ -21,10 +26,10 @@ pub(crate) struct Page {
     /// One paragraph of ours.
     text: &'static str,
     /// Where to go on, with what the links say.
-    links: Vec<(String, &'static str)>,
+    links: Vec<(String, String)>,
 }
 
-const fn page(
+pub(crate) const fn page(
     code: &'static str,
     status: StatusCode,
     title: &'static str,
@@ -115,6 +120,15 @@ pub(crate) const STOPPED: Page = page(
     "The agent that this client is for you was stopped, and only somebody who may resume it lets it act again. Nothing \
      was sent anywhere.",
 );
+/// A client asks that the person sign out.
+pub(crate) const SIGN_OUT: &str = "Do you want to sign out?";
+/// The person signed out.
+pub(crate) const SIGNED_OUT_NOW: Page = page(
+    "signed_out",
+    StatusCode::OK,
+    "You are signed out",
+    "What you let agents do in your name goes on until you take it back.",
+);
 /// The sign-in ended between the question and the answer.
 pub(crate) const SIGNED_OUT: Page = page(
     "unauthenticated",
@@ -123,29 +137,84 @@ pub(crate) const SIGNED_OUT: Page = page(
     "Nothing was decided. Sign in, and begin again where you came from.",
 );
 
+/// Where people sign in, and the ways in which they can.
+#[derive(Debug, Clone)]
+pub(crate) struct Door {
+    origin: String,
+    /// Providers, by name.
+    providers: Vec<String>,
+}
+
+impl Door {
+    /// The door of this authority.
+    pub(crate) fn of(authority: &Authority) -> Self {
+        Self {
+            origin: authority.relying_party.origin().to_owned(),
+            providers: authority
+                .directory
+                .load()
+                .providers
+                .keys()
+                .cloned()
+                .collect(),
+        }
+    }
+
+    /// The links by which a person signs in and comes back to `question`, a path of ours; anew when that is needed.
+    fn links(&self, question: &str, is_anew: bool) -> Vec<(String, String)> {
+        let origin = &self.origin;
+        let back: String = url::form_urlencoded::byte_serialize(question.as_bytes()).collect();
+        let anew = if is_anew { "&fresh=yes" } else { "" };
+        let mut links = vec![(
+            format!("{origin}/console/?return={back}"),
+            "Sign in".to_owned(),
+        )];
+        links.extend(self.providers.iter().map(|name| {
+            let href = format!("{origin}/sign-in/providers/{name}?next={back}{anew}");
+            (href, format!("Sign in with {name}"))
+        }));
+        // A session does not come along with a link of somebody else, only with one of ours.
+        links.push((
+            format!("{origin}{question}"),
+            "I am signed in already".to_owned(),
+        ));
+        links
+    }
+}
+
 /// Where a person signs in first.
-pub(crate) fn sign_in(origin: &str, client: &str, uri: &str) -> Page {
+pub(crate) fn sign_in(door: &Door, client: &str, uri: &str, is_anew: bool) -> Page {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("client_id", client);
     query.append_pair("request_uri", uri);
-    sign_in_to(origin, &query.finish())
+    sign_in_to(door, &query.finish(), is_anew)
+}
+
+/// Where a person signs out, when that is not where they came to.
+pub(crate) fn sign_out_at(link: &str) -> Page {
+    Page {
+        code: "sign_out_elsewhere",
+        status: StatusCode::OK,
+        title: SIGN_OUT,
+        text: "You are signed in at another address of this machine. If you did not ask for this, close the page.",
+        links: vec![(link.to_owned(), "Go on".to_owned())],
+    }
 }
 
 /// The same for a request that is all in `query`.
-pub(crate) fn sign_in_to(origin: &str, query: &str) -> Page {
-    let question = format!("/oauth/authorize?{query}");
-    let back: String = url::form_urlencoded::byte_serialize(question.as_bytes()).collect();
+pub(crate) fn sign_in_to(door: &Door, query: &str, is_anew: bool) -> Page {
+    sign_in_at(door, &format!("/oauth/authorize?{query}"), is_anew)
+}
+
+/// The same for the question at a path of ours.
+pub(crate) fn sign_in_at(door: &Door, question: &str, is_anew: bool) -> Page {
     Page {
         code: "login_required",
         // Nothing was refused: some clients look at the page before they open it for their person.
         status: StatusCode::OK,
         title: "Sign in first",
         text: "An agent asks to act in your name. Who you are must be known before you decide.",
-        // A session does not come along with a link of somebody else, only with one of ours.
-        links: vec![
-            (format!("{origin}/console/?return={back}"), "Sign in"),
-            (format!("{origin}{question}"), "I am signed in already"),
-        ],
+        links: door.links(question, is_anew),
     }
 }
 
@@ -156,7 +225,7 @@ pub(crate) fn of(error: Error) -> Response {
             let text = "Policy does not let you decide this:";
             let body = format!("<p>{text} {}.</p>", shown(&reason));
             let title = "You may not decide this";
-            let mut response = document(StatusCode::FORBIDDEN, title, &body, None);
+            let mut response = document(StatusCode::FORBIDDEN, title, &body, Sends::Nothing);
             if let Some(event) = event {
                 response.extensions_mut().insert(ToRecord(event));
             }
@@ -172,7 +241,7 @@ pub(crate) fn of(error: Error) -> Response {
                 }
                 false => "<p>Nothing was decided. Try again in a moment.</p>",
             };
-            document(status, "That did not work", body, None)
+            document(status, "That did not work", body, Sends::Nothing)
         }
     }
 }
@@ -184,7 +253,7 @@ impl IntoResponse for Page {
             let href = escaped(href);
             body.push_str(&format!("<p><a href=\"{href}\">{says}</a></p>"));
         }
-        let mut response = document(self.status, self.title, &body, None);
+        let mut response = document(self.status, self.title, &body, Sends::Nothing);
         if self.status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer");
             response
@@ -218,27 +287,48 @@ pub(crate) struct Question<'a> {
     pub takes_later_tools: bool,
     /// What it asks for.
     pub scope: &'a Scope,
+    /// The tool calls that it would be limited to.
+    pub calls: Option<&'a ToolCalls>,
     /// Until when it could act.
     pub until: Timestamp,
     /// How long one token lives.
     pub token_lifetime: Duration,
     /// Where the answer goes.
-    pub redirect_uri: &'a RedirectUri,
+    pub place: Place<'a>,
     /// Whether what it gets is bound to its key.
     pub is_bound: bool,
+    /// Whether it asks for nothing but who the person is.
+    pub is_sign_in: bool,
     /// The name of the request, and the proof that the answer is to this page.
-    pub uri: &'a str,
+    pub name: &'a str,
     pub form: &'a str,
+}
+
+/// Where an answer goes, as a person is told.
+#[derive(Clone, Copy)]
+pub(crate) enum Place<'a> {
+    /// With their browser.
+    Redirect(&'a RedirectUri),
+    /// To the device that shows the code that they entered.
+    Device(&'a UserCode),
 }
 
 impl Question<'_> {
     /// The page with the question and its two answers.
     pub(crate) fn page(&self) -> Response {
-        let mut body = format!(
-            "<p>You are <strong>{}</strong>. If you agree, the record will say that this agent acts on your behalf, and \
-             what it does is done in your name.</p><dl>",
-            shown(self.person)
-        );
+        let means = match self.is_sign_in {
+            true => "this agent is told who you are. It cannot do anything in your name.",
+            false => {
+                "the record will say that this agent acts on your behalf, and what it does is done in your name."
+            }
+        };
+        let person = shown(self.person);
+        let mut body =
+            format!("<p>You are <strong>{person}</strong>. If you agree, {means}</p><dl>");
+        if let Place::Device(code) = self.place {
+            let warning = device_page::warning(code);
+            body.insert_str(0, &warning);
+        }
         let mut tell = |term: &str, text: String| {
             body.push_str(&format!("<div><dt>{term}</dt><dd>{text}</dd></div>"));
         };
@@ -253,14 +343,24 @@ impl Question<'_> {
         tell("Version", shown(self.version));
         let model = self.model.map_or("not declared".to_owned(), shown);
         tell("Model", model);
-        tell("What it would reach", shown(self.resource));
-        let scope: Vec<String> = self.scope.names().map(shown).collect();
-        let scope = match scope.is_empty() {
-            true => "everything that policies let this agent do there".to_owned(),
-            false => scope.join(", "),
-        };
-        tell("What for", scope);
-        if let Some(tools) = &self.tools {
+        if self.scope.has(OPENID) {
+            tell("What it learns of you", learns(self.scope));
+        }
+        if !self.is_sign_in {
+            tell("What it would reach", shown(self.resource));
+            let scope = self.scope.names().filter(|name| !SCOPES.contains(name));
+            let scope: Vec<String> = scope.map(shown).collect();
+            let scope = match scope.is_empty() {
+                true => "everything that policies let this agent do there".to_owned(),
+                false => scope.join(", "),
+            };
+            tell("What for", scope);
+        }
+        if let Some(calls) = self.calls {
+            let calls: Vec<String> = calls.iter().map(in_words).collect();
+            tell("Calls like these alone", calls.join("<br>"));
+        }
+        if let Some(tools) = self.tools.as_ref().filter(|_| self.calls.is_none()) {
             let tools: Vec<String> = tools.iter().map(|tool| shown(tool)).collect();
             let tools = match tools.is_empty() {
                 true => "none at present".to_owned(),
@@ -284,34 +384,113 @@ impl Question<'_> {
             ),
         };
         tell("For how long", renewed);
-        tell("Where the answer goes", shown(self.redirect_uri.as_str()));
+        let place = match self.place {
+            Place::Redirect(uri) => shown(uri.as_str()),
+            Place::Device(code) => format!("to the device that shows <strong>{code}</strong>"),
+        };
+        tell("Where the answer goes", place);
         body.push_str("</dl><form method=\"post\" action=\"/oauth/authorize/decide\">");
-        for (name, value) in [("request_uri", self.uri), ("form", self.form)] {
+        for (name, value) in [("request_uri", self.name), ("form", self.form)] {
             let value = escaped(value);
             body.push_str(&format!(
                 "<input type=\"hidden\" name=\"{name}\" value=\"{value}\">"
             ));
         }
-        body.push_str(
+        let (title, yes) = match self.is_sign_in {
+            true => ("Sign in to this agent?", "Yes, tell it who I am"),
+            false => (
+                "May this agent act in your name?",
+                "Yes, let it act in my name",
+            ),
+        };
+        body.push_str(&format!(
             "<p class=\"answers\"><button name=\"answer\" value=\"deny\">No</button> \
-             <button class=\"primary\" name=\"answer\" value=\"approve\">Yes, let it act in my name</button></p></form>",
-        );
-        let title = "May this agent act in your name?";
-        document(StatusCode::OK, title, &body, Some(self.redirect_uri))
+             <button class=\"primary\" name=\"answer\" value=\"approve\">{yes}</button></p></form>",
+        ));
+        let sends = match self.place {
+            Place::Redirect(uri) => Sends::There(uri),
+            Place::Device(_) => Sends::Here,
+        };
+        document(StatusCode::OK, title, &body, sends)
     }
+}
+
+/// A tool call as a person reads it.
+fn in_words(call: &ToolCall) -> String {
+    let mut words = shown(&call.identifier);
+    let mut join = " with ";
+    for (name, constraint) in &call.constraints {
+        words.push_str(join);
+        join = " and ";
+        words.push_str(&shown(name));
+        let mut is_any = true;
+        let mut add = |means: &str, value: String| {
+            words.push_str(means);
+            words.push_str(&value);
+            is_any = false;
+        };
+        if let Some(listed) = &constraint.one_of {
+            let listed: Vec<String> = listed.iter().map(scalar).collect();
+            add(" ", listed.join(" or "));
+        }
+        if let Some(least) = constraint.at_least {
+            add(" at least ", least.to_string());
+        }
+        if let Some(most) = constraint.at_most {
+            add(" at most ", most.to_string());
+        }
+        if is_any {
+            words.push_str(" of any value");
+        }
+    }
+    words.push_str(match (call.constraints.is_empty(), call.additional) {
+        (true, true) => " with whatever it likes",
+        (true, false) => " without anything",
+        (false, true) => ", and everything else in it as it likes",
+        (false, false) => ", and nothing else in it",
+    });
+    words
+}
+
+fn scalar(scalar: &Scalar) -> String {
+    match scalar {
+        Scalar::Flag(flag) => flag.to_string(),
+        Scalar::Number(number) => number.to_string(),
+        Scalar::Text(text) => format!("“{}”", shown(text)),
+    }
+}
+
+/// What scopes of OpenID Connect let be told of a person.
+pub(crate) fn learns(scope: &Scope) -> String {
+    let told = SCOPES.iter().filter(|name| scope.has(name));
+    let told: Vec<&str> = told
+        .map(|name| match *name {
+            PROFILE => "what you are called here",
+            EMAIL => "the e-mail address that you were registered with",
+            _ => "that it is you, by the same mark each time, and when you signed in",
+        })
+        .collect();
+    told.join("; ")
+}
+
+/// Where the forms of a page lead.
+#[derive(Clone, Copy)]
+pub(crate) enum Sends<'a> {
+    /// It has none.
+    Nothing,
+    /// To us.
+    Here,
+    /// To us, and from there to where the answer goes.
+    There(&'a RedirectUri),
 }
 
 /// A whole page. Where it has a form, browsers hold the redirect that follows to `form-action` too, so the origin of
 /// the answer is named there; and the form's own origin must be told to us, which `no-referrer` would suppress.
-pub(crate) fn document(
-    status: StatusCode,
-    title: &str,
-    body: &str,
-    redirect_uri: Option<&RedirectUri>,
-) -> Response {
-    let targets = match redirect_uri {
-        Some(uri) => format!("'self' {}", uri.source()),
-        None => "'none'".to_owned(),
+pub(crate) fn document(status: StatusCode, title: &str, body: &str, sends: Sends<'_>) -> Response {
+    let targets = match sends {
+        Sends::Nothing => "'none'".to_owned(),
+        Sends::Here => "'self'".to_owned(),
+        Sends::There(uri) => format!("'self' {}", uri.source()),
     };
     let policy = format!(
         "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action {targets}; \

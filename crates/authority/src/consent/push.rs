@@ -12,21 +12,27 @@ use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use chancery_model::id::AgentId;
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
+use chancery_model::tool_call::ToolCalls;
+use chancery_store::authentications::Authentication;
 use chancery_store::journal::{AppendError, Step};
-use chancery_store::pushed_requests::{Prompt, PushedRequest};
+use chancery_store::pushed_requests::PushedRequest;
 use chancery_store::redirects;
+use chancery_store::wish::{Prompt, Wish};
 use chancery_wire::access_token::Cnf;
 use chancery_wire::dpop::VerifiedProof;
+use chancery_wire::id_token::{LONGEST_NONCE, OPENID, SCOPES};
 use chancery_wire::oauth::{ErrorCode, Form, PushedResponse};
 use chancery_wire::pkce::{self, Challenge};
 use chancery_wire::redirect_uri::{InvalidRedirectUri, RedirectUri};
 use chancery_wire::{base64url, metadata};
 
 use crate::consent::secrets;
+use crate::grants::end::{CALLS, calls_text};
 use crate::state::Authority;
 use crate::tokens::Endpoints;
 use crate::tokens::binding::{prove, require_binding};
 use crate::tokens::bond::Bond;
+use crate::tokens::calls;
 use crate::tokens::client::{self, Client, FAILED};
 use crate::tokens::form;
 use crate::tokens::redeem::{require_agent, uses};
@@ -92,11 +98,7 @@ async fn push_for(
     let redirect_uri = form.require("redirect_uri", "`redirect_uri` is missing")?;
     let redirect = Redirect::find(RedirectUri::parse(redirect_uri), &registered)?;
     form.require("state", "`state` is missing")?;
-    let jkt = bound_key(form, proof.as_ref())?;
-    let held = Bond {
-        cnf: Cnf::of(jkt, client.certificate.as_deref()),
-        instance: client.instance.clone(),
-    };
+    let held = bond(form, proof.as_ref(), client)?;
     let wanted = read(authority, form, redirect, &held, now)?;
     let request = wanted.by(agent.agent.id, &uri, now);
     let event = pushed(authority, agent, &request, now);
@@ -121,10 +123,8 @@ async fn push_for(
 
 /// What a client asks a person for, read by the one function that all clients go through.
 pub(crate) struct Wanted {
-    /// The one resource that is asked for.
-    pub resource: String,
-    /// What for.
-    pub scope: Scope,
+    /// What is to be reached, and what for.
+    pub target: Target,
     /// Where the answer goes.
     pub redirect: Redirect,
     /// What the client recognises the answer by; empty when it sent nothing.
@@ -137,6 +137,8 @@ pub(crate) struct Wanted {
     pub prompt: Prompt,
     /// For how long a sign-in counts.
     pub max_age: Option<Duration>,
+    /// What goes into the ID token, and how surely it must be the person.
+    pub authentication: Authentication,
 }
 
 impl Wanted {
@@ -144,19 +146,23 @@ impl Wanted {
     pub(crate) fn by(self, agent: AgentId, uri: &str, now: Timestamp) -> PushedRequest {
         PushedRequest {
             uri_hash: secrets::uri_hash(uri),
-            agent,
-            resource: self.resource,
-            scope: self.scope,
+            wish: Wish {
+                agent,
+                resource: self.target.resource,
+                scope: self.target.scope,
+                calls: self.target.calls,
+                cnf: self.cnf,
+                prompt: self.prompt,
+                max_age: self.max_age,
+                authentication: self.authentication,
+                created_at: now,
+                expires_at: now.after(LIFETIME),
+                answered: None,
+            },
             redirect_uri: self.redirect.asked.as_str().to_owned(),
             registered_uri: self.redirect.registered.as_str().to_owned(),
             state: self.state,
             challenge: self.challenge.as_str().to_owned(),
-            cnf: self.cnf,
-            prompt: self.prompt,
-            max_age: self.max_age,
-            created_at: now,
-            expires_at: now.after(LIFETIME),
-            answered: None,
         }
     }
 }
@@ -221,6 +227,36 @@ pub(crate) fn read(
     let challenge = form.require("code_challenge", "`code_challenge` is missing")?;
     let challenge = Challenge::parse(challenge)
         .map_err(|_| invalid("`code_challenge` is not a challenge by `S256`", "bad_pkce"))?;
+    let target = read_target(authority, form, held, now)?;
+    Ok(Wanted {
+        target,
+        redirect,
+        state: state.to_owned(),
+        challenge,
+        cnf: held.to_text(),
+        prompt: prompt(form.fetch("prompt"))?,
+        max_age: read_max_age(form)?,
+        authentication: authentication(form)?,
+    })
+}
+
+/// What is to be reached, and what for.
+pub(crate) struct Target {
+    /// The one resource that is asked for.
+    pub resource: String,
+    /// What for.
+    pub scope: Scope,
+    /// The tool calls that it would be limited to.
+    pub calls: Option<ToolCalls>,
+}
+
+/// What is to be reached, which is registered and takes tokens so bound, and what for.
+pub(crate) fn read_target(
+    authority: &Authority,
+    form: &Form<'_>,
+    held: &Bond,
+    now: Timestamp,
+) -> Result<Target, Refusal> {
     let scope = Scope::parse(form.fetch("scope").unwrap_or("")).map_err(|_| {
         let description = "`scope` is names with one space between two";
         Refusal::new(ErrorCode::InvalidScope, description, "bad_scope")
@@ -229,23 +265,45 @@ pub(crate) fn read(
         let description = "`resource` must name one registered resource";
         Refusal::new(ErrorCode::InvalidTarget, description, code)
     };
-    let resource = form.fetch("resource").ok_or(target("no_resource"))?;
+    // Who asks for nothing but who the person is, asks of what tells that.
+    let userinfo = scope.has(OPENID).then(|| authority.config.userinfo());
+    let resource = form.fetch("resource").or(userinfo.as_deref());
+    let resource = resource.ok_or(target("no_resource"))?;
     let resource = metadata::resource_uri(resource).map_err(|_| target("bad_resource"))?;
+    // What else it names would mean nothing there (OpenID Connect Core 3.1.2.1).
+    let scope = match authority.config.is_userinfo(resource) {
+        true => scope.within(&SCOPES),
+        false => scope,
+    };
+    if authority.config.is_userinfo(resource) && !scope.has(OPENID) {
+        let description = "who a person is, is told with the scope `openid`";
+        return Err(Refusal::new(
+            ErrorCode::InvalidScope,
+            description,
+            "no_openid",
+        ));
+    }
+    let calls = calls::read(form, resource)?;
+    if calls.is_some() && authority.config.is_userinfo(resource) {
+        return Err(calls::invalid("details_of_a_sign_in"));
+    }
     let snapshot = authority.current.load_full();
     require_binding(authority, &snapshot, resource, held.cnf.as_ref(), now)?;
-    let max_age = form.fetch("max_age").map(str::parse).transpose();
-    let max_age =
-        max_age.map_err(|_| invalid("`max_age` is a number of seconds", "bad_max_age"))?;
-    Ok(Wanted {
+    Ok(Target {
         resource: resource.to_owned(),
         scope,
-        redirect,
-        state: state.to_owned(),
-        challenge,
-        cnf: held.to_text(),
-        prompt: prompt(form.fetch("prompt"))?,
-        max_age: max_age.map(|seconds: u32| Duration::from_secs(seconds.into())),
+        calls,
     })
+}
+
+/// For how long a sign-in counts, when the client says so.
+pub(crate) fn read_max_age(form: &Form<'_>) -> Result<Option<Duration>, Refusal> {
+    let max_age = form.fetch("max_age").map(str::parse).transpose();
+    let max_age = max_age.map_err(|_| {
+        let description = "`max_age` is a number of seconds";
+        Refusal::new(ErrorCode::InvalidRequest, description, "bad_max_age")
+    })?;
+    Ok(max_age.map(|seconds: u32| Duration::from_secs(seconds.into())))
 }
 
 /// Refuses what would have to be obeyed and is not offered here.
@@ -256,18 +314,16 @@ pub(crate) fn refuse_foreign(form: &Form<'_>) -> Result<(), Refusal> {
         let description = "a pushed request has no `request_uri`";
         return Err(invalid(description, "request_uri_pushed"));
     }
+    // It would have to be the person whom it names (OpenID Connect Core 3.1.2.2).
+    if form.fetch("id_token_hint").is_some() {
+        let description = "who is to be asked cannot be said with `id_token_hint`";
+        return Err(invalid(description, "id_token_hint"));
+    }
     if form.fetch("request").is_some() {
         return Err(Refusal::new(
             ErrorCode::RequestNotSupported,
             "requests come as parameters, not as a token",
             "request_not_supported",
-        ));
-    }
-    if form.fetch("authorization_details").is_some() {
-        return Err(Refusal::new(
-            ErrorCode::InvalidAuthorizationDetails,
-            "no type of authorization details exists here",
-            "invalid_authorization_details",
         ));
     }
     if form
@@ -280,7 +336,7 @@ pub(crate) fn refuse_foreign(form: &Form<'_>) -> Result<(), Refusal> {
 }
 
 /// Where answers for an agent may go.
-async fn registered(
+pub(crate) async fn registered(
     authority: &Authority,
     agent: &KnownAgent,
 ) -> Result<Vec<RedirectUri>, Refusal> {
@@ -288,6 +344,19 @@ async fn registered(
     let registered = redirects::list(&mut tx, agent.agent.id).await?;
     let parse = |text: &String| RedirectUri::parse(text).ok();
     Ok(registered.iter().filter_map(parse).collect())
+}
+
+/// What the answer to a client that proved who it is will be bound to.
+pub(crate) fn bond(
+    form: &Form<'_>,
+    proof: Option<&VerifiedProof>,
+    client: &Client,
+) -> Result<Bond, Refusal> {
+    let jkt = bound_key(form, proof)?;
+    Ok(Bond {
+        cnf: Cnf::of(jkt, client.certificate.as_deref()),
+        instance: client.instance.clone(),
+    })
 }
 
 /// The key that the code will be bound to; when it is said twice, both must be the same (RFC 9449 10.1).
@@ -310,12 +379,43 @@ pub(crate) fn bound_key<'a>(
     }
 }
 
+/// What goes into the ID token, and how surely it must be the person: one of several classes is enough, and a request
+/// for nothing but others cannot be met (OpenID Connect Core 3.1.2.1, RFC 9470 5).
+pub(crate) fn authentication(form: &Form<'_>) -> Result<Authentication, Refusal> {
+    let nonce = form.fetch("nonce");
+    if nonce.is_some_and(|nonce| nonce.len() > LONGEST_NONCE) {
+        return Err(Refusal::new(
+            ErrorCode::InvalidRequest,
+            "`nonce` is too long",
+            "bad_nonce",
+        ));
+    }
+    let acr = match form.fetch("acr_values") {
+        None => None,
+        Some(values) => {
+            let known = values.split(' ').find_map(|value| value.parse().ok());
+            let unmet = Refusal::new(
+                ErrorCode::UnmetAuthenticationRequirements,
+                "none of `acr_values` exists here; see `acr_values_supported`",
+                "unknown_acr",
+            );
+            Some(known.ok_or(unmet)?)
+        }
+    };
+    let prompt = form.fetch("prompt").unwrap_or("");
+    Ok(Authentication {
+        nonce: nonce.map(str::to_owned),
+        acr,
+        must_ask: prompt.split(' ').any(|name| name == "consent"),
+    })
+}
+
 fn prompt(text: Option<&str>) -> Result<Prompt, Refusal> {
     let mut prompt = Prompt::Ask;
     let names: Vec<&str> = text.unwrap_or("").split(' ').collect();
     for name in &names {
         match *name {
-            // A person is asked anyway.
+            // What is asked anyway, or kept beside.
             "" | "consent" => {}
             "login" => prompt = Prompt::Login,
             // It goes with no other.
@@ -341,10 +441,21 @@ fn pushed(
 ) -> Event {
     let facts = [
         ("endpoint", "par".to_owned()),
-        ("resource", request.resource.clone()),
+        ("resource", request.wish.resource.clone()),
         ("redirect_uri", request.redirect_uri.clone()),
-        ("scope", request.scope.to_string()),
+        ("scope", request.wish.scope.to_string()),
+        (CALLS, calls_text(request.wish.calls.as_ref())),
     ];
+    authenticated(authority, agent, facts, now)
+}
+
+/// The event of an agent that proved who it is and got no token, with what it asked for.
+pub(crate) fn authenticated<const N: usize>(
+    authority: &Authority,
+    agent: &KnownAgent,
+    facts: [(&str, String); N],
+    now: Timestamp,
+) -> Event {
     let facts = facts.into_iter().filter(|(_, value)| !value.is_empty());
     let actor = Actor {
         id: agent.agent.id.to_string(),

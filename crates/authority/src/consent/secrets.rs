@@ -3,6 +3,7 @@
 //! The name is random, and the key is one that every process of the authority has.
 
 use chancery_model::digest::Digest;
+use chancery_wire::user_code::UserCode;
 use chancery_wire::{base64url, hash};
 
 use crate::ctx::Ctx;
@@ -25,13 +26,32 @@ pub(crate) fn uri_hash(uri: &str) -> Digest {
     hash::sha256_for("request uri", &[uri])
 }
 
+/// What the names begin with under which pages speak of a device's request.
+const DEVICE: &str = "urn:chancery:device:";
+
+/// The name of a device's request: that of its code's hash, which only a page tells to whoever entered its user code, and
+/// which is of no use at the token endpoint.
+pub(crate) fn device_name(code_hash: Digest) -> String {
+    format!("{DEVICE}{code_hash}")
+}
+
+/// The hash of the device code that a name is of.
+pub(crate) fn device_of(name: &str) -> Option<Digest> {
+    name.strip_prefix(DEVICE)?.parse().ok()
+}
+
+/// As a user code is kept: under the master key, since there are so few of them that a hash alone could be tried out.
+pub(crate) fn user_code(authority: &Authority, code: &UserCode) -> Digest {
+    Digest::from_bytes(derive(authority, "user code", &[&code.to_string()]))
+}
+
 /// What proves that a decision comes from the page that this login was shown about this request and this version of
 /// the agent: no other page, no other person and no other request has it.
 pub(crate) fn form_token(ctx: &Ctx, uri: &str, login: &KnownLogin, version: Digest) -> String {
     let person = login.owner_id.to_string();
     let end = login.expires_at.as_micros().to_string();
     let texts = [uri, &person, &end, &version.to_string()];
-    derive(&ctx.authority, "consent form", &texts)
+    derive_text(&ctx.authority, "consent form", &texts)
 }
 
 /// The same for the page of a client that nobody registered: `asked` is all that the page was about.
@@ -40,20 +60,24 @@ pub(crate) fn client_form_token(ctx: &Ctx, login: &KnownLogin, asked: &[&str]) -
     let end = login.expires_at.as_micros().to_string();
     let mut texts = vec![&*person, &*end];
     texts.extend(asked);
-    derive(&ctx.authority, "client consent form", &texts)
+    derive_text(&ctx.authority, "client consent form", &texts)
 }
 
 /// The code of a request that this person lets through. The same each time, so that a form that is sent twice is
 /// answered with one code.
 pub(crate) fn code(ctx: &Ctx, uri: &str, login: &KnownLogin) -> String {
     let person = login.owner_id.to_string();
-    let secret = derive(&ctx.authority, "authorization code", &[uri, &person]);
+    let secret = derive_text(&ctx.authority, "authorization code", &[uri, &person]);
     format!("{CODE}{secret}")
 }
 
-fn derive(authority: &Authority, purpose: &str, texts: &[&str]) -> String {
+fn derive_text(authority: &Authority, purpose: &str, texts: &[&str]) -> String {
+    base64url::encode(&derive(authority, purpose, texts))
+}
+
+fn derive(authority: &Authority, purpose: &str, texts: &[&str]) -> [u8; 32] {
     let label = hash::sha256_for("consent", &[purpose]);
     let key = hash::hmac_sha256(authority.master.expose(), label.as_bytes());
     let about = hash::sha256_for(purpose, texts);
-    base64url::encode(&hash::hmac_sha256(&key, about.as_bytes()))
+    hash::hmac_sha256(&key, about.as_bytes())
 }

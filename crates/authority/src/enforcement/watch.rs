@@ -6,7 +6,9 @@ use std::time::Duration;
 use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use chancery_model::time::Timestamp;
 use chancery_store::{
-    codes, one_time, pushed_requests, refresh_tokens, registered_clients, rotating_tokens,
+    authentications, authorized_calls, codes, device_requests, one_time, pushed_requests,
+    refresh_tokens, registered_clients, revocations, rotating_tokens, workload_assertions,
+    wrong_user_codes,
 };
 
 use crate::error::Error;
@@ -68,7 +70,13 @@ async fn sweep(authority: &Authority, now: Timestamp) -> Result<(), Error> {
     one_time::sweep(&authority.store, now).await?;
     pushed_requests::sweep(&authority.store, now).await?;
     codes::sweep(&authority.store, now).await?;
+    authentications::sweep(&authority.store, now).await?;
+    authorized_calls::sweep(&authority.store, now).await?;
+    device_requests::sweep(&authority.store, now).await?;
+    wrong_user_codes::sweep(&authority.store, now).await?;
+    workload_assertions::sweep(&authority.store, now).await?;
     refresh_tokens::sweep(&authority.store, now).await?;
+    revocations::sweep(&authority.store, now).await?;
     rotating_tokens::sweep(&authority.store, now).await?;
     registered_clients::sweep(&authority.store, now).await?;
     Ok(())

@@ -3,6 +3,7 @@
 use chancery_model::event::{Event, EventKind};
 use chancery_model::grant::Grant;
 use chancery_model::id::{EventId, GrantId};
+use chancery_model::tool_call::ToolCalls;
 use chancery_store::grants;
 use chancery_store::tx::Tx;
 
@@ -47,6 +48,16 @@ pub(crate) async fn end_in(tx: &mut Tx, grant: &Grant, event: &mut Event) -> Res
     Ok(())
 }
 
+/// The fact of an event about a grant or a token that is limited to some tool calls.
+pub(crate) const CALLS: &str = "authorization_details";
+
+/// What it says; nothing when there is no such limit.
+pub(crate) fn calls_text(calls: Option<&ToolCalls>) -> String {
+    // Texts, whole numbers and flags: nothing that JSON cannot write.
+    let written = calls.map(|calls| serde_json::to_string(calls).expect("details are JSON"));
+    written.unwrap_or_default()
+}
+
 /// Says which grant an event is about.
 pub(crate) fn describe(event: &mut Event, grant: &Grant) {
     event.subject = Some(grant.subject.to_string());
@@ -55,6 +66,7 @@ pub(crate) fn describe(event: &mut Event, grant: &Grant) {
         ("agent", grant.agent.to_string()),
         ("resource", grant.resource.clone()),
         ("scope", grant.scope.to_string()),
+        (CALLS, calls_text(grant.calls.as_ref())),
     ];
     let facts = facts.into_iter().filter(|(_, value)| !value.is_empty());
     let facts = facts.map(|(name, value)| (name.to_owned(), value));

@@ -71,6 +71,7 @@ async fn view(ctx: &Ctx, tx: &mut Tx, grant: Grant) -> Result<GrantView, Error> 
         version: grant.version,
         status: grant.status(ctx.now).to_owned(),
         scope: grant.scope.names().map(str::to_owned).collect(),
+        authorization_details: grant.calls,
         redirect_uri: grant.redirect_uri,
         created_at: rfc3339(grant.created_at),
         expires_at: rfc3339(grant.expires_at),

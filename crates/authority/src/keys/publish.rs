@@ -1,4 +1,4 @@
-//! Publishes the keys that verify access tokens and identity documents.
+//! Publishes the keys that verify tokens and identity documents.
 
 use std::sync::Arc;
 
@@ -11,23 +11,24 @@ use serde_json::{Value, json};
 use crate::keyring::Purpose;
 use crate::state::Authority;
 
-/// `GET /oauth/jwks`: the keys of access tokens alone, so that no other signature passes for one.
-pub async fn access_token_keys(State(authority): State<Arc<Authority>>) -> Response {
-    publish(&authority, Purpose::AccessToken)
+/// `GET /oauth/jwks`: the keys of access tokens and of ID tokens, which their `typ` tells apart; of nothing else, so that
+/// no other signature passes for one.
+pub async fn token_keys(State(authority): State<Arc<Authority>>) -> Response {
+    publish(&authority, &[Purpose::AccessToken, Purpose::IdToken])
 }
 
 /// `GET /.well-known/chancery/document-keys`: the keys of identity documents.
 pub async fn document_keys(State(authority): State<Arc<Authority>>) -> Response {
-    publish(&authority, Purpose::Document)
+    publish(&authority, &[Purpose::Document])
 }
 
-fn publish(authority: &Authority, purpose: Purpose) -> Response {
+fn publish(authority: &Authority, purposes: &[Purpose]) -> Response {
     let now = authority.clock.now();
     let ring = authority.keys.load();
-    let keys: Vec<Value> = ring
-        .verifying(purpose, now)
-        .map(|key| key.to_jwk())
-        .collect();
+    let keys = purposes
+        .iter()
+        .flat_map(|purpose| ring.verifying(*purpose, now));
+    let keys: Vec<Value> = keys.map(|key| key.to_jwk()).collect();
     let mut response = Json(json!({"keys": keys})).into_response();
     // A withdrawn key is out of use everywhere within this time (JWKS-04).
     let cache = HeaderValue::from_static("public, max-age=300");

@@ -16,17 +16,16 @@ use crate::keys::{create, list};
 /// `POST /v1/keys/rotate`.
 pub async fn rotate(ctx: Ctx, Body(body): Body<RotateKey>) -> Result<Json<KeyView>, Error> {
     let purpose = match Purpose::from_name(&body.purpose) {
-        Some(purpose @ (Purpose::AccessToken | Purpose::Document)) => purpose,
+        Some(purpose @ (Purpose::AccessToken | Purpose::IdToken | Purpose::Document)) => purpose,
         Some(Purpose::Log) | None => {
             return Err(Error::Invalid(
-                "`purpose` is `access_token` or `document`".to_owned(),
+                "`purpose` is `access_token`, `id_token` or `document`".to_owned(),
             ));
         }
     };
-    if body.withdraw && purpose != Purpose::AccessToken {
+    if body.withdraw && purpose == Purpose::Document {
         return Err(Error::Invalid(
-            "only an access token key can be withdrawn; documents would be left without proof"
-                .to_owned(),
+            "a document key cannot be withdrawn; documents would be left without proof".to_owned(),
         ));
     }
     let permit = ctx.authorize(Action::KeyRotate, Target::Authority)?;
@@ -34,6 +33,7 @@ pub async fn rotate(ctx: Ctx, Body(body): Body<RotateKey>) -> Result<Json<KeyVie
     let ring = authority.keys.load_full();
     let algorithm = match purpose {
         Purpose::AccessToken => ring.access_token.public().algorithm(),
+        Purpose::IdToken => ring.id_token.public().algorithm(),
         Purpose::Document | Purpose::Log => ring.document.public().algorithm(),
     };
     let (_key, row) = create::signing_key(
@@ -46,8 +46,8 @@ pub async fn rotate(ctx: Ctx, Body(body): Body<RotateKey>) -> Result<Json<KeyVie
     let mut tx = ctx.begin().await?;
     // Documents are verified for as long as they are kept; tokens only until the last one has ended.
     let until = match purpose {
-        Purpose::AccessToken if body.withdraw => ctx.now,
-        Purpose::AccessToken => ctx.now.after(authority.config.key_overlap),
+        Purpose::AccessToken | Purpose::IdToken if body.withdraw => ctx.now,
+        Purpose::AccessToken | Purpose::IdToken => ctx.now.after(authority.config.key_overlap),
         Purpose::Document | Purpose::Log => ctx
             .now
             .after(std::time::Duration::from_secs(100 * 365 * 86_400)),

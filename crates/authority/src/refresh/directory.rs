@@ -9,7 +9,7 @@ use chancery_model::owner::{Owner, OwnerKind};
 use chancery_model::time::Timestamp;
 use chancery_policy::PersonFacts;
 use chancery_store::tx::Tx;
-use chancery_store::{attesters, logins, meta, owners, resources, sessions};
+use chancery_store::{attesters, logins, meta, owners, providers, resources, sessions};
 use chancery_wire::json;
 use chancery_wire::jwk::KeySet;
 
@@ -102,6 +102,10 @@ pub(crate) async fn read(
         };
         directory.attesters.insert(attester.name, known);
     }
+    for kept in providers::list(tx).await? {
+        let name = kept.provider.name.as_str().to_owned();
+        directory.providers.insert(name, Arc::new(kept));
+    }
     for login in logins::list_live(tx, now).await? {
         let Some(owner) = people
             .get(&login.owner_id)
@@ -137,7 +141,7 @@ pub(crate) async fn read(
         let session = Session {
             id: row.id,
             means: row.means,
-            passkey_id: row.passkey_id,
+            authenticated_at: row.authenticated_at,
             began_at: row.began_at,
             used_at,
         };

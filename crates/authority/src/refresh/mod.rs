@@ -28,6 +28,9 @@ use crate::state::Authority;
 /// The fact by which events name the grant that they are about.
 pub(crate) const GRANT: &str = "grant";
 
+/// The fact by which they name a token that is known by its id alone.
+pub(crate) const JTI: &str = "jti";
+
 /// Rows that one page of a full reading takes.
 const PAGE: i64 = 1_000;
 
@@ -67,6 +70,8 @@ fn touched(event: &Event) -> Touched {
         | EventKind::AgentKeysChanged
         | EventKind::AgentAuthenticationChanged
         | EventKind::AgentRedirectsChanged
+        | EventKind::AgentTrustAdded
+        | EventKind::AgentTrustRemoved
         | EventKind::AgentSuspended
         | EventKind::AgentResumed
         | EventKind::AgentRetired
@@ -74,11 +79,17 @@ fn touched(event: &Event) -> Touched {
             .agent
             .as_ref()
             .map_or(Touched::More, |agent| Touched::Agent(agent.id)),
-        EventKind::TokenRevoked => event
-            .token
-            .as_ref()
-            .map_or(Touched::More, |token| Touched::Token(token.jti)),
-        EventKind::GrantRefused | EventKind::CodeIssued => Touched::Nothing,
+        EventKind::TokenRevoked => {
+            // Of a token that is known by its id alone the event has no other facts.
+            let named = event.facts.get(JTI).and_then(|jti| jti.parse().ok());
+            let jti = event.token.as_ref().map(|token| token.jti).or(named);
+            jti.map_or(Touched::More, Touched::Token)
+        }
+        // Which issuers there are is read when one of their tokens comes.
+        EventKind::GrantRefused
+        | EventKind::CodeIssued
+        | EventKind::IssuerAdded
+        | EventKind::PersonLinked => Touched::Nothing,
         EventKind::GrantGiven | EventKind::GrantRevoked => event
             .facts
             .get(GRANT)
@@ -93,13 +104,19 @@ fn touched(event: &Event) -> Touched {
         | EventKind::RecoveryCodesMade
         | EventKind::RecoveryCodeUsed
         | EventKind::SessionBegan
-        | EventKind::SessionEnded => Touched::SignIn,
+        | EventKind::SessionEnded
+        | EventKind::ProviderAdded
+        | EventKind::ProviderRemoved
+        | EventKind::ProviderSignedOut
+        | EventKind::PersonUnlinked => Touched::SignIn,
         EventKind::AuthorityFounded
         | EventKind::AuthorityMoved
         | EventKind::OwnerAdded
         | EventKind::OwnerMembersChanged
         | EventKind::OwnerDisabled
+        | EventKind::OwnerReturned
         | EventKind::ResourceRegistered
+        | EventKind::IssuerRemoved
         | EventKind::McpAdded
         | EventKind::McpToolsAccepted
         | EventKind::McpRemoved
@@ -115,6 +132,7 @@ fn touched(event: &Event) -> Touched {
         | EventKind::ClientAuthenticated
         | EventKind::TokenIssued
         | EventKind::TokenRefused
+        | EventKind::PersonTold
         | EventKind::CallPermitted
         | EventKind::CallDenied
         | EventKind::CallRefused
@@ -150,7 +168,7 @@ async fn one(authority: &Authority, touched: Touched) -> Result<(), Error> {
             };
         }
         Touched::Token(jti) => {
-            next.revoked.insert(jti);
+            Arc::make_mut(&mut next.revoked).insert(jti);
         }
         Touched::Grant(id) => {
             let grant = grants::fetch(&mut tx, id).await?;
@@ -218,7 +236,7 @@ async fn read(authority: &Authority) -> Result<(), Error> {
         token_keys: keys_for(&ring.verifying, Purpose::AccessToken),
         agents: agents::read(&mut tx, &people, &document_keys, &current).await?,
         servers,
-        revoked: revocations::list(&mut tx, now).await?.into_iter().collect(),
+        revoked: Arc::new(revocations::list(&mut tx, now).await?.into_iter().collect()),
         people: Arc::new(directory::present_people(&people)),
         grants: Arc::new(in_force(&mut tx, now).await?),
         policy: policies::compile_anew(authority, texts, number).await?,
@@ -248,4 +266,34 @@ fn keys_for(verifying: &[VerifyingKey], purpose: Purpose) -> Vec<PublicKey> {
         .filter(|known| known.purpose == purpose)
         .map(|known| known.key.clone())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use chancery_model::entropy::Entropy;
+    use chancery_model::event::{Actor, ActorKind};
+
+    use super::*;
+
+    struct Sevens;
+
+    impl Entropy for Sevens {
+        fn fill(&self, bytes: &mut [u8]) {
+            bytes.fill(7);
+        }
+    }
+
+    #[test]
+    fn token_that_is_revoked_by_its_id_alone_is_all_that_is_touched() {
+        let now = Timestamp::from_secs(1_700_000_000);
+        let actor = Actor {
+            id: "local-administrator".to_owned(),
+            kind: ActorKind::LocalAdministrator,
+        };
+        let mut event = Event::new(EventKind::TokenRevoked, actor, now, &Sevens);
+        assert!(matches!(touched(&event), Touched::More));
+        let jti = TokenId::generate(now, &Sevens);
+        event.facts.insert(JTI.to_owned(), jti.to_string());
+        assert!(matches!(touched(&event), Touched::Token(named) if named == jti));
+    }
 }

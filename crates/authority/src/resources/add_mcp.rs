@@ -1,5 +1,7 @@
 //! Puts an MCP server behind the gateway: looks at it, shows what a person should know, pins its tools.
 
+use std::time::Duration;
+
 use axum::Json;
 use chancery_api::mcp::{AddMcpServer, McpServerView};
 use chancery_gateway::probe::{self, Probed};
@@ -9,7 +11,7 @@ use chancery_model::action::Action;
 use chancery_model::document::is_legal_name;
 use chancery_model::event::EventKind;
 use chancery_model::id::ResourceId;
-use chancery_model::mcp::{McpServer, ToolPin, Upstream};
+use chancery_model::mcp::{McpServer, SignIn, ToolPin, Upstream};
 use chancery_policy::Target;
 use chancery_store::{error::StoreError, mcp_servers};
 use chancery_wire::json;
@@ -33,6 +35,7 @@ pub async fn add(ctx: Ctx, Body(body): Body<AddMcpServer>) -> Result<Json<McpSer
         ));
     }
     let bearer_until = register::bearer_until(&ctx, body.allow_bearer)?;
+    let sign_in = sign_in(&body)?;
     let permit = ctx.authorize(Action::McpManage, Target::Server(&body.name))?;
     let starts_a_process = matches!(body.upstream, Upstream::Stdio { .. });
     if starts_a_process && !matches!(ctx.caller, Caller::LocalAdministrator) {
@@ -60,6 +63,7 @@ pub async fn add(ctx: Ctx, Body(body): Body<AddMcpServer>) -> Result<Json<McpSer
         name: body.name,
         upstream: body.upstream,
         bearer_until,
+        sign_in,
         created_at: ctx.now,
         removed_at: None,
         revision: 1,
@@ -93,9 +97,37 @@ pub async fn add(ctx: Ctx, Body(body): Body<AddMcpServer>) -> Result<Json<McpSer
             .facts
             .insert("bearer_until".to_owned(), rfc3339(until));
     }
+    if let Some(age) = sign_in.max_age {
+        let age = age.as_secs().to_string();
+        event.facts.insert("max_auth_age".to_owned(), age);
+    }
+    if let Some(acr) = sign_in.acr {
+        event.facts.insert("acr".to_owned(), acr.to_string());
+    }
     let view = show_mcp::view(&ctx, &server, findings);
     ctx.commit(permit, tx, event, Vec::new()).await?;
     Ok(Json(view))
+}
+
+/// The longest that a sign-in may count, in seconds: no session lasts longer than a day.
+const LONGEST_AGE: u64 = 86_400;
+
+/// How a person must have signed in.
+fn sign_in(body: &AddMcpServer) -> Result<SignIn, Error> {
+    if body
+        .max_auth_age
+        .is_some_and(|age| !(1..=LONGEST_AGE).contains(&age))
+    {
+        return Err(Error::Invalid(
+            "`max_auth_age` is 1 second to a day".to_owned(),
+        ));
+    }
+    let acr = body.acr.as_deref().map(str::parse).transpose();
+    let acr = acr.map_err(|_| Error::Invalid("`acr` is `phr`, for a passkey".to_owned()))?;
+    Ok(SignIn {
+        max_age: body.max_auth_age.map(Duration::from_secs),
+        acr,
+    })
 }
 
 fn in_use(name: &str) -> Error {

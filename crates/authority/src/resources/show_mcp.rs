@@ -54,6 +54,8 @@ pub(crate) fn view(ctx: &Ctx, server: &McpServer, findings: Vec<String>) -> McpS
         url: ctx.authority.config.mcp_resource(&server.name),
         upstream: server.upstream.clone(),
         bearer_until: server.bearer_until.map(rfc3339),
+        max_auth_age: server.sign_in.max_age.map(|age| age.as_secs()),
+        acr: server.sign_in.acr.map(|acr| acr.to_string()),
         tools: server.tools.iter().map(tool).collect(),
         findings,
         created_at: rfc3339(server.created_at),

@@ -66,7 +66,9 @@ fn check_origin(authority: &Authority, request: &Request) -> Option<Error> {
     let origin = request.headers().get(header::ORIGIN);
     // On loopback people sign in at `localhost`, which is another origin than the address that tokens name.
     let own = [&*authority.config.issuer, authority.relying_party.origin()];
-    if origin.is_some_and(|origin| own.iter().all(|own| origin.as_bytes() != own.as_bytes())) {
+    let is_foreign =
+        origin.is_some_and(|origin| own.iter().all(|own| origin.as_bytes() != own.as_bytes()));
+    if is_foreign && !is_for_clients(request) {
         return refuse("requests from web pages of other origins are refused");
     }
     let host = match request.uri().authority() {
@@ -90,7 +92,18 @@ fn check_origin(authority: &Authority, request: &Request) -> Option<Error> {
     }
 }
 
-/// How long an answer may take, a slow body included; reaching an MCP server that is added has its own limits.
+/// Whether a page of a client may send its person here with a form (OpenID Connect Core 3.1.2.1, RP-Initiated Logout 1.0 2).
+/// No cookie counts in such a request, and it does what following a link does.
+fn is_for_clients(request: &Request) -> bool {
+    request.method() == Method::POST
+        && matches!(request.uri().path(), "/oauth/authorize" | "/oauth/logout")
+}
+
+/// Where browsers come back to from providers.
+const PROVIDERS: &str = "/sign-in/";
+
+/// How long an answer may take, a slow body included; reaching an MCP server that is added, or a provider, has its own
+/// limits.
 const IN_TIME: Duration = Duration::from_secs(90);
 /// The same for requests that need nobody else.
 const SOON: Duration = Duration::from_secs(20);
@@ -99,7 +112,9 @@ async fn in_time<W>(request: Request, work: impl FnOnce(Request) -> W) -> Respon
 where
     W: Future<Output = Response>,
 {
-    let limit = if request.uri().path().starts_with("/v1/mcp") {
+    let path = request.uri().path();
+    let asks_others = ["/v1/mcp", "/v1/providers", "/v1/links", PROVIDERS];
+    let limit = if asks_others.iter().any(|start| path.starts_with(start)) {
         IN_TIME
     } else {
         SOON
@@ -130,16 +145,16 @@ async fn record_refusal(authority: &Authority, asked: Asked, mut response: Respo
         .extensions_mut()
         .remove::<ToRecord>()
         .map(|ToRecord(event)| *event);
+    let why = response.extensions().get::<NotSignedIn>().copied();
     let is_stranger = response.status() == StatusCode::UNAUTHORIZED
         || (response.status() == StatusCode::FORBIDDEN && known.is_none());
     let mut event = match known {
         Some(event) => event,
-        None if is_stranger && asked.uri.path().starts_with("/v1") => {
+        None if why.is_some() || is_stranger && asked.uri.path().starts_with("/v1") => {
             let now = authority.clock.now();
             let Some(suppressed) = authority.refusals.admit(now) else {
                 return response;
             };
-            let why = response.extensions().get::<NotSignedIn>().copied();
             stranger(authority, response.status(), why, suppressed, now)
         }
         None => return response,

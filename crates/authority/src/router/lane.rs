@@ -6,12 +6,12 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chancery_wire::oauth::{ErrorCode, OAuthError};
 
-use crate::consent::push;
+use crate::consent::{push, wait};
 use crate::enforcement::authzen::{self, Asker};
 use crate::error::Error;
 use crate::extract;
 use crate::router::guard::guard;
-use crate::tokens::{Endpoints, form, introspect, issue};
+use crate::tokens::{Endpoints, form, introspect, issue, userinfo};
 
 /// What a lane leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +20,12 @@ pub(super) enum Lane {
     Token,
     /// `/oauth/par`.
     Push,
+    /// `/oauth/device_authorization`.
+    Device,
     /// `/oauth/introspect`.
     Introspection,
+    /// `/oauth/userinfo`.
+    UserInfo,
     /// `/access/v1/evaluation`.
     Evaluation,
     /// `/access/v1/evaluations`.
@@ -35,8 +39,10 @@ pub(super) async fn answer(endpoints: &Endpoints, lane: Lane, request: Request) 
 }
 
 async fn walk(endpoints: &Endpoints, lane: Lane, request: Request) -> Response {
-    if request.method() != Method::POST {
-        let allow = (header::ALLOW, HeaderValue::from_static("POST"));
+    let is_taken = request.method() == Method::POST
+        || lane == Lane::UserInfo && request.method() == Method::GET;
+    if !is_taken {
+        let allow = (header::ALLOW, HeaderValue::from_static(lane.allow()));
         return ([allow], Error::MethodNotAllowed).into_response();
     }
     // Before the body is read and anything is computed: sending away must stay cheap.
@@ -47,7 +53,7 @@ async fn walk(endpoints: &Endpoints, lane: Lane, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let headers = &head.headers;
     let asker = match lane {
-        Lane::Token | Lane::Push | Lane::Introspection => None,
+        Lane::Token | Lane::Push | Lane::Device | Lane::Introspection | Lane::UserInfo => None,
         // What a stranger wants to have decided is not even read.
         Lane::Evaluation | Lane::Evaluations => match Asker::authenticate(endpoints, &head) {
             Ok(asker) => Some(asker),
@@ -71,6 +77,8 @@ async fn walk(endpoints: &Endpoints, lane: Lane, request: Request) -> Response {
     match asker {
         None if lane == Lane::Token => issue::issue(endpoints, &head, &body).await,
         None if lane == Lane::Push => push::push(endpoints, &head, &body).await,
+        None if lane == Lane::UserInfo => userinfo::tell(endpoints, &head).await,
+        None if lane == Lane::Device => wait::wait(endpoints, &head, &body).await,
         None => introspect::introspect(endpoints, &head, &body).await,
         Some(asker) if lane == Lane::Evaluation => {
             authzen::evaluation(endpoints, asker, &head, &body).await
@@ -80,10 +88,23 @@ async fn walk(endpoints: &Endpoints, lane: Lane, request: Request) -> Response {
 }
 
 impl Lane {
+    /// What may be asked with.
+    fn allow(self) -> &'static str {
+        match self {
+            Self::UserInfo => "GET, POST",
+            Self::Token
+            | Self::Push
+            | Self::Device
+            | Self::Introspection
+            | Self::Evaluation
+            | Self::Evaluations => "POST",
+        }
+    }
+
     /// What those are told for whom there is no room.
     fn sent_away(self) -> Response {
         match self {
-            Self::Token | Self::Push | Self::Introspection => {
+            Self::Token | Self::Push | Self::Device | Self::Introspection | Self::UserInfo => {
                 let retry = (header::RETRY_AFTER, HeaderValue::from_static("1"));
                 let error = OAuthError::new(
                     ErrorCode::TemporarilyUnavailable,

@@ -12,7 +12,7 @@ use chancery_wire::oauth::ErrorCode;
 
 use crate::directory::KnownAttester;
 use crate::state::Authority;
-use crate::tokens::binding;
+use crate::tokens::binding::{self, To};
 use crate::tokens::challenge;
 use crate::tokens::client::{FAILED, once, refuse};
 use crate::tokens::refusal::Refusal;
@@ -65,7 +65,12 @@ impl Attested<'_> {
         let attested = self.verify(attestation)?;
         // By our own name and not by what the request says; the router has matched the path.
         let url = format!("{}{}", self.issuer, self.head.uri.path());
-        let proof = binding::prove_anew(self.authority, &url, headers, self.now)?;
+        let to = To {
+            method: self.head.method.as_str(),
+            url: &url,
+            token: None,
+        };
+        let proof = binding::prove_anew(self.authority, &to, headers, self.now)?;
         let proof = proof.ok_or_else(|| refuse("attestation_proof_missing"))?;
         if proof.jkt() != attested.instance() {
             return Err(refuse("attestation_key_mismatch"));

@@ -24,24 +24,49 @@ pub(crate) fn prove(
     headers: &HeaderMap,
     now: Timestamp,
 ) -> Result<Option<VerifiedProof>, Refusal> {
+    let to = To {
+        method: "POST",
+        url,
+        token: None,
+    };
+    prove_to(endpoints, &to, headers, now)
+}
+
+/// What a proof is for.
+pub(crate) struct To<'a> {
+    /// The method of the request.
+    pub method: &'a str,
+    /// Its URL, as proofs name it.
+    pub url: &'a str,
+    /// The access token that came with it, and the key that it is bound to.
+    pub token: Option<(&'a str, &'a str)>,
+}
+
+/// The same for a request of any kind.
+pub(crate) fn prove_to(
+    endpoints: &Endpoints,
+    to: &To<'_>,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<Option<VerifiedProof>, Refusal> {
     let remembering =
         |proof: &str, expect: &dpop::Expect<'_>| endpoints.memory.prove(proof, expect);
-    prove_with(&endpoints.authority, url, headers, now, remembering)
+    prove_with(&endpoints.authority, to, headers, now, remembering)
 }
 
 /// The same where nothing is remembered of the keys that verified before.
 pub(crate) fn prove_anew(
     authority: &Authority,
-    url: &str,
+    to: &To<'_>,
     headers: &HeaderMap,
     now: Timestamp,
 ) -> Result<Option<VerifiedProof>, Refusal> {
-    prove_with(authority, url, headers, now, dpop::verify)
+    prove_with(authority, to, headers, now, dpop::verify)
 }
 
 fn prove_with(
     authority: &Authority,
-    url: &str,
+    to: &To<'_>,
     headers: &HeaderMap,
     now: Timestamp,
     verify: impl Fn(&str, &dpop::Expect<'_>) -> Result<VerifiedProof, DpopError>,
@@ -64,12 +89,12 @@ fn prove_with(
     let nonces = &authority.nonces;
     let check = |nonce: &str| nonces.check(nonce, now, NONCE_AGE);
     let expect = dpop::Expect {
-        method: "POST",
-        url,
+        method: to.method,
+        url: to.url,
         now,
         window: dpop::WINDOW,
-        access_token: None,
-        bound_jkt: None,
+        access_token: to.token.map(|(text, _)| text),
+        bound_jkt: to.token.map(|(_, jkt)| jkt),
         nonce: NonceRule::Required(&check),
     };
     let proof = verify(proof, &expect);
@@ -130,8 +155,9 @@ fn find_resource(authority: &Authority, snapshot: &Snapshot, resource: &str) -> 
         return Some(Target::Mcp(known.server.bearer_until));
     }
     let directory = authority.directory.load();
-    directory
-        .by_url
-        .get(resource)
-        .map(|known| Target::Resource(known.resource.bearer_until))
+    let known = directory.by_url.get(resource);
+    let known = known.map(|known| Target::Resource(known.resource.bearer_until));
+    // It is there whether or not somebody registered it, as one does to let it take bearer tokens for a while.
+    let userinfo = authority.config.is_userinfo(resource);
+    known.or(userinfo.then_some(Target::Resource(None)))
 }

@@ -160,17 +160,27 @@ pub(crate) fn authenticate(
             Offered::Attestation(_),
         ) => return Err(refuse("another_method_registered")),
     };
-    let certificate = match (registered.is_certificate_bound, peer) {
-        (false, _) => None,
-        (true, Some(peer)) => Some(peer.thumbprint().to_owned()),
-        (true, None) => return Err(refuse("certificate_missing")),
-    };
+    let certificate = bound_certificate(registered, peer).map_err(refuse)?;
+    let certificate = certificate.map(str::to_owned);
     Ok(Client {
         who,
         assertion,
         certificate,
         instance,
     })
+}
+
+/// The certificate that the tokens of a client are bound to, where that is registered for it; the error is the reason for
+/// the record.
+pub(crate) fn bound_certificate<'a>(
+    registered: &ClientAuthentication,
+    peer: Option<&'a PeerCertificate>,
+) -> Result<Option<&'a str>, &'static str> {
+    match (registered.is_certificate_bound, peer) {
+        (false, _) => Ok(None),
+        (true, Some(peer)) => Ok(Some(peer.thumbprint())),
+        (true, None) => Err("certificate_missing"),
+    }
 }
 
 /// What the request proves itself with, and by whom it claims to be.
@@ -230,14 +240,18 @@ pub(crate) fn refuse(code: &'static str) -> Refusal {
     Refusal::new(ErrorCode::InvalidClient, FAILED, code)
 }
 
+/// Whether a form or its headers prove, or half prove, who a client is, in whichever way that is offered anywhere.
+pub(crate) fn proves(headers: &HeaderMap, form: &Form<'_>) -> bool {
+    let proofs = ["client_assertion", "client_assertion_type", "client_secret"];
+    headers.contains_key("authorization")
+        || is_attested(headers)
+        || proofs.iter().any(|proof| form.fetch(proof).is_some())
+}
+
 /// What a public client calls itself: one without a secret, which proves nothing by its name. Whether a code or a
 /// refresh token is its own is for whoever finds that to say. `None` when the form is of somebody who authenticates.
 pub(crate) fn public<'a>(headers: &HeaderMap, form: &'a Form<'_>) -> Option<&'a str> {
-    let proofs = ["client_assertion", "client_assertion_type", "client_secret"];
-    if headers.contains_key("authorization")
-        || is_attested(headers)
-        || proofs.iter().any(|proof| form.fetch(proof).is_some())
-    {
+    if proves(headers, form) {
         return None;
     }
     let id = form.fetch("client_id")?;

@@ -11,20 +11,24 @@ use chancery_model::id::ClientId;
 use chancery_model::time::Timestamp;
 use chancery_policy::{PersonFacts, Question};
 use chancery_wire::metadata;
-use chancery_wire::oauth::{ErrorCode, Form, TokenResponse, TokenType};
+use chancery_wire::oauth::{DEVICE_CODE, ErrorCode, Form, JWT_BEARER, TokenResponse, TokenType};
 
+use crate::grants::end::{CALLS, calls_text};
 use crate::refresh::GRANT;
 use crate::state::Authority;
 use crate::tokens::Endpoints;
 use crate::tokens::binding::{prove, require_binding};
 use crate::tokens::bond::Bond;
+use crate::tokens::calls;
 use crate::tokens::client::{self, Client, FAILED, Who};
+use crate::tokens::collect;
 use crate::tokens::form;
 use crate::tokens::mint::{Grant, Holder, Minted, mint};
 use crate::tokens::public;
 use crate::tokens::redeem::{self, uses};
 use crate::tokens::refusal::{self, Refusal};
 use crate::tokens::renew;
+use crate::tokens::workload;
 
 /// The scope of a resource server's token for our own endpoints.
 pub(crate) const INTROSPECT: &str = "introspect";
@@ -57,9 +61,13 @@ async fn try_issue(
     let headers = &head.headers;
     let form = form::parse(headers, body)?;
     let grant_type = form.require("grant_type", "`grant_type` is missing")?;
+    // Who comes so does not authenticate: another issuer vouches for it.
+    if grant_type == JWT_BEARER {
+        return workload::issue(endpoints, head, &form, now).await;
+    }
     let grant_type = GrantType::parse(grant_type).ok_or(Refusal::new(
         ErrorCode::UnsupportedGrantType,
-        "the grant type is `authorization_code`, `refresh_token` or `client_credentials`",
+        "the grant type is none of those that the metadata lists",
         "unsupported_grant_type",
     ))?;
     if let Some(client) = client::public(headers, &form) {
@@ -85,6 +93,7 @@ async fn try_issue(
         GrantType::ClientCredentials => issue_to(&request, &snapshot).await,
         GrantType::AuthorizationCode => redeem::redeem(&request).await,
         GrantType::RefreshToken => renew::renew(&request).await,
+        GrantType::DeviceCode => collect::collect(&request).await,
     };
     issued.map_err(|refused| refused.proven(client.who.id(), client.assertion))
 }
@@ -94,6 +103,7 @@ pub(crate) enum GrantType {
     AuthorizationCode,
     RefreshToken,
     ClientCredentials,
+    DeviceCode,
 }
 
 impl GrantType {
@@ -102,6 +112,7 @@ impl GrantType {
             "authorization_code" => Some(Self::AuthorizationCode),
             "refresh_token" => Some(Self::RefreshToken),
             "client_credentials" => Some(Self::ClientCredentials),
+            DEVICE_CODE => Some(Self::DeviceCode),
             _ => None,
         }
     }
@@ -127,19 +138,9 @@ async fn issue_to(request: &Request<'_>, snapshot: &Snapshot) -> Result<TokenRes
     } = *request;
     let authority = &*endpoints.authority;
     let proof = prove(endpoints, &endpoints.token_url, headers, now)?;
-    let resource = form.fetch("resource").ok_or(Refusal::new(
-        ErrorCode::InvalidTarget,
-        "say with `resource` whom the token is for",
-        "no_resource",
-    ))?;
-    let resource = metadata::resource_uri(resource).map_err(|_| {
-        Refusal::new(
-            ErrorCode::InvalidTarget,
-            "`resource` is not a resource identifier",
-            "bad_resource",
-        )
-    })?;
+    let resource = resource(form)?;
     let scope = form.fetch("scope");
+    let calls = calls::read(form, resource)?;
     let bond = Bond::of(proof.as_ref(), client);
     let cnf = bond.cnf.as_ref();
     let instance = bond.instance.as_deref();
@@ -153,6 +154,7 @@ async fn issue_to(request: &Request<'_>, snapshot: &Snapshot) -> Result<TokenRes
                 holder: Holder::Agent(known),
                 audience: resource,
                 scope,
+                calls: calls.as_ref(),
                 cnf,
                 instance,
                 expires_at,
@@ -176,6 +178,7 @@ async fn issue_to(request: &Request<'_>, snapshot: &Snapshot) -> Result<TokenRes
                 holder,
                 audience: resource,
                 scope,
+                calls: None,
                 cnf,
                 instance,
                 expires_at,
@@ -206,8 +209,21 @@ async fn issue_to(request: &Request<'_>, snapshot: &Snapshot) -> Result<TokenRes
         token_type: TokenType::of(minted.claims.cnf.as_ref()),
         expires_in: authority.config.access_token_lifetime.as_secs(),
         scope: minted.claims.scope,
+        authorization_details: minted.claims.authorization_details,
         refresh_token: None,
+        id_token: None,
     })
+}
+
+/// The one resource that a token is asked for.
+pub(crate) fn resource<'a>(form: &'a Form<'_>) -> Result<&'a str, Refusal> {
+    let target = |description, code| Refusal::new(ErrorCode::InvalidTarget, description, code);
+    let resource = form.fetch("resource").ok_or(target(
+        "say with `resource` whom the token is for",
+        "no_resource",
+    ))?;
+    let bad = "`resource` is not a resource identifier";
+    metadata::resource_uri(resource).map_err(|_| target(bad, "bad_resource"))
 }
 
 /// Asks policy for exactly this token; on behalf of `subject`, or for the agent itself.
@@ -271,12 +287,19 @@ pub(crate) fn issued(
     let id: ClientId = who.id();
     let scope = claims.scope.clone().map(|scope| ("scope", scope));
     let grant = claims.grant_id.map(|grant| (GRANT, grant.to_string()));
+    let details = calls_text(claims.authorization_details.as_ref());
+    let details = Some(details).filter(|text| !text.is_empty());
+    let details = details.map(|text| (CALLS, text));
     let instance = claims
         .agent
         .as_ref()
         .and_then(|agent| agent.instance.clone());
     let instance = instance.map(|instance| ("instance", instance));
-    let facts = scope.into_iter().chain(grant).chain(instance);
+    let facts = scope
+        .into_iter()
+        .chain(details)
+        .chain(grant)
+        .chain(instance);
     Event {
         agent,
         decision: permit.map(|permit| DecisionFacts::from(permit.decision())),

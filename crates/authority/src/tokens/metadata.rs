@@ -21,6 +21,7 @@ pub async fn authorization_server(State(authority): State<Arc<Authority>>) -> Re
         .map(|known| known.resource.clone())
         .collect();
     resources.sort();
+    let keys = authority.keys.load();
     let registration = at("/oauth/register");
     let takes_registrations =
         (authority.directory.load()).takes_registrations(authority.clock.now());
@@ -28,16 +29,20 @@ pub async fn authorization_server(State(authority): State<Arc<Authority>>) -> Re
     let endpoints = Endpoints {
         authorization: &at("/oauth/authorize"),
         pushed_authorization_request: &at("/oauth/par"),
+        device_authorization: &at("/oauth/device_authorization"),
         token: &at("/oauth/token"),
         introspection: &at("/oauth/introspect"),
         revocation: &at("/oauth/revoke"),
         challenge: &at("/oauth/challenge"),
         jwks: &at("/oauth/jwks"),
         registration: takes_registrations.then_some(registration),
-        signing: authority.keys.load().access_token.public().algorithm(),
+        userinfo: &authority.config.userinfo(),
+        end_session: &at("/oauth/logout"),
+        signing: keys.access_token.public().algorithm(),
+        id_token_signing: keys.id_token.public().algorithm(),
         has_tls: authority.config.has_tls,
     };
-    let metadata = AuthorizationServer::new(issuer, endpoints, Vec::new(), resources);
+    let metadata = AuthorizationServer::new(issuer, endpoints, resources);
     let mut response = Json(metadata).into_response();
     // An exception begins and ends: what is in here then is not to be believed for long.
     let cache = HeaderValue::from_static("public, max-age=60");

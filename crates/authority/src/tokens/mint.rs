@@ -1,15 +1,18 @@
 //! The one place where tokens are made. Whether the whole chain is live is checked here, never by a grant (SI-1).
 
 use chancery_gateway::snapshot::{Inactive, KnownAgent, Snapshot};
+use chancery_model::assurance::Acr;
 use chancery_model::entropy::Entropy;
 use chancery_model::grant::{Binding, Grant as Consented};
 use chancery_model::id::{ResourceId, TokenId};
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
+use chancery_model::tool_call::{self, ToolCalls};
 use chancery_wire::access_token::{self, Act, AgentClaims, Claims, Cnf};
 use chancery_wire::jwk::PrivateKey;
 use chancery_wire::oauth::ErrorCode;
 
+use crate::config::USERINFO;
 use crate::grants::fit::Fit;
 use crate::tokens::client::FAILED;
 use crate::tokens::refusal::Refusal;
@@ -22,6 +25,8 @@ pub(crate) struct Grant<'a> {
     pub audience: &'a str,
     /// What it is for, as a list with spaces.
     pub scope: Option<&'a str>,
+    /// The tool calls that it is limited to.
+    pub calls: Option<&'a ToolCalls>,
     /// What it is bound to; `None` only under an explicit exception.
     pub cnf: Option<&'a Cnf>,
     /// The running copy that it is for, where an attester vouched for one.
@@ -50,6 +55,8 @@ pub(crate) struct Delegate<'a> {
     pub fit: Fit,
     /// When the person signed in, where that is known.
     pub auth_time: Option<Timestamp>,
+    /// How surely it was the person, where that is known.
+    pub acr: Option<Acr>,
 }
 
 /// A token that was made and looked at again, but not yet recorded: it may not leave.
@@ -72,6 +79,13 @@ pub(crate) fn mint(
         return Err(Refusal::unavailable());
     }
     let (id, known, delegate) = match &grant.holder {
+        Holder::Agent(_) if grant.audience.strip_prefix(&snapshot.issuer) == Some(USERINFO) => {
+            return Err(Refusal::new(
+                ErrorCode::InvalidTarget,
+                "who a person is, is told to a client that the person signs in to",
+                "no_person",
+            ));
+        }
         Holder::Agent(known) => (known.agent.id.to_string(), Some(*known), None),
         Holder::Delegate(delegate) => {
             require_consent(snapshot, grant, delegate, now)?;
@@ -111,10 +125,14 @@ pub(crate) fn mint(
         exp: grant.expires_at.as_secs(),
         jti: TokenId::generate(now, entropy),
         scope: grant.scope.map(str::to_owned),
+        authorization_details: grant.calls.cloned(),
         cnf: grant.cnf.cloned(),
         auth_time: delegate
             .and_then(|delegate| delegate.auth_time)
             .map(Timestamp::as_secs),
+        acr: delegate
+            .and_then(|delegate| delegate.acr)
+            .map(|acr| acr.name().to_owned()),
         act: delegate.map(|_| Act {
             sub: id,
             iss: snapshot.issuer.clone(),
@@ -143,7 +161,7 @@ pub(crate) fn mint(
 }
 
 /// Requires that the person is there, that the grant is in force, and that the token is no more than it: the same
-/// resource, no more scope, no looser binding, no longer life.
+/// resource, no more scope, no more calls, no looser binding, no longer life.
 fn require_consent(
     snapshot: &Snapshot,
     grant: &Grant<'_>,
@@ -157,9 +175,11 @@ fn require_consent(
     let (_, present) = live.map_err(|why| no_consent(why).about(consented.id))?;
     let scope = Scope::parse(grant.scope.unwrap_or(""));
     let is_within = scope.is_ok_and(|scope| scope.is_within(&present.scope));
+    let is_narrow = tool_call::is_within(grant.calls, present.calls.as_ref());
     let is_bound = present.binding != Binding::Key || grant.cnf.is_some();
     let is_shorter = grant.expires_at <= present.expires_at;
-    if grant.audience != present.resource || !is_within || !is_bound || !is_shorter {
+    let is_less = is_within && is_narrow && is_bound && is_shorter;
+    if grant.audience != present.resource || !is_less {
         tracing::error!(grant.id = %consented.id, "a token would be more than its grant; it was not issued");
         return Err(no_consent(Inactive::Grant).about(consented.id));
     }

@@ -11,6 +11,7 @@ use chancery_gateway::snapshot::KnownAgent;
 use chancery_model::grant::Grant as Consented;
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
+use chancery_store::authentications::Authentication;
 use chancery_store::journal::{AppendError, Step};
 use chancery_store::rotating_tokens::{self, RotatingToken};
 use chancery_store::{grants, registered_clients};
@@ -23,11 +24,13 @@ use crate::state::Authority;
 use crate::tokens::Endpoints;
 use crate::tokens::binding::prove;
 use crate::tokens::bond::Bond;
+use crate::tokens::calls;
 use crate::tokens::client::Who;
 use crate::tokens::code::{self, Bonds};
+use crate::tokens::id_token;
 use crate::tokens::issue::{self, GrantType};
 use crate::tokens::redeem::{
-    Fetch, IDLE, answer, end_because, refresh_hash, refuse, require_resource, uses,
+    Fetch, IDLE, Issued, answer, end_because, refresh_hash, refuse, require_resource, uses,
 };
 use crate::tokens::refusal::Refusal;
 use crate::tokens::renew::shrunk;
@@ -53,7 +56,8 @@ pub(crate) async fn issue(
     let issued = match grant_type {
         GrantType::AuthorizationCode => redeem(request).await,
         GrantType::RefreshToken => rotate(request).await,
-        GrantType::ClientCredentials => Err(Refusal::new(
+        // Whoever waits for a person elsewhere shows no redirect URI that would say who it is (RFC 8628 5.6).
+        GrantType::ClientCredentials | GrantType::DeviceCode => Err(Refusal::new(
             ErrorCode::UnauthorizedClient,
             "a client without a key acts on behalf of a person, or not at all",
             "public_client",
@@ -92,16 +96,23 @@ async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
         held: &held,
     };
     let agent = bonds.require(authority, agent.as_ref(), now).await?;
+    let calls = calls::shrunk(form, &consented.resource, code.calls.as_ref())?;
     let fetch = Fetch {
         consented: &consented,
         scope: &code.scope,
+        calls: calls.as_ref(),
+        given: code.calls.as_ref(),
         held: &held,
         auth_time: code.auth_time,
+        acr: code.authentication.acr,
     };
     let (minted, permit) = fetch.mint(authority, agent, now).await?;
     let (refresh_token, refresh) = new_token(authority, &fetch, &code.scope, now);
     let who = Who::Agent(Arc::clone(agent));
+    let nonce = code.authentication.nonce.as_deref();
+    let id_token = id_token::make(authority, &minted, &code.scope, nonce, now)?;
     let event = issue::issued(authority, &who, &minted, Some(&permit), now);
+    let event = id_token::told(event, id_token.is_some());
     let step = Step::RedeemPublic {
         code: code.code_hash,
         refresh,
@@ -118,7 +129,12 @@ async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
         }
         Err(error) => return Err(Refusal::from(error)),
     }
-    answer(authority, agent, minted, Some(refresh_token), now)
+    let issued = Issued {
+        minted,
+        refresh_token: Some(refresh_token),
+        id_token,
+    };
+    answer(authority, agent, issued, now)
 }
 
 async fn rotate(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
@@ -169,12 +185,16 @@ async fn rotate(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
     }
     require_resource(form, &consented)?;
     let scope = shrunk(form.fetch("scope"), &token.scope)?;
+    let calls = calls::shrunk(form, &consented.resource, token.calls.as_ref())?;
     let held = Bond::of_key(proof.as_ref().map(VerifiedProof::jkt));
     let fetch = Fetch {
         consented: &consented,
         scope: &scope,
+        calls: calls.as_ref(),
+        given: token.calls.as_ref(),
         held: &held,
         auth_time: token.auth_time,
+        acr: token.authentication.acr,
     };
     let (minted, permit) = fetch.mint(authority, &agent, now).await?;
     let (next_token, next) = new_token(authority, &fetch, &token.scope, now);
@@ -194,7 +214,12 @@ async fn rotate(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
         Err(AppendError::Lost) => return Err(reused(authority, &agent, &consented, now).await),
         Err(error) => return Err(Refusal::from(error)),
     }
-    answer(authority, &agent, minted, Some(next_token), now)
+    let issued = Issued {
+        minted,
+        refresh_token: Some(next_token),
+        id_token: None,
+    };
+    answer(authority, &agent, issued, now)
 }
 
 /// The agent that a grant is to, if it is what the client that asks became; the name proves nothing, but no client has
@@ -248,8 +273,14 @@ fn new_token(
         token_hash: refresh_hash(&text),
         grant: fetch.consented.id,
         scope: scope.clone(),
+        calls: fetch.given.cloned(),
         jkt: fetch.held.cnf.as_ref().and_then(|cnf| cnf.jkt.clone()),
         auth_time: fetch.auth_time,
+        authentication: Authentication {
+            nonce: None,
+            acr: fetch.acr,
+            must_ask: false,
+        },
         idle_until: now.after(IDLE),
         expires_at: fetch.consented.expires_at,
         used_at: None,

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chancery_gateway::snapshot::{KnownAgent, Snapshot};
+use chancery_model::assurance::Acr;
 use chancery_model::decision::Permit;
 use chancery_model::digest::Digest;
 use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use chancery_model::grant::{Binding, Grant as Consented};
 use chancery_model::scope::Scope;
 use chancery_model::time::Timestamp;
-use chancery_store::codes::Code;
+use chancery_model::tool_call::ToolCalls;
+use chancery_store::authentications::Authentication;
 use chancery_store::journal::{AppendError, Step};
 use chancery_store::one_time::OneTime;
 use chancery_store::refresh_tokens::RefreshToken;
@@ -25,8 +27,10 @@ use crate::refresh;
 use crate::state::Authority;
 use crate::tokens::binding::{prove, require_binding};
 use crate::tokens::bond::Bond;
+use crate::tokens::calls;
 use crate::tokens::client::{self, FAILED, Who};
 use crate::tokens::code::{self, Bonds};
+use crate::tokens::id_token;
 use crate::tokens::issue::{self, Request};
 use crate::tokens::mint::{Delegate, Grant, Holder, Minted, mint};
 use crate::tokens::refusal::Refusal;
@@ -63,6 +67,7 @@ pub(crate) async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refus
         held: &held,
     };
     let agent = bonds.require(authority, Some(agent), now).await?;
+    let calls = calls::shrunk(form, &consented.resource, code.calls.as_ref())?;
     let step = |refresh| Step::Redeem {
         code: code.code_hash,
         grant: consented.id,
@@ -71,21 +76,19 @@ pub(crate) async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refus
     let fetch = Fetch {
         consented: &consented,
         scope: &code.scope,
+        calls: calls.as_ref(),
+        given: code.calls.as_ref(),
         held: &held,
         auth_time: code.auth_time,
+        acr: code.authentication.acr,
     };
     let (minted, permit) = fetch.mint(authority, agent, now).await?;
-    // Without a key there is nothing that would keep a token of such a life from whoever finds it, and the person was told
-    // of one short token: a key that is shown only now does not make more of it.
-    let refresh = match consented.binding {
-        Binding::Key => held
-            .to_text()
-            .map(|cnf| new_refresh(authority, &code, &consented, cnf, now)),
-        Binding::Bearer | Binding::Rotation => None,
-    };
-    let (refresh_token, kept) = refresh.unzip();
+    let (refresh_token, kept) = fetch.refresh(authority, now).unzip();
+    let nonce = code.authentication.nonce.as_deref();
+    let id_token = id_token::make(authority, &minted, &code.scope, nonce, now)?;
     let uses = uses(client.assertion, proof.as_ref());
     let event = issue::issued(authority, &client.who, &minted, Some(&permit), now);
+    let event = id_token::told(event, id_token.is_some());
     match authority.journal.append_step(event, uses, step(kept)).await {
         Ok(()) => {}
         // Of several who came with the same code one was faster, or the grant ended meanwhile.
@@ -94,7 +97,12 @@ pub(crate) async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refus
         }
         Err(error) => return Err(Refusal::from(error)),
     }
-    answer(authority, agent, minted, refresh_token, now)
+    let issued = Issued {
+        minted,
+        refresh_token,
+        id_token,
+    };
+    answer(authority, agent, issued, now)
 }
 
 /// Ends a grant because of what came for it, and refuses with the same reason.
@@ -128,35 +136,18 @@ pub(crate) async fn end_because(
     }
 }
 
-fn new_refresh(
-    authority: &Authority,
-    code: &Code,
-    consented: &Consented,
-    cnf: String,
-    now: Timestamp,
-) -> (String, RefreshToken) {
-    let mut random = [0; 32];
-    authority.entropy.fill(&mut random);
-    let text = format!("{REFRESH}{}", base64url::encode(&random));
-    let token = RefreshToken {
-        token_hash: refresh_hash(&text),
-        grant: consented.id,
-        scope: code.scope.clone(),
-        cnf,
-        auth_time: code.auth_time,
-        idle_until: now.after(IDLE),
-        expires_at: consented.expires_at,
-    };
-    (text, token)
-}
-
 /// What is to be fetched on behalf of a person.
 pub(crate) struct Fetch<'a> {
     pub(crate) consented: &'a Consented,
     pub(crate) scope: &'a Scope,
+    /// The tool calls that this token is limited to.
+    pub(crate) calls: Option<&'a ToolCalls>,
+    /// Those that later ones are limited to.
+    pub(crate) given: Option<&'a ToolCalls>,
     /// What the client proved to hold.
     pub(crate) held: &'a Bond,
     pub(crate) auth_time: Option<Timestamp>,
+    pub(crate) acr: Option<Acr>,
 }
 
 impl Fetch<'_> {
@@ -203,9 +194,11 @@ impl Fetch<'_> {
                 consented,
                 fit,
                 auth_time: self.auth_time,
+                acr: self.acr,
             }),
             audience: resource,
             scope,
+            calls: self.calls,
             cnf: self.held.cnf.as_ref(),
             instance: self.held.instance.as_deref(),
             expires_at: end.min(consented.expires_at),
@@ -213,6 +206,39 @@ impl Fetch<'_> {
         let key = &authority.keys.load().access_token;
         let minted = mint(snapshot, key, &grant, &*authority.entropy, now)?;
         Ok((minted, permit))
+    }
+
+    /// What the next token is fetched with. Without a key there is nothing that would keep a token of such a life from
+    /// whoever finds it, and the person was told of one short token: a key that is shown only now does not make more of it.
+    pub(crate) fn refresh(
+        &self,
+        authority: &Authority,
+        now: Timestamp,
+    ) -> Option<(String, RefreshToken)> {
+        let consented = self.consented;
+        let cnf = match consented.binding {
+            Binding::Key => self.held.to_text()?,
+            Binding::Bearer | Binding::Rotation => return None,
+        };
+        let mut random = [0; 32];
+        authority.entropy.fill(&mut random);
+        let text = format!("{REFRESH}{}", base64url::encode(&random));
+        let token = RefreshToken {
+            token_hash: refresh_hash(&text),
+            grant: consented.id,
+            scope: self.scope.clone(),
+            calls: self.given.cloned(),
+            cnf,
+            auth_time: self.auth_time,
+            authentication: Authentication {
+                nonce: None,
+                acr: self.acr,
+                must_ask: false,
+            },
+            idle_until: now.after(IDLE),
+            expires_at: consented.expires_at,
+        };
+        Some((text, token))
     }
 
     async fn fit(&self, authority: &Authority, known: &KnownAgent) -> Result<Fit, Refusal> {
@@ -262,16 +288,22 @@ pub(crate) fn uses(assertion: Option<OneTime>, proof: Option<&VerifiedProof>) ->
     assertion.into_iter().chain(proof).collect()
 }
 
+/// What a client gets.
+pub(crate) struct Issued {
+    pub(crate) minted: Minted,
+    pub(crate) refresh_token: Option<String>,
+    pub(crate) id_token: Option<String>,
+}
+
 /// The answer with a token. A stop that was committed while we wrote wins: what was made is void then and does not leave
 /// (SI-12).
 pub(crate) fn answer(
     authority: &Authority,
     agent: &KnownAgent,
-    minted: Minted,
-    refresh_token: Option<String>,
+    issued: Issued,
     now: Timestamp,
 ) -> Result<TokenResponse, Refusal> {
-    let Minted { token, claims } = minted;
+    let Minted { token, claims } = issued.minted;
     let present = authority.current.load();
     let known = present.agents.get(&agent.agent.id);
     let known = known.ok_or_else(|| refuse("stopped"))?;
@@ -282,6 +314,8 @@ pub(crate) fn answer(
         token_type: TokenType::of(claims.cnf.as_ref()),
         expires_in: u64::try_from(claims.exp - claims.iat).unwrap_or(0),
         scope: claims.scope,
-        refresh_token,
+        authorization_details: claims.authorization_details,
+        refresh_token: issued.refresh_token,
+        id_token: issued.id_token,
     })
 }

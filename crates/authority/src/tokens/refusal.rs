@@ -12,7 +12,7 @@ use chancery_store::error::StoreError;
 use chancery_store::journal::AppendError;
 use chancery_store::one_time::OneTime;
 use chancery_wire::client_attestation::CHALLENGE_HEADER;
-use chancery_wire::oauth::{ErrorCode, OAuthError};
+use chancery_wire::oauth::{Challenge, ErrorCode, OAuthError, Scheme};
 
 use crate::error::Error;
 use crate::refresh::GRANT;
@@ -181,6 +181,49 @@ pub(crate) async fn answer(
     {
         let headers = response.headers_mut();
         headers.insert(CHALLENGE_HEADER, challenge);
+    }
+    response
+}
+
+/// The code of the record for a request without credentials.
+pub(crate) const NO_TOKEN: &str = "no_token";
+
+/// The same at an endpoint that takes access tokens: what is wrong is said in the challenge, and a proof that needs another
+/// nonce is no bad request (RFC 6750 3, RFC 9449 9).
+pub(crate) async fn challenge(
+    authority: &Authority,
+    now: Timestamp,
+    endpoint: &'static str,
+    refusal: Refusal,
+) -> Response {
+    let error = refusal.error;
+    // Who sent nothing did nothing wrong (RFC 6750 3.1).
+    let told = Some(error).filter(|_| refusal.code != NO_TOKEN);
+    let wants_proof = matches!(
+        error.code,
+        ErrorCode::UseDpopNonce | ErrorCode::InvalidDpopProof
+    );
+    let mut response = answer(authority, now, endpoint, refusal).await;
+    if wants_proof {
+        *response.status_mut() = StatusCode::UNAUTHORIZED;
+    }
+    if matches!(
+        response.status(),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+    ) {
+        response.headers_mut().remove(header::WWW_AUTHENTICATE);
+        for scheme in [Scheme::Dpop, Scheme::Bearer] {
+            let challenge = Challenge::new(scheme);
+            let text = match told {
+                Some(error) => challenge.error(error).to_string(),
+                None => challenge.to_string(),
+            };
+            if let Ok(text) = HeaderValue::from_str(&text) {
+                response
+                    .headers_mut()
+                    .append(header::WWW_AUTHENTICATE, text);
+            }
+        }
     }
     response
 }

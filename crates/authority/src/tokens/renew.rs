@@ -11,9 +11,11 @@ use chancery_wire::oauth::{ErrorCode, TokenResponse};
 
 use crate::tokens::binding::prove;
 use crate::tokens::bond::{Bond, PROOF_MISSING};
+use crate::tokens::calls;
 use crate::tokens::issue::{self, Request};
 use crate::tokens::redeem::{
-    Fetch, IDLE, REFRESH, answer, refresh_hash, refuse, require_agent, require_resource, uses,
+    Fetch, IDLE, Issued, REFRESH, answer, refresh_hash, refuse, require_agent, require_resource,
+    uses,
 };
 use crate::tokens::refusal::Refusal;
 
@@ -60,11 +62,15 @@ pub(crate) async fn renew(request: &Request<'_>) -> Result<TokenResponse, Refusa
     }
     require_resource(form, &consented)?;
     let scope = shrunk(form.fetch("scope"), &token.scope)?;
+    let calls = calls::shrunk(form, &consented.resource, token.calls.as_ref())?;
     let fetch = Fetch {
         consented: &consented,
         scope: &scope,
+        calls: calls.as_ref(),
+        given: token.calls.as_ref(),
         held: &held,
         auth_time: token.auth_time,
+        acr: token.authentication.acr,
     };
     let (minted, permit) = fetch.mint(authority, agent, now).await?;
     let event = issue::issued(authority, &client.who, &minted, Some(&permit), now);
@@ -79,7 +85,12 @@ pub(crate) async fn renew(request: &Request<'_>) -> Result<TokenResponse, Refusa
         Err(AppendError::Lost) => return Err(refuse("grant_not_in_force")),
         Err(error) => return Err(Refusal::from(error)),
     }
-    answer(authority, agent, minted, None, now)
+    let issued = Issued {
+        minted,
+        refresh_token: None,
+        id_token: None,
+    };
+    answer(authority, agent, issued, now)
 }
 
 fn proof_missing() -> Refusal {

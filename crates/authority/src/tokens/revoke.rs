@@ -164,7 +164,7 @@ pub async fn administer(ctx: Ctx, Body(body): Body<RevokeToken>) -> Result<Json<
     }
     let mut event = ctx.event(EventKind::TokenRevoked);
     event.reason = Some(reason.as_str().to_owned());
-    event.facts.insert("jti".to_owned(), jti.to_string());
+    event.facts.insert(refresh::JTI.to_owned(), jti.to_string());
     event.token = token;
     let event_id = event.id;
     ctx.commit(permit, tx, event, Vec::new()).await?;

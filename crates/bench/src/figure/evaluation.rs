@@ -18,7 +18,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Row>> {
     let echo = Server::role(Side::Server, &["echo"]).await?;
     let token = product.resource_token().await?;
     let body = json!({
-        "subject": {"type": "agent", "id": product.agent},
+        "subject": {"type": "agent", "id": product.agent.id},
         "action": {"name": "call_tool"},
         "resource": {"type": "tool", "id": format!("{SERVER}/{TOOL}")},
         "context": {"args": {"query": "refund policy", "limit": 10}},

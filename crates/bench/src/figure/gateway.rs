@@ -90,7 +90,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Row>> {
         address: product.address(),
         path: &path,
         url: &url,
-        key: &product.key,
+        key: &product.agent.key,
         token: &token,
         nonce: None,
         headers: &headers,

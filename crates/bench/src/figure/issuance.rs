@@ -14,12 +14,13 @@ use crate::series::Series;
 use crate::signing::TokenEndpoint;
 
 const UNIT: &str = "req/CPU-s";
-const SIGNATURES: &str = "signature limit";
+/// The limit of whatever takes two verifications, a signature and an exchange.
+pub(super) const SIGNATURES: &str = "signature limit";
 
 pub(super) async fn run(bench: &Bench) -> Result<Vec<Row>> {
     let product = Product::start(bench).await?;
     let endpoint = product.token_endpoint();
-    let key = &product.key;
+    let key = &product.agent.key;
     let echo = Server::role(Side::Server, &["echo"]).await?;
     let other_key = PrivateKey::generate(Algorithm::Es256)?;
     let other = match &bench.peer {
@@ -88,7 +89,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Row>> {
 }
 
 /// Requests a second of a server that is new to this.
-async fn warm_up(
+pub(super) async fn warm_up(
     bench: &Bench,
     server: &Server,
     endpoint: &TokenEndpoint,
@@ -105,7 +106,7 @@ async fn warm_up(
 }
 
 /// One closed loop over requests signed just before, because they are good for a minute.
-async fn once(
+pub(super) async fn once(
     bench: &Bench,
     server: &Server,
     endpoint: &TokenEndpoint,

@@ -47,6 +47,11 @@ impl Signing {
         1.0 / (2.0 / self.verify + 1.0 / self.sign + 1.0 / exchange)
     }
 
+    /// What the authorization code flow takes, as a rate: three verifications, one signature and four exchanges.
+    pub(crate) fn flow(self, exchange: f64) -> f64 {
+        1.0 / (3.0 / self.verify + 1.0 / self.sign + 4.0 / exchange)
+    }
+
     /// What one verification and one exchange take, as a rate.
     pub(crate) fn proven(self, exchange: f64) -> f64 {
         1.0 / (1.0 / self.verify + 1.0 / exchange)

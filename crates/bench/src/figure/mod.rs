@@ -1,6 +1,7 @@
 //! The figures: one file each. A figure runs on the client's core; what it measures inside a process runs
 //! in a process of its own on the server's core, and answers with one line of JSON.
 
+mod code_flow;
 mod decision;
 mod evaluation;
 mod gateway;
@@ -11,7 +12,9 @@ mod limits;
 mod overload;
 mod peer;
 mod proof;
+mod push;
 mod recording;
+mod refresh;
 mod start;
 
 use anyhow::Result;
@@ -27,6 +30,12 @@ pub(crate) enum Figure {
     Limits,
     /// `POST /oauth/token` with an assertion and a DPoP proof.
     Issuance,
+    /// `POST /oauth/token` with a refresh token.
+    Refresh,
+    /// `POST /oauth/par`.
+    Push,
+    /// From a pushed request over a person's yes to tokens.
+    CodeFlow,
     /// `POST /oauth/introspect`.
     Introspection,
     /// `POST /access/v1/evaluation`.
@@ -51,6 +60,9 @@ impl Figure {
         match self {
             Self::Limits => "limits",
             Self::Issuance => "issuance",
+            Self::Refresh => "refresh",
+            Self::Push => "push",
+            Self::CodeFlow => "code-flow",
             Self::Introspection => "introspection",
             Self::Evaluation => "evaluation",
             Self::Decision => "decision",
@@ -67,6 +79,9 @@ impl Figure {
         match self {
             Self::Limits => limits::run(bench).await,
             Self::Issuance => issuance::run(bench).await,
+            Self::Refresh => refresh::run(bench).await,
+            Self::Push => push::run(bench).await,
+            Self::CodeFlow => code_flow::run(bench).await,
             Self::Introspection => introspection::run(bench).await,
             Self::Evaluation => evaluation::run(bench).await,
             Self::Decision => decision::run(bench).await,

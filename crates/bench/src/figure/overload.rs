@@ -72,9 +72,13 @@ async fn fresh(
     endpoint: &TokenEndpoint,
     rate: f64,
 ) -> Result<Supply> {
-    let nonce = endpoint.fetch_nonce(&product.key).await?;
+    let nonce = endpoint.fetch_nonce(&product.agent.key).await?;
     let count = (rate * bench.length.as_secs_f64() * 1.02) as usize + 10;
-    Ok(Supply::Once(endpoint.requests(&product.key, &nonce, count)))
+    Ok(Supply::Once(endpoint.requests(
+        &product.agent.key,
+        &nonce,
+        count,
+    )))
 }
 
 async fn at_rate(bench: &Bench, product: &Product, supply: Supply, rate: f64) -> Result<Outcome> {

@@ -6,7 +6,7 @@ use chancery_wire::jwk::PrivateKey;
 use crate::bench;
 use crate::child::Server;
 use crate::cores::Side;
-use crate::signing::TokenEndpoint;
+use crate::signing::{TokenEndpoint, for_itself};
 
 /// The running peer.
 pub(super) struct Peer {
@@ -29,7 +29,7 @@ pub(super) async fn start(peer: &bench::Peer, key: &PrivateKey) -> Result<Peer> 
         path: "/token",
         audience: format!("http://{}", server.address),
         client_id: CLIENT.to_owned(),
-        resource: "https://api.example.com".to_owned(),
+        asks: for_itself("https://api.example.com"),
     };
     Ok(Peer { server, endpoint })
 }

@@ -12,7 +12,6 @@ use crate::series::Series;
 
 /// How long an idle process is left alone before it is looked at.
 const IDLE: Duration = Duration::from_secs(5);
-const MEBIBYTE: f64 = 1024.0 * 1024.0;
 
 pub(super) async fn run(bench: &Bench) -> Result<Vec<Row>> {
     let (mut first, mut again, mut idle) =
@@ -27,7 +26,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Row>> {
             times.push(begin.elapsed().as_secs_f64() * 1_000.0);
             if place == 1 {
                 tokio::time::sleep(IDLE).await;
-                idle.push(cores::resident(server.id)? as f64 / MEBIBYTE);
+                idle.push(cores::memory(server.id)?.now);
             }
             server.stop().await?;
         }

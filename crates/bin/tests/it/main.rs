@@ -16,5 +16,6 @@ mod log_copy;
 mod program;
 mod random;
 mod resets;
+mod test_login;
 mod tls;
 mod torn;

@@ -87,6 +87,9 @@ pub(crate) struct Redirects {
     /// All of them, in place of those before; none when absent. `http://127.0.0.1/…` is taken at every port
     #[arg(value_name = "URI")]
     uris: Vec<String>,
+    /// Where people may be sent on to once they signed out; may be given many times
+    #[arg(long = "after-logout", value_name = "URI")]
+    after_logout: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -212,6 +215,7 @@ pub(super) async fn authentication(
 pub(super) async fn redirects(session: &Session, args: &Redirects) -> Result<Exit, Failure> {
     let redirects = ReplaceRedirects {
         redirect_uris: args.uris.clone(),
+        post_logout_redirect_uris: args.after_logout.clone(),
     };
     let authority = session.authority()?;
     let agent = authority.agent_redirects(&args.agent, &redirects).await?;

@@ -3,6 +3,7 @@
 use chancery_api::agents::{AgentView, VersionView};
 use chancery_model::document::Model;
 
+use super::trust;
 use crate::authentication;
 use crate::failure::Failure;
 use crate::layout::{self, Facts, plain};
@@ -32,6 +33,7 @@ fn facts(agent: &AgentView) -> Facts {
         };
         format!("version {number} waits for a second person{because}")
     });
+    let trusts: Vec<String> = agent.trusts.iter().map(trust::line).collect();
     let but = plain(&cannot_act(agent));
     Facts::new()
         .add("name", &agent.name)
@@ -55,6 +57,8 @@ fn facts(agent: &AgentView) -> Facts {
         .each("keys", &agent.keys)
         .maybe("known by", authentication::told(&agent.authentication))
         .each("answers go to", &agent.redirect_uris)
+        .each("after signing out", &agent.post_logout_redirect_uris)
+        .each("trusts", &trusts)
         .add("created", &agent.created_at)
         .add("updated", &agent.updated_at)
         .maybe("expires", agent.expires_at.as_ref())

@@ -6,20 +6,22 @@ use chancery_client::agent::AgentError;
 use chancery_client::agent::discovery::{self, AuthorizationServer};
 use chancery_client::agent::dpop::DpopSession;
 use chancery_client::agent::token::{self, Caller, TokenRequest, TokenResponse};
+use chancery_client::agent::workload::{self, VouchedRequest};
 use chancery_client::transport::Transport;
 use chancery_model::id::ClientId;
+use chancery_model::secret::Secret;
 use chancery_wire::json;
 use chancery_wire::jwk::PrivateKey;
 use clap::Args;
 use serde::Serialize;
 
-use crate::documents::read;
+use crate::documents::{read, read_text};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::layout::Facts;
 use crate::login;
 use crate::session::Session;
-use crate::token::on_behalf;
+use crate::token::{device, on_behalf};
 
 #[derive(Debug, Args)]
 pub(crate) struct Mint {
@@ -27,8 +29,11 @@ pub(crate) struct Mint {
     #[arg(long, visible_alias = "client", value_name = "NAME|ID")]
     agent: String,
     /// Its private key, a JWK
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "assertion")]
+    key: Option<PathBuf>,
+    /// The token of a workload's issuer that vouches for the agent, in place of a key; `-` is the standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "on_behalf", "device"])]
+    assertion: Option<PathBuf>,
     /// The resource that the token is for
     #[arg(long, value_name = "URL")]
     resource: String,
@@ -44,9 +49,18 @@ pub(crate) struct Mint {
     /// Ask a person, and act in their name; bound to a key unless `--bearer` says otherwise
     #[arg(long)]
     on_behalf: bool,
+    /// The same where no browser is: prints a link and a code for the person
+    #[arg(long, conflicts_with = "on_behalf")]
+    device: bool,
     /// The issuer, when it is not the address of the authority
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
+}
+
+impl Mint {
+    fn asks_a_person(&self) -> bool {
+        self.on_behalf || self.device
+    }
 }
 
 /// What `token mint` prints: the token response, and the key that the token is bound to.
@@ -65,7 +79,8 @@ struct Minted<'a> {
 }
 
 pub(super) async fn run(session: &Session, args: &Mint) -> Result<Exit, Failure> {
-    let key = read_private(session, &args.key)?;
+    let key = args.key.as_deref();
+    let key = key.map(|path| read_private(session, path)).transpose()?;
     let client_id = match args.agent.parse::<ClientId>() {
         Ok(id) => id,
         Err(_) => session
@@ -77,6 +92,9 @@ pub(super) async fn run(session: &Session, args: &Mint) -> Result<Exit, Failure>
     };
     let transport = Transport::new();
     let server = server(session, args, &transport).await?;
+    let (Some(key), Some(own)) = (&key, &args.key) else {
+        return vouched(session, args, &transport, &server, client_id).await;
+    };
     let dpop = match (&args.dpop_key, client_id) {
         (Some(_), ClientId::Resource(_)) => {
             let message = "the token of a resource server is a bearer token, bound to no key";
@@ -86,36 +104,73 @@ pub(super) async fn run(session: &Session, args: &Mint) -> Result<Exit, Failure>
         (Some(path), ClientId::Agent(_)) => Some(DpopSession::new(read_private(session, path)?)),
         (None, ClientId::Agent(_))
             if args.bearer
-                || !args.on_behalf && takes_bearer(&transport, &server, &args.resource).await =>
+                || !args.asks_a_person()
+                    && takes_bearer(&transport, &server, &args.resource).await =>
         {
             None
         }
-        (None, ClientId::Agent(_)) => Some(DpopSession::new(read_private(session, &args.key)?)),
+        (None, ClientId::Agent(_)) => Some(DpopSession::new(read_private(session, own)?)),
     };
-    if args.on_behalf {
+    if args.asks_a_person() {
         let caller = Caller {
             transport: &transport,
             server: &server,
             client_id,
-            key: &key,
+            key,
             dpop: dpop.as_ref(),
             now: session.now,
             entropy: &*session.entropy,
         };
         let scope = args.scope.as_deref();
-        let response = on_behalf::ask(session, &caller, &args.resource, scope).await?;
+        let response = match args.device {
+            true => device::ask(session, &caller, &args.resource, scope).await?,
+            false => on_behalf::ask(session, &caller, &args.resource, scope).await?,
+        };
         print(session, &response, dpop.as_ref())?;
         return Ok(Exit::Done);
     }
     let wanted = TokenRequest {
         client_id,
-        key: &key,
+        key,
         resource: &args.resource,
         scope: args.scope.as_deref(),
         dpop: dpop.as_ref(),
     };
     let response =
         token::request(&transport, &server, &wanted, session.now, &*session.entropy).await?;
+    print(session, &response, dpop.as_ref())?;
+    Ok(Exit::Done)
+}
+
+/// The same where the issuer of a workload vouches for the agent, which has no key of its own.
+async fn vouched(
+    session: &Session,
+    args: &Mint,
+    transport: &Transport,
+    server: &AuthorizationServer,
+    client_id: ClientId,
+) -> Result<Exit, Failure> {
+    let file = args.assertion.as_deref().unwrap_or(Path::new("-"));
+    let assertion = Secret::new(read_text(file)?.trim().to_owned());
+    let dpop = match &args.dpop_key {
+        Some(path) => Some(DpopSession::new(read_private(session, path)?)),
+        None if args.bearer || takes_bearer(transport, server, &args.resource).await => None,
+        None => {
+            let message = "the token must be bound to a key: a new one for each run will do";
+            return Err(Failure::unreadable(message).with_fix(
+                "make one with `chancery key generate --out FILE` and name it with `--dpop-key FILE`",
+            ));
+        }
+    };
+    let wanted = VouchedRequest {
+        client_id,
+        assertion: &assertion,
+        resource: &args.resource,
+        scope: args.scope.as_deref(),
+        dpop: dpop.as_ref(),
+    };
+    let (now, entropy) = (session.now, &*session.entropy);
+    let response = workload::request(transport, server, &wanted, now, entropy).await?;
     print(session, &response, dpop.as_ref())?;
     Ok(Exit::Done)
 }
@@ -225,6 +280,52 @@ mod tests {
     use super::*;
 
     const SERVER: &str = "rsc_01hzy0000000000000000000aa";
+
+    #[test]
+    fn workload_asks_with_what_its_issuer_gave_it_and_a_key_of_this_run() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (assertion, file) = (folder.path().join("token"), folder.path().join("run.json"));
+        std::fs::write(&assertion, "the.workload.token\n").expect("written");
+        let key = PrivateKey::generate(Algorithm::Es256).expect("a key");
+        std::fs::write(&file, key.to_jwk().expose()).expect("written");
+        let own = Arc::new(OnceLock::<String>::new());
+        let issuer = Arc::clone(&own);
+        let (url, requests) = kept(move |asked| {
+            let issuer = issuer.get().expect("an address");
+            let body = match asked {
+                "POST /oauth/token" => json!({"access_token": "a.b.c", "token_type": "DPoP"}),
+                _ => json!({"issuer": issuer, "token_endpoint": format!("{issuer}/oauth/token")}),
+            };
+            ("200 OK", body.to_string().into())
+        });
+        own.set(url.clone()).expect("once");
+        let (assertion, file) = (assertion.display(), file.display());
+        let agent = "agt_01hzy0000000000000000000aa";
+        let line = format!(
+            "chancery token mint --agent {agent} --assertion {assertion} --resource {url}/x --url {url} --json"
+        );
+        let ended = run(&format!("{line} --dpop-key {file}"));
+        assert_eq!(ended.code, 0, "{}", ended.err);
+        assert_eq!(ended.json()["jkt"], key.public().thumbprint());
+        let seen = requests.lock().expect("a lock").clone();
+        assert_eq!(seen.len(), 2, "discovery and the token, no more");
+        let (head, form) = seen[1].split_once("\r\n\r\n").expect("a body");
+        assert!(head.to_lowercase().contains("\r\ndpop:"), "{head}");
+        for part in [
+            "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer",
+            &format!("client_id={agent}"),
+            "assertion=the.workload.token",
+        ] {
+            assert!(form.contains(part), "{form}");
+        }
+        assert!(!form.contains("client_assertion"), "{form}");
+        // Without a key and without an exception nothing is asked for.
+        let ended = run(&line);
+        assert_eq!(ended.code, 2, "{}", ended.err);
+        assert!(ended.err.contains("--dpop-key"), "{}", ended.err);
+        let ended = run(&format!("{line} --bearer"));
+        assert_eq!(ended.code, 0, "{}", ended.err);
+    }
 
     #[test]
     fn a_resource_server_gets_a_bearer_token_for_the_issuer_with_nothing_but_its_key() {

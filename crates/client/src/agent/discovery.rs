@@ -26,6 +26,9 @@ pub struct AuthorizationServer {
     /// Where what people are asked is pushed.
     #[serde(default)]
     pub pushed_authorization_request_endpoint: Option<String>,
+    /// Where an agent without a browser asks for a person.
+    #[serde(default)]
+    pub device_authorization_endpoint: Option<String>,
     /// Where its public keys are.
     #[serde(default)]
     pub jwks_uri: Option<String>,

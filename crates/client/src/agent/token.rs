@@ -122,6 +122,30 @@ impl Caller<'_> {
         body.extend_pairs(form)
             .append_pair("client_assertion_type", client_assertion::ASSERTION_TYPE)
             .append_pair("client_assertion", &assertion);
+        let posting = Posting {
+            transport: self.transport,
+            endpoint,
+            dpop: self.dpop,
+            now: self.now,
+            entropy: self.entropy,
+        };
+        posting.send(body.finish()).await
+    }
+}
+
+/// How a form is sent to an endpoint.
+pub(super) struct Posting<'a> {
+    pub(super) transport: &'a Transport,
+    pub(super) endpoint: &'a Url,
+    pub(super) dpop: Option<&'a DpopSession>,
+    pub(super) now: Timestamp,
+    pub(super) entropy: &'a dyn Entropy,
+}
+
+impl Posting<'_> {
+    /// Sends `form` with a proof, when there is a session, and keeps the nonce that comes back.
+    pub(super) async fn send(&self, form: String) -> Result<Answer, AgentError> {
+        let endpoint = self.endpoint;
         let mut request = Request::post(endpoint.as_str())
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         if let Some(dpop) = self.dpop {
@@ -129,7 +153,7 @@ impl Caller<'_> {
             request = request.header("DPoP", proof);
         }
         let request = request
-            .body(Full::new(Bytes::from(body.finish())))
+            .body(Full::new(Bytes::from(form)))
             .map_err(|error| not_ours(endpoint, error.to_string()))?;
         let answer = self.transport.send(request).await?;
         if let Some(dpop) = self.dpop {

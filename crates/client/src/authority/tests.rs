@@ -4,6 +4,7 @@ use chancery_api::agents::{
 use chancery_api::attesters::AddAttester;
 use chancery_api::clients::OpenRegistration;
 use chancery_api::grants::GrantQuery;
+use chancery_api::issuers::{AddIssuer, AddTrust};
 use chancery_api::keys::RotateKey;
 use chancery_api::log::EventQuery;
 use chancery_api::mcp::AddMcpServer;
@@ -11,6 +12,7 @@ use chancery_api::owners::{AddOwner, IssueLogin};
 use chancery_api::page::PageQuery;
 use chancery_api::people::InvitePerson;
 use chancery_api::policies::{ExplainCall, PolicyKind, PolicyText};
+use chancery_api::providers::{AddProvider, LinkPerson};
 use chancery_api::resources::RegisterResource;
 use chancery_api::routes::ROUTES;
 use chancery_api::tokens::RevokeToken;
@@ -80,6 +82,13 @@ async fn call_everything(authority: &Authority) {
     };
     let page = PageQuery::default();
     let x = "x".to_owned();
+    let link = LinkPerson {
+        provider: x.clone(),
+        subject: x.clone(),
+    };
+    let provider: AddProvider =
+        serde_json::from_value(json!({"name": "x", "issuer": "x", "client_id": "x"}))
+            .expect("a provider");
     let policy = PolicyText {
         text: x.clone(),
         kind: PolicyKind::Policies,
@@ -114,6 +123,7 @@ async fn call_everything(authority: &Authority) {
                 "x",
                 &ReplaceRedirects {
                     redirect_uris: Vec::new(),
+                    post_logout_redirect_uris: Vec::new(),
                 },
             )
             .await
@@ -157,6 +167,13 @@ async fn call_everything(authority: &Authority) {
             .await
             .is_ok(),
         authority.owner_sessions("x").await.is_ok(),
+        authority.owner_links("x").await.is_ok(),
+        authority.owner_link("x", &link).await.is_ok(),
+        authority.owner_unlink("x", &link).await.is_ok(),
+        authority.provider_add(&provider).await.is_ok(),
+        authority.provider_list().await.is_ok(),
+        authority.provider_show("x").await.is_ok(),
+        authority.provider_remove("x").await.is_ok(),
         authority
             .owner_end_session("x", "x", &because)
             .await
@@ -186,6 +203,8 @@ async fn call_everything(authority: &Authority) {
         name: x.clone(),
         upstream: Upstream::Http { url: x.clone() },
         allow_bearer: None,
+        max_auth_age: None,
+        acr: None,
         accept_findings: false,
     };
     let call = ExplainCall {
@@ -221,6 +240,31 @@ async fn call_everything(authority: &Authority) {
         authority.attester_list(&page).await.is_ok(),
         authority.attester_remove("x").await.is_ok(),
         authority.client_remove("x").await.is_ok(),
+        authority
+            .issuer_add(&AddIssuer {
+                name: "x".to_owned(),
+                issuer: "https://ci.example".to_owned(),
+                audience: None,
+                jwks: None,
+                private_network: false,
+            })
+            .await
+            .is_ok(),
+        authority.issuer_list(&page).await.is_ok(),
+        authority.issuer_show("x").await.is_ok(),
+        authority.issuer_remove("x").await.is_ok(),
+        authority
+            .agent_trust(
+                "x",
+                &AddTrust {
+                    issuer: "x".to_owned(),
+                    subject: "x".to_owned(),
+                    claims: Default::default(),
+                },
+            )
+            .await
+            .is_ok(),
+        authority.agent_distrust("x", "x").await.is_ok(),
         authority.mcp_remove("x").await.is_ok(),
         authority.policy_put("x", &policy).await.is_ok(),
         authority.policy_list(&page).await.is_ok(),

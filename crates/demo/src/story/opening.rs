@@ -77,6 +77,8 @@ pub(super) async fn open_the_desk(
             url: process.url.clone(),
         },
         allow_bearer: None,
+        max_auth_age: None,
+        acr: None,
         accept_findings: false,
     };
     let added = tell.must(

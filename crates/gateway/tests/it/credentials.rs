@@ -1,5 +1,6 @@
 //! Who may call: tokens, their audience, their end, and what every stranger gets.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chancery_model::agent::AgentState;
@@ -242,11 +243,11 @@ async fn a_remembered_token_ends_with_its_time_its_key_its_revocation_and_its_ag
     assert_eq!(call().await, passes);
 
     world.change(|snapshot| {
-        snapshot.revoked.insert(claims.jti);
+        Arc::make_mut(&mut snapshot.revoked).insert(claims.jti);
     });
     assert_eq!(call().await, refused("revoked"));
     world.change(|snapshot| {
-        snapshot.revoked.remove(&claims.jti);
+        Arc::make_mut(&mut snapshot.revoked).remove(&claims.jti);
     });
     assert_eq!(call().await, passes);
 
@@ -400,6 +401,7 @@ async fn t11_the_metadata_is_about_the_url_that_is_called() {
     let expected = json!({
         "resource": "https://id.example/mcp/desk",
         "authorization_servers": ["https://id.example"],
+        "authorization_details_types_supported": ["tool_call"],
         "bearer_methods_supported": ["header"],
         "dpop_signing_alg_values_supported": ["ES256", "EdDSA", "PS256"],
         "dpop_bound_access_tokens_required": true,

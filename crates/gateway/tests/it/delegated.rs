@@ -1,11 +1,16 @@
 //! Calls on behalf of a person: both are named, and the call stands with both and with what was consented to.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chancery_gateway::snapshot::{KnownAgent, Snapshot};
+use chancery_model::assurance::Acr;
 use chancery_model::event::EventKind;
+use chancery_model::mcp::SignIn;
+use chancery_model::tool_call::ToolCalls;
 use chancery_policy::{DEFAULT, PolicySource, ToolDefinition};
 use chancery_wire::access_token::{Act, Claims};
+use chancery_wire::base64url;
 use http::StatusCode;
 use serde_json::json;
 
@@ -281,4 +286,103 @@ async fn policy_sees_on_whose_behalf_a_call_is() {
     let other = call_with(&world, &token).await;
     assert!(other.text.contains("support-only"), "{other:?}");
     assert_eq!(upstream.calls().len(), 1);
+}
+
+/// The challenge of a refusal, by its parameters; values have no quotes inside.
+fn parameter(answer: &Answer, name: &str) -> Option<String> {
+    let (_, rest) = answer.challenge().split_once(&format!("{name}=\""))?;
+    rest.split('"').next().map(str::to_owned)
+}
+
+fn limited_to(details: serde_json::Value) -> Option<ToolCalls> {
+    let details = serde_json::from_value(details).expect("details");
+    Some(ToolCalls::of(details, "https://id.example/mcp/desk").expect("details"))
+}
+
+#[tokio::test]
+async fn token_that_is_limited_to_calls_makes_those_and_no_others_and_is_told_what_would_do() {
+    let upstream = Upstream::start(Speaks::Modern).await;
+    let world = world(&upstream.url());
+    let of = |details| Claims {
+        authorization_details: limited_to(details),
+        ..world.delegated("desk")
+    };
+    let right = of(json!([
+        {"type": "tool_call", "identifier": "read"},
+        {"type": "tool_call", "identifier": "add", "constraints": {"a": {"at_most": 1}, "b": {"one_of": [2]}}},
+    ]));
+    succeeds(&call_with(&world, &world.sign(&right)).await);
+    for details in [
+        json!([{"type": "tool_call", "identifier": "read"}]),
+        json!([{"type": "tool_call", "identifier": "add", "constraints": {"a": {"at_most": 0}}}]),
+        json!([{"type": "tool_call", "identifier": "add", "constraints": {"c": {}}}]),
+    ] {
+        let answer = call_with(&world, &world.sign(&of(details))).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{answer:?}");
+        let error = parameter(&answer, "error");
+        assert_eq!(error.as_deref(), Some("insufficient_authorization"));
+        let events = world.events();
+        let last = events.last().expect("an event");
+        assert_eq!(
+            (last.kind, last.outcome.as_str()),
+            (EventKind::CallRefused, "insufficient_authorization")
+        );
+        // What the client is told to ask its person for admits this call, and no other.
+        let remedy = parameter(&answer, "authorization_remediation").expect("a remedy");
+        let remedy = base64url::decode(&remedy).expect("base64url");
+        let remedy: serde_json::Value = serde_json::from_slice(&remedy).expect("JSON");
+        let healed = of(remedy["authorization_details"].clone());
+        succeeds(&call_with(&world, &world.sign(&healed)).await);
+        let body = call_body("add", json!({"a": 1, "b": 3}));
+        let token = world.sign(&healed);
+        let ask = world.with_token(&world.alice, "desk", &token, &body).await;
+        assert_eq!(world.send(ask).await.status, StatusCode::FORBIDDEN);
+    }
+}
+
+#[tokio::test]
+async fn person_must_have_signed_in_as_the_server_wants_it_and_the_client_is_told_how() {
+    let upstream = Upstream::start(Speaks::Modern).await;
+    let world = world(&upstream.url());
+    let now = world.clock_now().as_secs();
+    let signed_in = |auth_time: Option<i64>, acr: Option<&str>| {
+        let claims = Claims {
+            auth_time,
+            acr: acr.map(str::to_owned),
+            ..world.delegated("desk")
+        };
+        world.sign(&claims)
+    };
+    // Nothing is asked for unless the server says so.
+    succeeds(&call_with(&world, &signed_in(None, None)).await);
+    world.change_server("desk", |server| {
+        server.sign_in = SignIn {
+            max_age: Some(Duration::from_secs(300)),
+            acr: Some(Acr::PhishingResistant),
+        };
+    });
+    succeeds(&call_with(&world, &signed_in(Some(now - 299), Some("phr"))).await);
+    for token in [
+        signed_in(Some(now - 301), Some("phr")),
+        signed_in(Some(now), None),
+        signed_in(Some(now), Some("phrh")),
+        signed_in(None, Some("phr")),
+        signed_in(None, None),
+    ] {
+        let answer = call_with(&world, &token).await;
+        refused(&world, &answer, "insufficient_user_authentication");
+        for (name, value) in [
+            ("error", "insufficient_user_authentication"),
+            ("acr_values", "phr"),
+            ("max_age", "300"),
+        ] {
+            assert_eq!(
+                parameter(&answer, name).as_deref(),
+                Some(value),
+                "{answer:?}"
+            );
+        }
+    }
+    // Nobody signs in for an agent that acts for itself.
+    succeeds(&call_with(&world, &world.token(&world.alice, "desk")).await);
 }

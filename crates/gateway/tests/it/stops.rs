@@ -1,5 +1,6 @@
 //! Stops: what changes while a call waits or runs ends it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chancery_model::event::EventKind;
@@ -77,7 +78,7 @@ async fn mcp_14_a_stream_ends_with_what_permitted_it() {
         |world| {
             let jti = jti(world);
             world.change(|snapshot| {
-                snapshot.revoked.insert(jti);
+                Arc::make_mut(&mut snapshot.revoked).insert(jti);
             });
         },
         "revoked",

@@ -50,6 +50,7 @@ async fn inhabited(store: &Store) {
             url: "https://desk.example/mcp".to_owned(),
         },
         bearer_until: None,
+        sign_in: Default::default(),
         created_at: NOW,
         removed_at: None,
         revision: 1,

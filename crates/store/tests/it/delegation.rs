@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
+use chancery_model::assurance::Acr;
 use chancery_model::digest::Digest;
 use chancery_model::grant::Grant;
-use chancery_model::id::GrantId;
+use chancery_model::id::{AgentId, GrantId};
 use chancery_model::scope::Scope;
+use chancery_store::authentications::Authentication;
 use chancery_store::codes::{self, Code};
 use chancery_store::connect::Store;
+use chancery_store::device_requests::{self, Answer, DeviceRequest, Entered};
 use chancery_store::journal::{AppendError, Journal, Step};
-use chancery_store::pushed_requests::{self, Prompt, PushedRequest};
+use chancery_store::pushed_requests::{self, PushedRequest};
 use chancery_store::refresh_tokens::{self, RefreshToken};
-use chancery_store::{grants, redirects};
+use chancery_store::wish::{Prompt, Wish};
+use chancery_store::{grants, redirects, wrong_user_codes};
 
 use crate::make::{self, Counter, NOW};
 use crate::place::everywhere;
@@ -26,6 +30,7 @@ async fn granted(store: &Store, numbers: std::ops::Range<u8>) -> Grant {
         version: Digest::from_bytes([1; 32]),
         resource: "https://r.example".to_owned(),
         scope: Scope::parse("read write").expect("a scope"),
+        calls: None,
         binding: chancery_model::grant::Binding::Key,
         redirect_uri: "https://app.example/cb".to_owned(),
         created_at: NOW,
@@ -42,8 +47,14 @@ async fn granted(store: &Store, numbers: std::ops::Range<u8>) -> Grant {
             redirect_uri: grant.redirect_uri.clone(),
             challenge: "c".to_owned(),
             scope: grant.scope.clone(),
+            calls: None,
             cnf: Some("k".to_owned()),
             auth_time: Some(NOW),
+            authentication: Authentication {
+                nonce: Some("n".to_owned()),
+                acr: None,
+                must_ask: false,
+            },
             expires_at: NOW.after(Duration::from_secs(60)),
             used_at: None,
         };
@@ -64,8 +75,10 @@ fn refresh(grant: &Grant, number: u8) -> RefreshToken {
         token_hash: hash(number),
         grant: grant.id,
         scope: grant.scope.clone(),
+        calls: None,
         cnf: "k".to_owned(),
         auth_time: None,
+        authentication: Default::default(),
         idle_until: NOW.after(Duration::from_secs(3_600)),
         expires_at: grant.expires_at,
     }
@@ -192,19 +205,27 @@ async fn request_is_pushed_opened_and_answered_once_in_its_time() {
         let journal = Journal::start(store.clone());
         let request = |number: u8| PushedRequest {
             uri_hash: hash(number),
-            agent: agent.id,
-            resource: "https://r.example".to_owned(),
-            scope: Scope::default(),
+            wish: Wish {
+                agent: agent.id,
+                resource: "https://r.example".to_owned(),
+                scope: Scope::default(),
+                calls: None,
+                cnf: None,
+                prompt: Prompt::Login,
+                max_age: Some(Duration::from_secs(60)),
+                authentication: Authentication {
+                    nonce: Some("n".to_owned()),
+                    acr: Some(Acr::PhishingResistant),
+                    must_ask: false,
+                },
+                created_at: NOW,
+                expires_at: NOW.after(Duration::from_secs(60)),
+                answered: None,
+            },
             redirect_uri: "http://127.0.0.1:7/cb".to_owned(),
             registered_uri: "http://127.0.0.1/cb".to_owned(),
             state: "s".to_owned(),
             challenge: "c".to_owned(),
-            cnf: None,
-            prompt: Prompt::Login,
-            max_age: Some(Duration::from_secs(60)),
-            created_at: NOW,
-            expires_at: NOW.after(Duration::from_secs(60)),
-            answered: None,
         };
         let push = async |number, most| {
             let request = request(number);
@@ -246,10 +267,153 @@ async fn request_is_pushed_opened_and_answered_once_in_its_time() {
         assert!(answer(2, later).await);
         assert!(!answer(2, later).await, "once");
         let answered = fetch(2).await.expect("a request");
-        assert_eq!(answered.answered, Some((later, owner.id)));
-        assert_eq!(answered.expires_at, NOW.after(Duration::from_secs(600)));
+        assert_eq!(answered.wish.answered, Some((later, owner.id)));
+        assert_eq!(
+            answered.wish.expires_at,
+            NOW.after(Duration::from_secs(600))
+        );
         let end = NOW.after(Duration::from_secs(2_000));
         assert_eq!(pushed_requests::sweep(&store, end).await.expect("swept"), 2);
+    })
+    .await;
+}
+
+fn device(agent: AgentId, number: u8) -> DeviceRequest {
+    DeviceRequest {
+        code_hash: hash(number),
+        user_code: hash(number + 100),
+        wish: Wish {
+            agent,
+            resource: "https://r.example".to_owned(),
+            scope: Scope::parse("read").expect("a scope"),
+            calls: None,
+            cnf: Some("k".to_owned()),
+            prompt: Prompt::Ask,
+            max_age: Some(Duration::from_secs(60)),
+            authentication: Default::default(),
+            created_at: NOW,
+            expires_at: NOW.after(Duration::from_secs(600)),
+            answered: None,
+        },
+        grant: None,
+        auth_time: None,
+        acr: None,
+        used_at: None,
+    }
+}
+
+#[tokio::test]
+async fn device_waits_is_found_by_its_user_code_answered_and_collected_once() {
+    everywhere(async |place| {
+        let store = place.open().await;
+        let grant = granted(&store, 0..0).await;
+        let journal = Journal::start(store.clone());
+        let take = async |step| journal.append_step(make::event(), Vec::new(), step).await;
+        let wait = async |request: DeviceRequest| take(Step::Wait { request, most: 2 }).await;
+        assert_eq!(wait(device(grant.agent, 1)).await, Ok(()));
+        // A user code is of one device.
+        let mut same = device(grant.agent, 2);
+        same.user_code = hash(101);
+        assert_eq!(wait(same).await, Err(AppendError::Lost));
+        assert_eq!(wait(device(grant.agent, 2)).await, Ok(()));
+        assert_eq!(wait(device(grant.agent, 3)).await, Err(AppendError::Lost));
+        let enter = async |number: u8, now| {
+            let entered = device_requests::enter(&store, hash(number + 100), grant.subject, now);
+            entered.await.expect("an answer")
+        };
+        let end = NOW.after(Duration::from_secs(600));
+        assert_eq!(
+            enter(1, NOW).await,
+            Entered::Waiting(Box::new(device(grant.agent, 1)))
+        );
+        assert_eq!(enter(3, NOW).await, Entered::Wrong);
+        assert_eq!(enter(1, end).await, Entered::Wrong);
+        let answer = async |number, at| {
+            let mut tx = store.begin().await.expect("a transaction");
+            let answer = Answer {
+                by: grant.subject,
+                at,
+                grant: Some(grant.id),
+                auth_time: Some(NOW),
+                acr: Some(Acr::PhishingResistant),
+            };
+            let answered = device_requests::answer(&mut tx, hash(number), &answer).await;
+            let committed = tx.commit(make::event(), Vec::new()).await;
+            committed.expect("a commit");
+            answered.expect("a row")
+        };
+        assert!(!answer(1, end).await, "too late");
+        assert!(answer(1, NOW).await);
+        assert!(!answer(1, NOW).await, "once");
+        assert_eq!(enter(1, NOW).await, Entered::Wrong, "it has its answer");
+        let mut tx = store.read().await.expect("a transaction");
+        let found = device_requests::fetch(&mut tx, hash(1)).await;
+        drop(tx);
+        let found = found.expect("a row").expect("a request");
+        assert_eq!(found.grant, Some(grant.id));
+        assert_eq!(found.auth_time, Some(NOW));
+        assert_eq!(found.wish.answered, Some((NOW, grant.subject)));
+        let collect = async |number| {
+            take(Step::Collect {
+                code: hash(number),
+                grant: grant.id,
+                refresh: Some(refresh(&grant, number)),
+            })
+            .await
+        };
+        assert_eq!(collect(2).await, Err(AppendError::Lost), "no answer yet");
+        assert_eq!(collect(1).await, Ok(()));
+        assert_eq!(collect(1).await, Err(AppendError::Lost), "once");
+        device_requests::burn(&store, hash(2), NOW)
+            .await
+            .expect("burnt");
+        assert!(!answer(2, NOW).await, "nobody can use it any more");
+        let kept = place.number("SELECT count(*) FROM refresh_token").await;
+        assert_eq!(kept, 1);
+        let swept = |now| device_requests::sweep(&store, now);
+        let later = end.after(Duration::from_secs(86_401));
+        assert_eq!(swept(end).await.expect("swept"), 0);
+        assert_eq!(swept(later).await.expect("swept"), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn wrong_user_codes_are_counted_for_ten_minutes_also_of_those_who_come_at_once() {
+    everywhere(async |place| {
+        let store = place.open().await;
+        let (owner, _) = make::inhabited(&store).await;
+        let mut racing = Vec::new();
+        for _ in 0..20 {
+            let (store, by) = (place.open().await, owner.id);
+            racing.push(tokio::spawn(async move {
+                let mut attempts = 0;
+                loop {
+                    match device_requests::enter(&store, hash(1), by, NOW).await {
+                        // Whoever lost to another tries again.
+                        Err(error) if error.is_retryable() && attempts < 100 => attempts += 1,
+                        entered => return entered.expect("an answer"),
+                    }
+                }
+            }));
+        }
+        let mut wrong = 0;
+        for racer in racing {
+            match racer.await.expect("a task") {
+                Entered::Wrong => wrong += 1,
+                Entered::TooMany => {}
+                Entered::Waiting(found) => panic!("{found:?}"),
+            }
+        }
+        assert_eq!(wrong, 5);
+        let later = NOW.after(Duration::from_secs(600));
+        let entered = device_requests::enter(&store, hash(1), owner.id, later).await;
+        assert_eq!(entered.expect("an answer"), Entered::Wrong);
+        let end = later.after(Duration::from_secs(600));
+        let swept = wrong_user_codes::sweep(&store, later).await;
+        assert_eq!(swept.expect("swept"), 0);
+        let swept = wrong_user_codes::sweep(&store, end).await;
+        assert_eq!(swept.expect("swept"), 1);
     })
     .await;
 }

@@ -11,5 +11,6 @@ mod migrations;
 mod names;
 mod people;
 mod place;
+mod revocations;
 mod sealing;
 mod statements;

@@ -14,7 +14,7 @@ async fn migrations_may_run_again() {
         let mut tx = again.read().await.expect("a transaction");
         let found = chancery_store::owners::fetch(&mut tx, owner.id).await;
         assert_eq!(found.expect("a row"), Some(owner));
-        assert_eq!(place.number("SELECT count(*) FROM migration").await, 8);
+        assert_eq!(place.number("SELECT count(*) FROM migration").await, 12);
     })
     .await;
 }
@@ -40,13 +40,13 @@ async fn started_together(place: &Place) {
     for opened in opening {
         opened.await.expect("a task").expect("a store");
     }
-    assert_eq!(place.number("SELECT count(*) FROM migration").await, 8);
+    assert_eq!(place.number("SELECT count(*) FROM migration").await, 12);
     make::inhabited(&place.open().await).await;
 }
 
 #[tokio::test]
 async fn stor_09_migration_killed_at_any_statement_is_finished_by_the_next_start() {
-    const TEXTS: [&str; 7] = [
+    const TEXTS: [&str; 12] = [
         include_str!("../../migrations/0001_first_house.sql"),
         include_str!("../../migrations/0002_uses_in_batches.sql"),
         include_str!("../../migrations/0003_login_makers.sql"),
@@ -54,6 +54,11 @@ async fn stor_09_migration_killed_at_any_statement_is_finished_by_the_next_start
         include_str!("../../migrations/0005_delegation.sql"),
         include_str!("../../migrations/0006_clients.sql"),
         include_str!("../../migrations/0007_entries_in_a_file.sql"),
+        include_str!("../../migrations/0008_authentication.sql"),
+        include_str!("../../migrations/0009_providers.sql"),
+        include_str!("../../migrations/0010_devices.sql"),
+        include_str!("../../migrations/0011_client_authentication.sql"),
+        include_str!("../../migrations/0012_workloads.sql"),
     ];
     let statements: Vec<&str> = TEXTS
         .iter()
@@ -82,7 +87,7 @@ async fn stor_09_schema_of_a_newer_program_is_refused() {
             .run("INSERT INTO migration (number) VALUES (999)")
             .await;
         match Store::open(&place.url()).await {
-            Err(StoreError::NewerSchema { found: 999, known }) => assert_eq!(known, 11),
+            Err(StoreError::NewerSchema { found: 999, known }) => assert_eq!(known, 12),
             Err(other) => panic!("{other:?}"),
             Ok(_) => panic!("opened"),
         }

@@ -1,10 +1,13 @@
 //! Names are unique among the living, and free again afterwards.
 
+use std::time::Duration;
+
+use chancery_model::assurance::Acr;
 use chancery_model::author::Author;
 use chancery_model::client_authentication::{CertificateName, ClientAuthentication, Method};
 use chancery_model::digest::Digest;
 use chancery_model::id::{PolicyId, ResourceId};
-use chancery_model::mcp::{McpServer, ToolPin, Upstream};
+use chancery_model::mcp::{McpServer, SignIn, ToolPin, Upstream};
 use chancery_model::version::VersionState;
 use chancery_store::attesters::Attester;
 use chancery_store::error::StoreError;
@@ -171,6 +174,10 @@ fn server(name: &str) -> McpServer {
             url: "https://desk.example/mcp".to_owned(),
         },
         bearer_until: None,
+        sign_in: SignIn {
+            max_age: Some(Duration::from_secs(300)),
+            acr: Some(Acr::PhishingResistant),
+        },
         created_at: NOW,
         removed_at: None,
         revision: 1,

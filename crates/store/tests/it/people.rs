@@ -41,8 +41,8 @@ fn session(owner: &Owner, passkey: &Passkey, byte: u8) -> Session {
         id: SessionId::generate(NOW, &Counter),
         secret_hash: Digest::from_bytes([byte; 32]),
         owner_id: owner.id,
-        passkey_id: passkey.id,
-        means: Means::Passkey,
+        means: Means::Passkey(passkey.id),
+        authenticated_at: Some(passkey.created_at),
         makers: passkey.makers.clone(),
         roles: passkey.roles.clone(),
         began_at: NOW,
@@ -222,7 +222,7 @@ async fn passkey_ends_its_sessions_and_codes_and_those_of_others_stay() {
         let left = sessions::list_for_owner(&mut tx, owner.id, NOW).await;
         let left = left.expect("rows");
         assert_eq!(left.len(), 1);
-        assert_eq!(left[0].passkey_id, two.id);
+        assert_eq!(left[0].means, Means::Passkey(two.id));
         let used = recovery_codes::use_once(&mut tx, Digest::from_bytes([2; 32]), NOW).await;
         assert!(used.expect("a row"));
         let again = recovery_codes::use_once(&mut tx, Digest::from_bytes([2; 32]), NOW).await;

@@ -23,11 +23,13 @@ fn claims() -> Claims {
         exp: NOW + 300,
         jti: "tok_01hzy0000000000000000000aa".parse().expect("an id"),
         scope: Some("crm.read crm.write".to_owned()),
+        authorization_details: None,
         cnf: Some(Cnf {
             jkt: Some("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I".to_owned()),
             x5t: None,
         }),
         auth_time: None,
+        acr: None,
         act: None,
         grant_id: None,
         agent: Some(AgentClaims {

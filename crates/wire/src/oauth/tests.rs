@@ -78,7 +78,9 @@ fn a_token_response_shows_its_token_to_the_client_only() {
         token_type: TokenType::DPoP,
         expires_in: 300,
         scope: None,
+        authorization_details: None,
         refresh_token: None,
+        id_token: None,
     };
     assert_eq!(
         serde_json::to_value(&response).expect("JSON"),
@@ -100,8 +102,10 @@ fn introspection_says_nothing_of_what_is_inactive() {
         exp: 2,
         jti: "tok_01hzy0000000000000000000aa".parse().expect("an id"),
         scope: None,
+        authorization_details: None,
         cnf: None,
         auth_time: None,
+        acr: None,
         act: None,
         grant_id: None,
         agent: None,

@@ -95,15 +95,19 @@ impl Authenticator {
 #[derive(Clone, Default)]
 pub(crate) struct Browser {
     pub(crate) cookie: String,
+    /// The host and the origin of the page, when it is not that of the issuer of the tests.
+    pub(crate) at: Option<(&'static str, &'static str)>,
 }
 
 impl Browser {
     pub(crate) fn ask(&self, method: &str, path: &str, body: &Value) -> Ask {
         let ask = ask(method, path).header("sec-fetch-site", "same-origin");
+        let (host, origin) = self.at.unwrap_or(("id.example", ISSUER));
+        let ask = ask.without("host").header("host", host);
         let ask = if method == "GET" {
             ask
         } else {
-            ask.header("origin", ISSUER)
+            ask.header("origin", origin)
         };
         let ask = if self.cookie.is_empty() {
             ask

@@ -209,6 +209,7 @@ async fn session_and_login_do_not_stand_in_for_each_other() {
     let login = house.login(ALICE, &["operator"]).await;
     for secret in [&*login, ADMIN] {
         let mut browser = Browser {
+            at: None,
             cookie: secret.to_owned(),
         };
         let answer = browser.get(&house, "/v1/agents").await;
@@ -229,11 +230,15 @@ async fn web_05_each_sign_in_has_a_session_of_its_own_and_ends_the_one_before() 
     // A cookie that somebody planted becomes nobody's session.
     let planted = format!("chs_{}", "A".repeat(43));
     let mut victim = Browser {
+        at: None,
         cookie: planted.clone(),
     };
     victim.sign_in(&house, &mut of_alice).await.ok();
     assert_ne!(victim.cookie, planted);
-    let mut planter = Browser { cookie: planted };
+    let mut planter = Browser {
+        cookie: planted,
+        at: None,
+    };
     planter
         .get(&house, "/v1/whoami")
         .await

@@ -4,4 +4,4 @@ mod adopt;
 mod fetch;
 mod register;
 mod tokens;
-mod world;
+pub(crate) mod world;

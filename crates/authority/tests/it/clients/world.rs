@@ -109,7 +109,7 @@ async fn serve(State(app): State<App>, request: axum::extract::Request) -> Respo
 
 /// What the tests of clients begin with.
 pub(crate) struct World {
-    pub(crate) house: House,
+    pub(crate) house: Arc<House>,
     pub(crate) app: App,
     pub(crate) client: String,
     /// A login of alice, who may look and change nothing.
@@ -124,7 +124,11 @@ impl World {
     }
 
     pub(crate) async fn with(settings: Value) -> Self {
-        let house = House::found_with(|config| config.issuer = LOCAL.to_owned()).await;
+        let house = House::found_with(|config| {
+            config.issuer = LOCAL.to_owned();
+            config.hosts.push("localhost:7420".to_owned());
+        })
+        .await;
         let mut sub = add();
         sub["name"] = json!("sub");
         let upstream = Upstream::start(vec![add(), sub]).await;
@@ -139,7 +143,7 @@ impl World {
         let client = app.put_client("/client.json", |_| {});
         Self {
             resource: format!("{LOCAL}/mcp/desk"),
-            house,
+            house: Arc::new(house),
             app,
             client,
             alice,

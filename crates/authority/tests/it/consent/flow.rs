@@ -53,7 +53,7 @@ pub(crate) fn challenge(verifier: &str) -> String {
     Challenge::of(&verifier).as_str().to_owned()
 }
 
-fn pairs_of<'a>(pairs: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
+pub(crate) fn pairs_of<'a>(pairs: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
     pairs
         .iter()
         .map(|(name, value)| (*name, &**value))

@@ -125,7 +125,13 @@ async fn authz_04_only_pkce_by_s256_exists() {
     );
     assert_eq!(
         metadata["grant_types_supported"],
-        json!(["authorization_code", "refresh_token", "client_credentials"])
+        json!([
+            "authorization_code",
+            "refresh_token",
+            "client_credentials",
+            "urn:ietf:params:oauth:grant-type:device_code",
+            "urn:ietf:params:oauth:grant-type:jwt-bearer"
+        ])
     );
     flow.pushed(|_| ()).await;
 }

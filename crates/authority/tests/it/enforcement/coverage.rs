@@ -24,6 +24,9 @@ fn path(route: &Route, agent: &str) -> String {
         .replace("{event}", "evt_01hzy0000000000000000000aa")
         .replace("{attester}", "fleet")
         .replace("{client}", "cli_01hzy0000000000000000000aa")
+        .replace("{trust}", "trs_01hzy0000000000000000000aa")
+        .replace("{issuer}", "ci")
+        .replace("{provider}", "corp")
         .replace("{grant}", "grt_01hzy0000000000000000000aa")
 }
 
@@ -56,6 +59,17 @@ fn body(route: &Route, agent: &str) -> Option<Value> {
         "AddAttester" => {
             json!({"name": "fleet", "jwks": crate::house::jwks(&crate::house::new_key())})
         }
+        "AddIssuer" => {
+            let jwks = crate::house::jwks(&crate::house::new_key());
+            json!({"name": "ci", "issuer": "https://ci.example", "jwks": jwks})
+        }
+        "AddTrust" => json!({"issuer": "no-such", "subject": "repo:acme/x"}),
+        // Not looked up: an authority that is not on loopback knows no issuer there.
+        "AddProvider" => json!({
+            "name": "corp", "issuer": "http://127.0.0.1:1", "client_id": "x", "client_secret": "x",
+        }),
+        "LinkPerson" => json!({"provider": "corp", "subject": "x"}),
+        "LinkOwn" => json!({"provider": "corp"}),
         "OpenRegistration" => json!({"seconds": 60}),
         "RegisterResource" => json!({"url": "https://new.example"}),
         "AddMcpServer" => {

@@ -118,6 +118,7 @@ async fn sec_01_no_secret_appears_in_the_record_a_log_line_or_an_error() {
     assert!(!lines.is_empty() && !record.is_empty());
     for table in [
         "signing_key",
+        "purpose_key",
         "login",
         "agent",
         "owner",
@@ -125,7 +126,7 @@ async fn sec_01_no_secret_appears_in_the_record_a_log_line_or_an_error() {
         "meta",
     ] {
         let column = match table {
-            "signing_key" => "sealed",
+            "signing_key" | "purpose_key" => "sealed",
             "login" => "secret_hash",
             "one_time_batch" => "hashes",
             "meta" => "value",

@@ -53,7 +53,7 @@ async fn jwks_04_replaced_key_verifies_for_the_overlap_and_then_no_more() {
     let both = published(&house, "/oauth/jwks").await;
     assert_eq!(
         BTreeSet::from_iter(both.iter().map(String::as_str)),
-        BTreeSet::from([before[0].as_str(), kid])
+        BTreeSet::from([before[0].as_str(), before[1].as_str(), kid])
     );
     // No outage: old tokens pass, new ones are signed by the new key.
     assert!(house.is_active(&server, &old).await);
@@ -73,7 +73,7 @@ async fn jwks_04_replaced_key_verifies_for_the_overlap_and_then_no_more() {
     // It has not ended by itself; only its key is gone.
     house.advance(Duration::from_secs(1)).await;
     let started = tokio::time::Instant::now();
-    assert_eq!(published(&house, "/oauth/jwks").await, [kid]);
+    assert!(!published(&house, "/oauth/jwks").await.contains(&before[0]));
     while house.is_active(&server, &old).await {
         assert!(
             started.elapsed() < Duration::from_secs(5),
@@ -163,6 +163,23 @@ async fn cry_03_each_purpose_publishes_its_own_keys() {
         .collect();
     assert_eq!(
         purposes,
-        BTreeSet::from(["access_token", "document", "log"])
+        BTreeSet::from(["access_token", "document", "id_token", "log"])
     );
+}
+
+#[test]
+fn data_of_before_get_a_key_for_a_purpose_that_is_new() {
+    let (database, clock) = life(async {
+        let house = House::found().await;
+        (house.database.clone(), house.clock.clone())
+    });
+    life(async {
+        database
+            .run("DELETE FROM purpose_key WHERE purpose = 'id_token'")
+            .await;
+        let house = House::open(database, clock, 2, |_| {}).await;
+        assert_eq!(published(&house, "/oauth/jwks").await.len(), 2);
+        let made = house.last_event("key.created").await;
+        assert_eq!(made["facts"]["purpose"], "id_token");
+    });
 }

@@ -7,7 +7,8 @@ use chancery_wire::jwk::PrivateKey;
 use chancery_wire::{dpop, jws};
 use serde_json::{Value, json};
 
-use crate::consent::flow::{Flow, R1, VERIFIER, field, furnished, landed};
+use crate::consent::device::{Device, GRANT_TYPE};
+use crate::consent::flow::{Flow, R1, VERIFIER, field, furnished, landed, pairs_of};
 use crate::house::{House, ISSUER, Party, TOKEN_URL, claims, jwks, new_key};
 use crate::request::{Answer, Ask, ask};
 
@@ -300,6 +301,7 @@ async fn tok_09_copy_without_its_proof_is_refused_everywhere() {
     for path in [
         "/oauth/token",
         "/oauth/par",
+        "/oauth/device_authorization",
         "/oauth/introspect",
         "/oauth/revoke",
     ] {
@@ -398,9 +400,8 @@ async fn attestation_ends_and_so_does_the_attester() {
         .refused(400, "invalid_request");
 }
 
-/// A refresh token stays with the running copy that it was made for (section 10.3), whatever key its tokens are bound to.
-#[tokio::test]
-async fn refresh_token_is_of_use_to_the_copy_that_it_was_made_for_alone() {
+/// Bob's agent, of which this attester vouches for running copies from now on.
+async fn attested_flow() -> (Flow, PrivateKey) {
     let flow = furnished().await;
     let house = &flow.house;
     let attester = add_attester(house, "fleet").await;
@@ -410,12 +411,62 @@ async fn refresh_token_is_of_use_to_the_copy_that_it_was_made_for_alone() {
     });
     let path = "/v1/agents/refund-bot/authentication";
     house.admin("PUT", path, body).await.ok();
-    let copy = |attester: &PrivateKey| Copy {
+    (flow, attester)
+}
+
+/// A running copy of bob's agent.
+fn copy_in(flow: &Flow, attester: &PrivateKey) -> Copy {
+    Copy {
         agent: flow.agent.id.clone(),
         attester: again(attester),
         key: new_key(),
+    }
+}
+
+/// A device code is of use to the running copy that it was given to, and to no other that its attester vouches for.
+#[tokio::test]
+async fn device_code_is_of_use_to_the_copy_that_it_was_given_to_alone() {
+    let (flow, attester) = attested_flow().await;
+    let house = &flow.house;
+    let (own, other) = (copy_in(&flow, &attester), copy_in(&flow, &attester));
+    let nonce = nonce(house).await;
+    let waits = async || {
+        let wish = flow.wish();
+        let asked = ask("POST", "/oauth/device_authorization").form(&pairs_of(&wish));
+        let told = house.send(own.attested(house, asked).await).await.ok();
+        let text = |name: &str| told[name].as_str().expect("a text").to_owned();
+        let device = Device {
+            code: text("device_code"),
+            shown: text("user_code"),
+        };
+        flow.answer(&device, "approve").await;
+        device
     };
-    let (own, other) = (copy(&attester), copy(&attester));
+    let collects = async |copy: &Copy, device: &Device| {
+        house.advance_unseen(Duration::from_millis(1));
+        let pairs = [("grant_type", GRANT_TYPE), ("device_code", &*device.code)];
+        let asked = ask("POST", "/oauth/token").form(&pairs);
+        // The token's own key is the same each time.
+        let proof = house.proof(&flow.agent.key, &nonce);
+        let asked = copy.attested(house, asked).await.header("dpop", proof);
+        house.send(asked).await
+    };
+    let device = waits().await;
+    let stolen = collects(&other, &device).await;
+    stolen.oauth_error(400, "invalid_grant");
+    assert_eq!(flow.refused_because().await, "instance_mismatch");
+    let device = waits().await;
+    let token = token_of(&collects(&own, &device).await);
+    let instance = own.key.public().thumbprint();
+    assert_eq!(claims(&token)["chancery.agent"]["instance"], instance);
+}
+
+/// A refresh token stays with the running copy that it was made for (section 10.3), whatever key its tokens are bound to.
+#[tokio::test]
+async fn refresh_token_is_of_use_to_the_copy_that_it_was_made_for_alone() {
+    let (flow, attester) = attested_flow().await;
+    let house = &flow.house;
+    let (own, other) = (copy_in(&flow, &attester), copy_in(&flow, &attester));
     let request = flow.request();
     let mut pairs: Vec<(&str, &str)> = vec![("client_id", &flow.agent.id)];
     pairs.extend(request.iter().map(|(name, value)| (*name, &**value)));
@@ -452,5 +503,4 @@ async fn refresh_token_is_of_use_to_the_copy_that_it_was_made_for_alone() {
     let instance = own.key.public().thumbprint();
     assert_eq!(claims(&token)["chancery.agent"]["instance"], instance);
     assert!(flow.is_active(&token).await);
-    let _: &Flow = &flow;
 }

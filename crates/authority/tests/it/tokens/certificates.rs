@@ -12,7 +12,7 @@ use crate::consent::flow::{Flow, R1, VERIFIER, field, furnished, landed};
 use crate::house::{House, ISSUER, Party, claims, jwks, new_key};
 use crate::request::{Answer, Ask, ask};
 
-const BOT: &str = "spiffe://acme.example/refund-bot";
+pub(crate) const BOT: &str = "spiffe://acme.example/refund-bot";
 
 /// An authority for certificates, which the house believes once it was told to.
 pub(crate) struct Root {
@@ -91,7 +91,7 @@ fn own_connection() -> (PeerCertificate, Value) {
     (peer, json!({"keys": [jwk]}))
 }
 
-fn by_uri(uri: &str) -> Value {
+pub(crate) fn by_uri(uri: &str) -> Value {
     json!({
         "token_endpoint_auth_method": "tls_client_auth",
         "tls_client_auth_san_uri": uri,
@@ -291,6 +291,7 @@ async fn tok_09_client_without_its_certificate_is_refused_everywhere() {
     for path in [
         "/oauth/token",
         "/oauth/par",
+        "/oauth/device_authorization",
         "/oauth/introspect",
         "/oauth/revoke",
     ] {
@@ -526,7 +527,7 @@ async fn x509_04_revoked_certificate_and_unknown_status_are_refused() {
 }
 
 /// Bob's agent, which is now known by its certificate.
-async fn flow_by_certificate() -> (Flow, Root) {
+pub(crate) async fn flow_by_certificate() -> (Flow, Root) {
     let flow = furnished().await;
     let root = Root::believed_by(&flow.house);
     let path = "/v1/agents/refund-bot/authentication";
@@ -536,7 +537,7 @@ async fn flow_by_certificate() -> (Flow, Root) {
 
 impl Flow {
     /// A request by the certificate of the connection, with these parameters.
-    async fn by_certificate(
+    pub(crate) async fn by_certificate(
         &self,
         path: &str,
         pairs: &[(&str, &str)],
@@ -569,7 +570,7 @@ impl Flow {
         landed(&decided)["code"].clone()
     }
 
-    async fn redeem_by_certificate(&self, code: &str, peer: &PeerCertificate) -> Answer {
+    pub(crate) async fn redeem_by_certificate(&self, code: &str, peer: &PeerCertificate) -> Answer {
         let pairs = [
             ("grant_type", "authorization_code"),
             ("code", code),
@@ -578,7 +579,11 @@ impl Flow {
         self.by_certificate("/oauth/token", &pairs, peer).await
     }
 
-    async fn renew_by_certificate(&self, refresh: &str, peer: &PeerCertificate) -> Answer {
+    pub(crate) async fn renew_by_certificate(
+        &self,
+        refresh: &str,
+        peer: &PeerCertificate,
+    ) -> Answer {
         let pairs = [("grant_type", "refresh_token"), ("refresh_token", refresh)];
         self.by_certificate("/oauth/token", &pairs, peer).await
     }

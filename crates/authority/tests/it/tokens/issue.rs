@@ -438,7 +438,7 @@ async fn metadata_names_the_endpoints_that_exist() {
                 .as_array()
                 .expect("keys")
                 .len(),
-            1
+            2
         );
         assert!(
             !metadata["dpop_signing_alg_values_supported"]

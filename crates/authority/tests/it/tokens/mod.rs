@@ -1,10 +1,12 @@
 //! The room `tokens`: issuing, proofs of possession, introspection, revocation, races.
 
 mod attestation;
-mod certificates;
+pub(crate) mod certificates;
 mod dpop;
 mod guesses;
 mod introspect;
 mod issue;
+mod matrix;
 mod race;
+mod ready;
 mod revoke;

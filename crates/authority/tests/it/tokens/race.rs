@@ -218,7 +218,7 @@ async fn jwks_04_key_withdrawn_among_many_who_issue_verifies_nothing_from_the_an
             assert_eq!(is_active, by_new_key, "round {round}");
         }
         let published = house.send(ask("GET", "/oauth/jwks")).await.ok();
-        assert_eq!(published["keys"].as_array().map(Vec::len), Some(1));
+        assert_eq!(published["keys"].as_array().map(Vec::len), Some(2));
     }
 }
 
