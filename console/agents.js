@@ -63,7 +63,8 @@ export async function detail(name, { signal, reload }) {
       ['Id', copied(agent.id)],
       ['Owner', shown(agent.owner)],
       ['Version', [`${agent.version_number} `, copied(agent.version)]],
-      ['Keys', agent.keys.length ? h('ul.plain', agent.keys.map((key) => h('li', copied(key)))) : 'none: it cannot authenticate'],
+      ['Known by', h('code', ...shown(agent.authentication.token_endpoint_auth_method))],
+      ['Keys', agent.keys.length ? h('ul.plain', agent.keys.map((key) => h('li', copied(key)))) : needsKeys(agent) ? 'none: it cannot authenticate' : 'none'],
       ['Registered', moment(agent.created_at)],
       ['Changed', moment(agent.updated_at)],
       ['Ends', agent.expires_at && [moment(agent.expires_at), ` (${distance(agent.expires_at)})`]],
@@ -73,6 +74,10 @@ export async function detail(name, { signal, reload }) {
     section('Recent events', events),
   );
 }
+
+/** Whether the agent proves who it is with a key of its own. */
+const needsKeys = ({ authentication: { token_endpoint_auth_method: method } }) =>
+  method === 'private_key_jwt' || method === 'self_signed_tls_client_auth';
 
 function lately(agent, events) {
   if (!events.length) return empty(h('p', 'Nothing about this agent is sealed in the record yet.'));

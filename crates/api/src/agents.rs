@@ -1,5 +1,6 @@
 //! Agents and their versions.
 
+use chancery_model::client_authentication::ClientAuthenticationMetadata;
 use chancery_model::digest::Digest;
 use chancery_model::document::Document;
 use chancery_model::id::{AgentId, OwnerId};
@@ -18,6 +19,9 @@ pub struct RegisterAgent {
     /// The public keys that it will authenticate with, as a JWK Set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks: Option<serde_json::Value>,
+    /// How it authenticates; by assertions when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<ClientAuthenticationMetadata>,
 }
 
 /// Proposes a new version: `PUT /v1/agents/{agent}` with `If-Match`.
@@ -112,6 +116,9 @@ pub struct AgentView {
     pub signature: String,
     /// The thumbprints of its keys.
     pub keys: Vec<String>,
+    /// How it authenticates.
+    #[serde(default)]
+    pub authentication: ClientAuthenticationMetadata,
     /// Where answers may be sent when it asks people to act in their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redirect_uris: Vec<String>,

@@ -5,6 +5,7 @@
 //! documents with a stable `code`.
 
 pub mod agents;
+pub mod attesters;
 pub mod clients;
 pub mod grants;
 pub mod issuers;

@@ -1,14 +1,15 @@
 //! The OpenAPI 3.1 document, made from the table of endpoints and the shapes.
 
 use chancery_model::action::Action;
+use chancery_model::client_authentication::ClientAuthenticationMetadata;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
 use crate::page::Page;
 use crate::routes::{OPEN, OWN, ROUTES, Route};
 use crate::{
-    agents, clients, grants, issuers, keys, log, mcp, owners, people, policies, problem, providers,
-    resources, tokens,
+    agents, attesters, clients, grants, issuers, keys, log, mcp, owners, people, policies, problem,
+    providers, resources, tokens,
 };
 
 /// The document that `/openapi.json` serves.
@@ -136,6 +137,7 @@ fn schemas() -> Value {
         "RegisterAgent" = agents::RegisterAgent,
         "UpdateAgent" = agents::UpdateAgent,
         "ReplaceKeys" = agents::ReplaceKeys,
+        "ClientAuthenticationMetadata" = ClientAuthenticationMetadata,
         "ReplaceRedirects" = agents::ReplaceRedirects,
         "Because" = agents::Because,
         "TransferAgent" = agents::TransferAgent,
@@ -189,6 +191,9 @@ fn schemas() -> Value {
         "RotateKey" = keys::RotateKey,
         "RevokeToken" = tokens::RevokeToken,
         "GrantPage" = Page<grants::GrantView>,
+        "AddAttester" = attesters::AddAttester,
+        "AttesterView" = attesters::AttesterView,
+        "AttesterPage" = Page<attesters::AttesterView>,
         "ClientView" = clients::ClientView,
         "ClientPage" = Page<clients::ClientView>,
         "OpenRegistration" = clients::OpenRegistration,

@@ -1,5 +1,6 @@
 //! Resource servers: those for whom tokens are made, and who may introspect.
 
+use chancery_model::client_authentication::ClientAuthenticationMetadata;
 use chancery_model::id::ResourceId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,9 @@ pub struct RegisterResource {
     /// The public keys that it introspects with, as a JWK Set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks: Option<serde_json::Value>,
+    /// How it authenticates; by assertions when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<ClientAuthenticationMetadata>,
     /// Accept plain bearer tokens for this many seconds: an explicit, recorded exception.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_bearer: Option<u64>,
@@ -27,6 +31,9 @@ pub struct ResourceView {
     pub url: String,
     /// The thumbprints of its keys.
     pub keys: Vec<String>,
+    /// How it authenticates.
+    #[serde(default)]
+    pub authentication: ClientAuthenticationMetadata,
     /// Until when plain bearer tokens are issued for it, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bearer_until: Option<String>,

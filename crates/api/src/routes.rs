@@ -33,6 +33,7 @@ pub const ROUTES: &[Route] = routes! {
     "GET" "/v1/agents/{agent}" Some(Action::AgentRead), None, "AgentView", "Show an agent";
     "PUT" "/v1/agents/{agent}" Some(Action::AgentUpdate), Some("UpdateAgent"), "AgentView", "Propose a new version";
     "PUT" "/v1/agents/{agent}/keys" Some(Action::AgentUpdate), Some("ReplaceKeys"), "AgentView", "Replace an agent's keys";
+    "PUT" "/v1/agents/{agent}/authentication" Some(Action::AgentUpdate), Some("ClientAuthenticationMetadata"), "AgentView", "Replace how an agent authenticates";
     "PUT" "/v1/agents/{agent}/redirect-uris" Some(Action::AgentUpdate), Some("ReplaceRedirects"), "AgentView", "Replace where answers for an agent may be sent";
     "POST" "/v1/agents/{agent}/trusts" Some(Action::AgentUpdate), Some("AddTrust"), "AgentView", "Let a workload of another issuer act as an agent";
     "DELETE" "/v1/agents/{agent}/trusts/{trust}" Some(Action::AgentUpdate), None, "AgentView", "Let a workload no longer act as an agent";
@@ -82,6 +83,9 @@ pub const ROUTES: &[Route] = routes! {
     "GET" "/v1/clients" Some(Action::ClientRead), None, "ClientPage", "List clients that registered themselves";
     "POST" "/v1/clients/open" Some(Action::ClientManage), Some("OpenRegistration"), "RegistrationView", "Let clients register themselves for a while";
     "DELETE" "/v1/clients/{client}" Some(Action::ClientManage), None, "ClientView", "Remove a client that registered itself";
+    "POST" "/v1/attesters" Some(Action::AttesterManage), Some("AddAttester"), "AttesterView", "Add somebody who vouches for running copies of clients";
+    "GET" "/v1/attesters" Some(Action::AttesterRead), None, "AttesterPage", "List those who vouch for running copies of clients";
+    "DELETE" "/v1/attesters/{attester}" Some(Action::AttesterManage), None, "AttesterView", "Remove somebody who vouches for running copies of clients";
     "POST" "/v1/issuers" Some(Action::IssuerManage), Some("AddIssuer"), "IssuerView", "Name an issuer whose workloads may act as agents";
     "GET" "/v1/issuers" Some(Action::IssuerRead), None, "IssuerPage", "List the issuers whose workloads may act as agents";
     "GET" "/v1/issuers/{issuer}" Some(Action::IssuerRead), None, "IssuerView", "Show an issuer";

@@ -22,6 +22,8 @@ pub struct Config {
     pub key_overlap: Duration,
     /// Names this process among those that share the database.
     pub node: String,
+    /// Whether connections to us may be opened with a certificate, so that clients can be known by one.
+    pub has_tls: bool,
     /// The verifier key of this authority's log, once it has one: a database without it is not ours, or not all there.
     pub log_key: Option<String>,
 }

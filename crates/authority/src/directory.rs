@@ -23,6 +23,8 @@ pub struct Directory {
     pub resources: HashMap<ResourceId, Arc<KnownResource>>,
     /// Resource servers by resource identifier.
     pub by_url: HashMap<String, Arc<KnownResource>>,
+    /// Those who vouch for running copies of clients, by name.
+    pub attesters: HashMap<String, KnownAttester>,
     /// Providers that people sign in with, by name.
     pub providers: BTreeMap<String, Arc<providers::Kept>>,
     /// Until when clients may register themselves.
@@ -130,4 +132,12 @@ pub struct KnownResource {
     pub resource: Resource,
     /// The keys that it introspects with.
     pub keys: Option<KeySet>,
+}
+
+/// Somebody who vouches for running copies of clients, with its keys parsed.
+pub struct KnownAttester {
+    /// What its attestations must carry as their issuer.
+    pub issuer: Option<String>,
+    /// The keys that it signs with.
+    pub keys: KeySet,
 }

@@ -14,6 +14,7 @@ use chancery_store::error::StoreError;
 use chancery_store::journal::Journal;
 use chancery_store::tx::Tx;
 use chancery_store::{meta, signing_keys};
+use chancery_wire::certificate::trust::ClientTrust;
 use chancery_wire::jwk::Algorithm;
 use chancery_wire::nonce::NonceKey;
 use chancery_wire::origin;
@@ -139,7 +140,9 @@ async fn open_here(
         relying_party,
         challenges: ChallengeKey::new(&world.master),
         master: world.master,
+        client_trust: ArcSwap::from_pointee(ClientTrust::nobody()),
         nonces: NonceKey::new(&nonce_secret, "token endpoint"),
+        attestation_challenges: NonceKey::new(&nonce_secret, "client attestation"),
         sealing: Sealing {
             bell: Notify::new(),
             sealed: watch::Sender::new(0),

@@ -26,6 +26,7 @@ pub mod accounts;
 pub mod agents;
 pub mod policies;
 pub mod resources;
+pub mod attesters;
 pub mod workloads;
 pub mod grants;
 pub mod tokens;

@@ -16,6 +16,7 @@ use tower::service_fn;
 
 use crate::accounts;
 use crate::agents;
+use crate::attesters;
 use crate::audit::{find, prove, serve};
 use crate::clients;
 use crate::config::USERINFO;
@@ -62,6 +63,7 @@ pub fn router(authority: Arc<Authority>) -> Router {
             get(consent::enter::show).post(consent::enter::enter),
         )
         .route("/oauth/register", post(clients::register::register))
+        .route("/oauth/challenge", post(tokens::challenge::give))
         .route("/oauth/jwks", get(keys::publish::token_keys))
         .route(
             "/.well-known/oauth-authorization-server",
@@ -150,6 +152,10 @@ fn v1() -> Router<Arc<Authority>> {
             get(agents::show::show).put(agents::update::update),
         )
         .route("/v1/agents/{agent}/keys", put(agents::keys::replace))
+        .route(
+            "/v1/agents/{agent}/authentication",
+            put(agents::authentication::replace),
+        )
         .route(
             "/v1/agents/{agent}/redirect-uris",
             put(agents::redirects::replace),
@@ -275,6 +281,14 @@ fn v1() -> Router<Arc<Authority>> {
         .route("/v1/clients", get(clients::list::list))
         .route("/v1/clients/open", post(clients::open::open))
         .route("/v1/clients/{client}", delete(clients::remove::remove))
+        .route(
+            "/v1/attesters",
+            post(attesters::add::add).get(attesters::list::list),
+        )
+        .route(
+            "/v1/attesters/{attester}",
+            delete(attesters::remove::remove),
+        )
         .route(
             "/v1/issuers",
             post(workloads::add::add).get(workloads::list::list),

@@ -13,6 +13,7 @@ use chancery_model::time::{Clock, Timestamp};
 use chancery_store::connect::Store;
 use chancery_store::journal::Journal;
 use chancery_wire::access_token::VerifiedAccessToken;
+use chancery_wire::certificate::trust::ClientTrust;
 use chancery_wire::nonce::NonceKey;
 use chancery_wire::webauthn::{ChallengeKey, RelyingParty};
 use tokio::sync::{Mutex, Notify, watch};
@@ -49,8 +50,12 @@ pub struct Authority {
     pub keys: ArcSwap<KeyRing>,
     /// Wraps keys at rest.
     pub master: Secret<[u8; 32]>,
+    /// The authorities whose certificates name clients.
+    pub(crate) client_trust: ArcSwap<ClientTrust>,
     /// Makes the DPoP nonces of the token endpoint.
     pub nonces: NonceKey,
+    /// Makes the challenges that proofs of client attestations answer.
+    pub attestation_challenges: NonceKey,
     /// Who passkeys are for: the domain, and the origin at which people sign in.
     pub relying_party: RelyingParty,
     /// Makes the challenges that passkeys answer.
@@ -93,6 +98,12 @@ impl Authority {
         if self.clock.anomaly().is_none() {
             self.freshness.mark(now);
         }
+    }
+
+    /// From now on these authorities' certificates name clients: the roof says so at the start, and when the operator
+    /// changes the files.
+    pub fn trust_clients_of(&self, trust: ClientTrust) {
+        self.client_trust.store(Arc::new(trust));
     }
 
     /// A fresh name for a decision.

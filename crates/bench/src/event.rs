@@ -45,6 +45,7 @@ pub(crate) fn issuance(now: Timestamp, entropy: &dyn Entropy) -> Event {
             expires_at: now.as_secs() + 300,
             jkt: Some("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I".to_owned()),
             jti: TokenId::generate(now, entropy),
+            x5t: None,
         }),
         traceparent: None,
     }

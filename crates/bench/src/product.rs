@@ -86,6 +86,7 @@ impl Product {
         let resource = RegisterResource {
             url: "https://api.example.com".to_owned(),
             jwks: Some(jwks),
+            authentication: None,
             allow_bearer: Some(BEARER),
         };
         let resource = authority.resource_register(&resource).await?.id;
@@ -236,6 +237,7 @@ async fn register(authority: &Authority, name: &str) -> Result<Agent> {
     let agent = RegisterAgent {
         document: serde_json::from_value(document)?,
         jwks: Some(jwks),
+        authentication: None,
     };
     let id = authority.agent_register(&agent).await?.id;
     Ok(Agent { id, key })

@@ -44,6 +44,10 @@ async fn try_run(args: &DemoArgs) -> Result<bool> {
         data,
         listen: ([127, 0, 0, 1], 0).into(),
         issuer: None,
+        tls_cert: None,
+        tls_key: None,
+        tls_client_ca: None,
+        tls_client_crl: None,
         database: None,
     };
     let running = role::start(&place).await?;

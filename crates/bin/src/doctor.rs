@@ -11,12 +11,14 @@ use chancery_cli::roles::{DoctorArgs, Place};
 use chancery_gateway::probe;
 use chancery_gateway::upstream::Reach;
 use chancery_model::mcp::McpServer;
+use chancery_model::time::Clock;
 use chancery_store::connect::{DatabaseUrl, SchemaState, Store};
 use chancery_store::mcp_servers;
+use chancery_wire::{certificate, origin};
 use serde_json::{Value, json};
 
-use crate::role;
-use crate::world::OperatingSystem;
+use crate::world::{OperatingSystem, SystemClock};
+use crate::{role, tls};
 
 /// One thing that was looked at.
 struct Finding {
@@ -80,6 +82,7 @@ pub(crate) async fn run(args: DoctorArgs) -> ExitCode {
 
 async fn examine(place: &Place) -> Vec<Finding> {
     let mut findings = vec![clock(&place.data), folder(&place.data), port(place).await];
+    findings.extend(of_tls(place));
     if place.database.is_none() && !place.data.exists() {
         return findings;
     }
@@ -175,7 +178,7 @@ async fn port(place: &Place) -> Finding {
         return Finding::well(WHAT, format!("`{address}` is free"));
     };
     match presence::running(&place.data, &OperatingSystem).await {
-        Some(running) if running.url == format!("http://{address}") => {
+        Some(running) if running.listen == Some(address) => {
             let found = format!(
                 "the authority runs here: `{address}`, process {}",
                 running.pid
@@ -188,6 +191,51 @@ async fn port(place: &Place) -> Finding {
             "stop what listens there (perhaps the authority of another data folder), or give another with `--listen`",
         ),
     }
+}
+
+/// How long before its end a certificate is to be renewed at the latest.
+const RENEW_BEFORE: Duration = Duration::from_secs(7 * 86_400);
+
+/// The certificate of TLS, where one was named: read as at a start, and held to the public name.
+fn of_tls(place: &Place) -> Option<Finding> {
+    const WHAT: &str = "tls";
+    let files = tls::Files::of(place)?;
+    let now = SystemClock::new().now();
+    let loaded = match files.load(now) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            let fix =
+                "give a certificate with its chain, and its key, both in PEM and in their time";
+            return Some(Finding::ill(WHAT, format!("{error:#}"), fix));
+        }
+    };
+    let until = loaded.validity.until;
+    let host = place.issuer.as_deref().and_then(origin::host_of);
+    if let Some(host) = host.filter(|host| !certificate::is_of_server(&loaded.certificate, host)) {
+        return Some(Finding::ill(
+            WHAT,
+            format!("the certificate is not one of `{host}`"),
+            "have one issued for the name in `--issuer`",
+        ));
+    }
+    let key = files.key();
+    if fs::metadata(key).is_ok_and(|found| found.permissions().mode() & 0o077 != 0) {
+        return Some(Finding::ill(
+            WHAT,
+            format!("`{}` can be read by others", key.display()),
+            format!("chmod 600 {}", key.display()),
+        ));
+    }
+    let days = until.since(now).as_secs() / 86_400;
+    Some(if until <= now.after(RENEW_BEFORE) {
+        Finding::ill(
+            WHAT,
+            format!("the certificate ends in {days} days"),
+            "renew it; the running process reads it again by itself",
+        )
+    } else {
+        Finding::well(WHAT, format!("the certificate is good for {days} days"))
+    })
 }
 
 fn secrets(data: &Path) -> Finding {
@@ -309,6 +357,10 @@ mod tests {
             data: data.to_owned(),
             listen,
             issuer: None,
+            tls_cert: None,
+            tls_key: None,
+            tls_client_ca: None,
+            tls_client_crl: None,
             database: None,
         }
     }
@@ -393,6 +445,10 @@ done
         let key = PresenceKey::generate(&OperatingSystem);
         let text = key.to_text().expose().clone();
         let router = crate::presence::router(key, address);
+        let listener = listen::Listener {
+            tcp: listener,
+            tls: None,
+        };
         tokio::spawn(listen::serve(
             vec![listener],
             router,
@@ -408,7 +464,9 @@ done
         let (here, key) = authority().await;
         let (elsewhere, other_key) = authority().await;
         let publish = |address: SocketAddr, key: &str| {
-            let text = json!({"url": format!("http://{address}"), "pid": 7, "key": key});
+            let text = json!({
+                "url": format!("http://{address}"), "listen": address, "pid": 7, "key": key,
+            });
             let published = folder.publish("server.json", &text.to_string());
             published.expect("written");
         };

@@ -11,18 +11,23 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use hyper::body::Incoming;
+use chancery_wire::certificate::PeerCertificate;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_io_timeout::TimeoutWriter;
+use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
 /// Connections at a time; more wait in the kernel's queue.
 const CONNECTIONS: usize = 4_096;
+/// How long a client may take to shake hands (DOS-02).
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a client may take to send its headers (DOS-02).
 const HEADERS: Duration = Duration::from_secs(10);
 /// How long a client may take to read any of what it is sent: one that reads nothing gives its connection back (DOS-02).
@@ -30,11 +35,29 @@ const STALLED: Duration = Duration::from_secs(60);
 /// How long requests in flight may take to end once the process is told to.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// Where connections come in.
+pub(crate) struct Listener {
+    pub(crate) tcp: TcpListener,
+    /// What they are opened with; plain HTTP when absent.
+    pub(crate) tls: Option<watch::Receiver<Arc<ServerConfig>>>,
+}
+
+/// A connection that came in.
+struct Incoming {
+    stream: TcpStream,
+    remote: SocketAddr,
+    tls: Option<Arc<ServerConfig>>,
+}
+
 /// The next connection on any of the listeners.
-async fn accept(listeners: &[TcpListener]) -> std::io::Result<(TcpStream, SocketAddr)> {
+async fn accept(listeners: &[Listener]) -> std::io::Result<Incoming> {
     poll_fn(|context| {
-        let accepted = |listener: &TcpListener| match listener.poll_accept(context) {
-            Poll::Ready(accepted) => Some(accepted),
+        let accepted = |listener: &Listener| match listener.tcp.poll_accept(context) {
+            Poll::Ready(accepted) => Some(accepted.map(|(stream, remote)| Incoming {
+                stream,
+                remote,
+                tls: listener.tls.as_ref().map(|tls| Arc::clone(&tls.borrow())),
+            })),
             Poll::Pending => None,
         };
         let accepted = listeners.iter().find_map(accepted);
@@ -45,7 +68,7 @@ async fn accept(listeners: &[TcpListener]) -> std::io::Result<(TcpStream, Socket
 
 /// Serves `router` until `stop` resolves, then lets what runs end.
 pub(crate) async fn serve(
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     router: Router,
     stop: impl Future<Output = ()>,
 ) {
@@ -74,8 +97,8 @@ pub(crate) async fn serve(
             accepted = accept(&listeners) => accepted,
             () = &mut stop => break,
         };
-        let (stream, remote) = match accepted {
-            Ok(accepted) => accepted,
+        let incoming = match accepted {
+            Ok(incoming) => incoming,
             Err(error) => {
                 // Out of descriptors: let some go before asking again.
                 tracing::warn!(
@@ -86,14 +109,74 @@ pub(crate) async fn serve(
                 continue;
             }
         };
-        let _without_delay = stream.set_nodelay(true);
-        let router = router.clone();
+        let _without_delay = incoming.stream.set_nodelay(true);
+        let mut stream = TimeoutWriter::new(incoming.stream);
+        stream.set_timeout(Some(STALLED));
+        let stream = Box::pin(stream);
+        let conversation = Conversation {
+            builder: Arc::clone(&builder),
+            router: router.clone(),
+            remote: incoming.remote,
+            watcher: graceful.watcher(),
+        };
+        tokio::spawn(async move {
+            match incoming.tls {
+                None => conversation.hold(stream, None).await,
+                Some(tls) => conversation.hold_over_tls(stream, tls).await,
+            }
+            drop(slot);
+        });
+    }
+    let _drained = tokio::time::timeout(DRAIN, graceful.shutdown()).await;
+}
+
+/// What a connection is answered by.
+struct Conversation {
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    router: Router,
+    remote: SocketAddr,
+    watcher: Watcher,
+}
+
+impl Conversation {
+    /// Shakes hands first, in its time; the certificate of the client goes with each of its requests.
+    async fn hold_over_tls<I>(self, stream: I, tls: Arc<ServerConfig>)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let shaking = TlsAcceptor::from(tls).accept(stream);
+        let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, shaking).await else {
+            return;
+        };
+        let (_, session) = stream.get_ref();
+        let shown = session.peer_certificates().map(|chain| {
+            PeerCertificate::of_handshake(chain.iter().map(|certificate| certificate.to_vec()))
+        });
+        // The handshake took no chain that cannot be one.
+        let Ok(peer) = shown.transpose() else { return };
+        self.hold(stream, peer).await;
+    }
+
+    /// Answers until the connection ends.
+    async fn hold<I>(self, stream: I, peer: Option<PeerCertificate>)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self {
+            builder,
+            router,
+            remote,
+            watcher,
+        } = self;
         let has_asked = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&has_asked);
-        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             asked.store(true, Ordering::Relaxed);
             // Refusals are counted by who asked.
             request.extensions_mut().insert(ConnectInfo(remote));
+            if let Some(peer) = &peer {
+                request.extensions_mut().insert(peer.clone());
+            }
             let mut router = router.clone();
             async move {
                 Ok::<_, Infallible>(
@@ -104,22 +187,16 @@ pub(crate) async fn serve(
                 )
             }
         });
-        let mut stream = TimeoutWriter::new(stream);
-        stream.set_timeout(Some(STALLED));
         let connection = builder
-            .serve_connection(TokioIo::new(Box::pin(stream)), service)
+            .serve_connection(TokioIo::new(stream), service)
             .into_owned();
-        let watched = graceful.watch(connection);
-        tokio::spawn(async move {
-            tokio::pin!(watched);
-            // The protocol is found out from the first bytes, so until then no other limit holds (DOS-02).
-            let in_time = tokio::time::timeout(HEADERS, &mut watched).await;
-            // A client that breaks off or sends garbage is its own affair.
-            if in_time.is_err() && has_asked.load(Ordering::Relaxed) {
-                let _ended = watched.await;
-            }
-            drop(slot);
-        });
+        let watched = watcher.watch(connection);
+        tokio::pin!(watched);
+        // The protocol is found out from the first bytes, so until then no other limit holds (DOS-02).
+        let in_time = tokio::time::timeout(HEADERS, &mut watched).await;
+        // A client that breaks off or sends garbage is its own affair.
+        if in_time.is_err() && has_asked.load(Ordering::Relaxed) {
+            let _ended = watched.await;
+        }
     }
-    let _drained = tokio::time::timeout(DRAIN, graceful.shutdown()).await;
 }

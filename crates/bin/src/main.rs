@@ -14,6 +14,7 @@ mod listen;
 mod presence;
 mod role;
 mod test_login;
+mod tls;
 mod world;
 
 use std::io::IsTerminal;
@@ -60,11 +61,13 @@ async fn dispatch(invocation: Invocation) -> ExitCode {
             };
             return run(*asked, &world).await;
         }
-        Invocation::Role(Role::Up(args)) => role::up(args).await,
-        Invocation::Role(Role::Serve(args)) => role::serve(args).await,
-        Invocation::Role(Role::Demo(args)) => return demo::run(args).await,
-        Invocation::Role(Role::Desk(args)) => desk::run(args).await,
-        Invocation::Role(Role::Doctor(args)) => return doctor::run(args).await,
+        Invocation::Role(role) => match *role {
+            Role::Up(args) => role::up(args).await,
+            Role::Serve(args) => role::serve(args).await,
+            Role::Demo(args) => return demo::run(args).await,
+            Role::Desk(args) => desk::run(args).await,
+            Role::Doctor(args) => return doctor::run(args).await,
+        },
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

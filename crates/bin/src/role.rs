@@ -22,13 +22,16 @@ use chancery_model::time::{Clock, Timestamp};
 use chancery_store::connect::{DatabaseUrl, Store};
 use chancery_wire::{hash, origin};
 use rustix::process::{Resource, Rlimit, setrlimit};
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 use crate::data::{self, DataFolder, Lock, new_login};
+use crate::listen::Listener;
 use crate::world::{OperatingSystem, SystemClock};
-use crate::{listen, presence, test_login};
+use crate::{listen, presence, test_login, tls};
 
 /// Calls that the gateway runs at a time.
 const IN_FLIGHT: usize = 1_024;
@@ -43,37 +46,55 @@ pub(crate) struct Running {
     pub(crate) folder: DataFolder,
     /// The secret of a console login.
     pub(crate) console_login: String,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     router: Router,
 }
 
 /// Opens everything and binds the socket, but does not serve yet.
 pub(crate) async fn start(place: &Place) -> Result<Running> {
-    if !place.listen.ip().is_loopback() {
+    let files = tls::Files::of(place);
+    let is_public = !place.listen.ip().is_loopback();
+    if is_public && files.is_none() {
         bail!(
-            "listening on `{}` would need TLS; listen on loopback, let a TLS proxy on this machine \
-             forward to it, and give its address as `--issuer https://…`",
+            "listening on `{}` needs TLS: give a certificate with `--tls-cert` and `--tls-key`; or listen on loopback, let \
+             a TLS proxy on this machine forward to it, and give its address as `--issuer https://…`",
+            place.listen
+        );
+    }
+    let issuer = place.issuer.as_ref().map(|issuer| {
+        origin::parse_issuer(issuer).with_context(|| format!("the issuer `{issuer}` cannot be one"))
+    });
+    let is_local = (issuer.transpose()?).is_none_or(|issuer| origin::is_loopback(&issuer));
+    // What is looser on loopback alone must not be for others to reach.
+    if is_public && is_local {
+        bail!(
+            "`{}` is not how others reach this authority; give its public address as `--issuer https://…`",
             place.listen
         );
     }
     keep_memory_private()?;
     let entropy: Arc<dyn Entropy> = Arc::new(OperatingSystem);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let secured = files.as_ref().map(|files| files.load(clock.now()));
+    let secured = secured.transpose()?;
     let folder = DataFolder::open(&place.data)?;
     let known_log = folder.published(LOG_KEY)?;
     require_whole(place, &folder, known_log.is_some())?;
     let master = folder.master_key(&*entropy)?;
     let admin = folder.admin_token(&*entropy)?;
-    let parsed = place.issuer.as_ref().map(|issuer| {
-        origin::parse_issuer(issuer).with_context(|| format!("the issuer `{issuer}` cannot be one"))
-    });
-    let listeners = match parsed.transpose()?.as_ref().is_none_or(origin::is_loopback) {
+    let listeners = match is_local {
         // People open the pages at `localhost`, which browsers look for at both of its addresses.
         true => bind_localhost(place.listen).await?,
         false => vec![bind(place.listen).await?],
     };
     let address = first(&listeners)?.local_addr()?;
-    let url = format!("http://{address}");
+    let Doors {
+        listeners,
+        local,
+        renewed,
+    } = Doors::open(listeners, secured.as_ref()).await?;
+    let scheme = if secured.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{address}");
     let issuer = place.issuer.clone().unwrap_or_else(|| url.clone());
     let url_of_database = database(place, folder.path())?;
     let lock = match &url_of_database {
@@ -89,13 +110,14 @@ pub(crate) async fn start(place: &Place) -> Result<Running> {
     let console_login = new_login(&*entropy);
     let key = PresenceKey::generate(&*entropy);
     let config = Config {
-        hosts: hosts(&issuer, address),
+        hosts: hosts(&issuer, [address, local]),
         issuer,
         local_administrator: hash::sha256(admin.expose().as_bytes()),
         console_login: Some(hash::sha256(console_login.as_bytes())),
         access_token_lifetime: ACCESS_TOKEN_LIFETIME,
         key_overlap: KEY_OVERLAP,
         node: node(lock.as_ref(), clock.now(), &*entropy),
+        has_tls: secured.is_some(),
         log_key: known_log.clone(),
     };
     let reach = Reach::new(environment());
@@ -106,9 +128,17 @@ pub(crate) async fn start(place: &Place) -> Result<Running> {
         reach: reach.clone(),
     };
     let authority = found::open(store, config, world).await?;
+    let has_tls = secured.is_some();
+    if let Some(secured) = secured {
+        authority.trust_clients_of(secured.trust);
+    }
+    if let (Some(files), Some(renewed)) = (files, renewed) {
+        tokio::spawn(tls::keep(files, renewed, Arc::clone(&authority)));
+    }
     let gateway = Gateway::new(
         GatewayConfig {
             reach,
+            has_tls,
             in_flight: IN_FLIGHT,
         },
         Arc::clone(&authority.current),
@@ -116,11 +146,15 @@ pub(crate) async fn start(place: &Place) -> Result<Running> {
         clock,
         entropy,
     );
-    let whereabouts =
-        serde_json::json!({"url": url, "pid": std::process::id(), "key": key.to_text().expose()});
+    let whereabouts = serde_json::json!({
+        "url": format!("http://{local}"),
+        "listen": address,
+        "pid": std::process::id(),
+        "key": key.to_text().expose(),
+    });
     let router = router(Arc::clone(&authority))
         .merge(Arc::new(gateway).router())
-        .merge(presence::router(key, address));
+        .merge(presence::router(key, local));
     let log_key = authority.keys.load().log.verifier().vkey();
     if known_log.as_ref() != Some(&log_key) {
         folder.publish(LOG_KEY, &format!("{log_key}\n"))?;
@@ -141,7 +175,7 @@ impl Running {
     async fn answer_as(&mut self, person: &str) -> Result<()> {
         test_login::require_loopback(&self.authority)?;
         let administrator = self.folder.admin_token(&OperatingSystem)?;
-        let host = self.url.trim_start_matches("http://");
+        let (_, host) = self.url.split_once("://").unwrap_or(("", &self.url));
         let router = std::mem::take(&mut self.router);
         self.router = test_login::answering(router, host, person, administrator.expose()).await?;
         eprintln!(
@@ -246,6 +280,46 @@ async fn bind_localhost(address: SocketAddr) -> Result<Vec<TcpListener>> {
     }
 }
 
+/// Where connections come in, as it was asked for and for commands of this machine.
+struct Doors {
+    listeners: Vec<Listener>,
+    /// Where commands of this machine ask, over plain HTTP on loopback.
+    local: SocketAddr,
+    /// Takes the next certificate.
+    renewed: Option<watch::Sender<Arc<ServerConfig>>>,
+}
+
+impl Doors {
+    /// Without TLS, commands of this machine ask where everybody does. With it they have a door of their own on loopback:
+    /// they know the process by its key, and not by the name in a certificate.
+    async fn open(asked: Vec<TcpListener>, secured: Option<&tls::Loaded>) -> Result<Self> {
+        let (renewed, current) = match secured {
+            Some(secured) => {
+                let (renewed, current) = watch::channel(Arc::clone(&secured.config));
+                (Some(renewed), Some(current))
+            }
+            None => (None, None),
+        };
+        let mut listeners: Vec<Listener> = asked
+            .into_iter()
+            .map(|tcp| Listener {
+                tcp,
+                tls: current.clone(),
+            })
+            .collect();
+        if current.is_some() {
+            let tcp = bind(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0)).await?;
+            listeners.insert(0, Listener { tcp, tls: None });
+        }
+        let first = listeners.first().context("nothing listens")?;
+        Ok(Self {
+            local: first.tcp.local_addr()?,
+            listeners,
+            renewed,
+        })
+    }
+}
+
 /// The first of the listeners, which the address was asked for.
 fn first(listeners: &[TcpListener]) -> Result<&TcpListener> {
     listeners.first().context("nothing listens")
@@ -258,19 +332,21 @@ async fn bind(address: SocketAddr) -> Result<TcpListener> {
 }
 
 /// The names under which we answer: the public one, and where we listen.
-fn hosts(issuer: &str, address: SocketAddr) -> Vec<String> {
+fn hosts(issuer: &str, addresses: [SocketAddr; 2]) -> Vec<String> {
     let public = issuer
         .split_once("://")
         .map_or(issuer, |(_, host)| host)
         .to_owned();
-    let port = address.port();
-    let mut hosts = vec![
-        public,
-        address.to_string(),
-        format!("localhost:{port}"),
-        format!("127.0.0.1:{port}"),
-        format!("[::1]:{port}"),
-    ];
+    let mut hosts = vec![public];
+    for address in addresses {
+        let port = address.port();
+        hosts.extend([
+            address.to_string(),
+            format!("localhost:{port}"),
+            format!("127.0.0.1:{port}"),
+            format!("[::1]:{port}"),
+        ]);
+    }
     hosts.sort_unstable();
     hosts.dedup();
     hosts

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use chancery_api::agents::{AgentQuery, RegisterAgent, ReplaceRedirects, Stopped};
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::authentication::Authentication;
 use crate::documents::{read_as, read_key_set};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -29,7 +30,7 @@ pub(crate) enum Verb {
     /// FILE is its identity document, YAML or JSON; `-` is the standard input. An agent that a policy wants
     /// reviewed begins as a draft.
     #[command(
-        after_help = "Example:\n  chancery agent register refund-bot.yaml --jwks refund-bot.jwks.json"
+        after_help = "Examples:\n  chancery agent register refund-bot.yaml --jwks refund-bot.jwks.json\n  chancery agent register refund-bot.yaml --auth-method tls_client_auth --certificate-uri spiffe://acme.example/refund-bot --bind-certificate"
     )]
     Register(Register),
     /// Register many agents, each from its document
@@ -69,6 +70,16 @@ pub(crate) enum Verb {
     /// Replace the public keys of an agent; what is bound to the old ones stops working
     #[command(after_help = "Example:\n  chancery agent keys refund-bot --jwks new.jwks.json")]
     Keys(change::Keys),
+    /// Replace how an agent proves who it is; what was issued before stops working
+    ///
+    /// An agent has exactly one way: an assertion that it signs (`private_key_jwt`), a certificate with one registered name
+    /// of an authority that `serve --tls-client-ca` names (`tls_client_auth`), or any certificate of one of its own keys
+    /// (`self_signed_tls_client_auth`), or what an attester says about a running copy, with a proof by that copy
+    /// (`attest_jwt_client_auth`, `attest_jwt_client_auth_dpop`).
+    #[command(
+        after_help = "Examples:\n  chancery agent authentication refund-bot --auth-method self_signed_tls_client_auth --bind-certificate\n  chancery agent authentication refund-bot --auth-method private_key_jwt"
+    )]
+    Authentication(change::ReplaceAuthentication),
     /// Say where answers for an agent may be sent when it asks people to act in their names
     #[command(
         after_help = "Example:\n  chancery agent redirects refund-bot https://app.example.com/callback http://127.0.0.1/callback"
@@ -112,6 +123,8 @@ pub(crate) struct Register {
     /// The public keys that it will authenticate with
     #[arg(long, value_name = "FILE")]
     jwks: Option<PathBuf>,
+    #[command(flatten)]
+    authentication: Authentication,
     /// Where answers may be sent when it asks people to act in their names; may be given many times
     #[arg(long = "redirect-uri", value_name = "URI")]
     redirect_uris: Vec<String>,
@@ -161,6 +174,7 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> 
         Verb::Reject(args) => change::reject(session, &args).await,
         Verb::Activate(args) => change::activate(session, &args).await,
         Verb::Keys(args) => change::keys(session, &args).await,
+        Verb::Authentication(args) => change::authentication(session, &args).await,
         Verb::Redirects(args) => change::redirects(session, &args).await,
         Verb::Trust(args) => trust::run(session, args).await,
         Verb::Transfer(args) => change::transfer(session, &args).await,
@@ -179,6 +193,7 @@ async fn register(session: &Session, args: &Register) -> Result<Exit, Failure> {
     let request = RegisterAgent {
         document: read_as(&args.file)?,
         jwks: args.jwks.as_deref().map(read_key_set).transpose()?,
+        authentication: args.authentication.metadata()?,
     };
     let authority = session.authority()?;
     let mut agent = authority.agent_register(&request).await?;

@@ -11,15 +11,15 @@ use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, S
 use crate::exit::{self, Exit};
 use crate::roles::{DemoArgs, DeskArgs, DoctorArgs, Role, ServeArgs, UpArgs};
 use crate::{
-    agent, client, completions, grant, issuer, key, log, man, mcp, owner, policy, provider,
-    resource, token,
+    agent, attester, client, completions, grant, issuer, key, log, man, mcp, owner, policy,
+    provider, resource, token,
 };
 
 /// What was asked for.
 #[derive(Debug)]
 pub enum Invocation {
     /// A role, which the roof runs.
-    Role(Role),
+    Role(Box<Role>),
     /// A command, which [`crate::run::run`] runs.
     Command(Box<Asked>),
 }
@@ -113,6 +113,9 @@ pub(crate) enum Command {
     /// MCP clients that register themselves
     #[command(subcommand)]
     Client(client::Verb),
+    /// Attesters: those who vouch for running copies of agents
+    #[command(subcommand)]
+    Attester(attester::Verb),
     /// Issuers that vouch for workloads, which then act as agents
     #[command(subcommand)]
     Issuer(issuer::Verb),
@@ -234,10 +237,10 @@ fn parse_from(args: &[OsString]) -> Result<Invocation, clap::Error> {
                     json
                 }
                 Role::Demo(DemoArgs { json, .. }) => json,
-                Role::Desk(DeskArgs { .. }) => return Ok(Invocation::Role(role)),
+                Role::Desk(DeskArgs { .. }) => return Ok(Invocation::Role(Box::new(role))),
             };
             *asked_for_json = json;
-            Ok(Invocation::Role(role))
+            Ok(Invocation::Role(Box::new(role)))
         }
     }
 }

@@ -9,6 +9,8 @@
 
 mod agent;
 pub mod args;
+mod attester;
+mod authentication;
 mod client;
 mod completions;
 mod documents;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ const CREDENTIAL: &str = "admin.token";
 /// What a running authority says of itself.
 pub(crate) struct Server {
     pub(crate) url: String,
+    pub(crate) listen: Option<SocketAddr>,
     pub(crate) pid: u32,
     pub(crate) key: PresenceKey,
 }
@@ -33,6 +35,8 @@ pub(crate) struct Server {
 #[derive(Deserialize)]
 struct Written {
     url: String,
+    #[serde(default)]
+    listen: Option<SocketAddr>,
     pid: u32,
     key: String,
 }
@@ -84,6 +88,7 @@ pub(crate) fn published(folder: &Path) -> Result<Server, Failure> {
     Ok(Server {
         key: PresenceKey::parse(&written.key).map_err(|error| foreign(error.to_string()))?,
         url: written.url,
+        listen: written.listen,
         pid: written.pid,
     })
 }

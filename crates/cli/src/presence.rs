@@ -1,5 +1,6 @@
 //! Whether the authority of a data folder runs at this moment.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use chancery_client::address;
@@ -14,6 +15,8 @@ use crate::login;
 pub struct Running {
     /// Where.
     pub url: String,
+    /// Where it listens for everybody, where that is said.
+    pub listen: Option<SocketAddr>,
     /// Its process.
     pub pid: u32,
 }
@@ -26,6 +29,7 @@ pub async fn running(data: &Path, entropy: &dyn Entropy) -> Option<Running> {
     let proved = server.key.challenge(&Transport::new(), &base, &nonce).await;
     proved.ok().map(|()| Running {
         url: server.url,
+        listen: server.listen,
         pid: server.pid,
     })
 }
@@ -62,6 +66,7 @@ mod tests {
             let found = running(folder.path(), &Seeded).await;
             let expected = runs.then(|| Running {
                 url: url.to_owned(),
+                listen: None,
                 pid: 7,
             });
             assert_eq!(found, expected, "{url}");

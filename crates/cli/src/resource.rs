@@ -6,6 +6,7 @@ use std::time::Duration;
 use chancery_api::resources::{RegisterResource, ResourceView};
 use clap::{Args, Subcommand};
 
+use crate::authentication::{self, Authentication};
 use crate::documents::read_key_set;
 use crate::duration;
 use crate::exit::Exit;
@@ -19,7 +20,7 @@ pub(crate) enum Verb {
     #[command(
         after_help = "Example:\n  chancery resource register https://api.example.com/orders --jwks api.jwks.json"
     )]
-    Register(Register),
+    Register(Box<Register>),
     /// List resource servers
     #[command(after_help = "Example:\n  chancery resource list")]
     List,
@@ -34,6 +35,8 @@ pub(crate) struct Register {
     /// The public keys that it introspects with
     #[arg(long, value_name = "FILE")]
     jwks: Option<PathBuf>,
+    #[command(flatten)]
+    authentication: Authentication,
     /// Issue plain bearer tokens for it, for this long: an explicit, recorded exception
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     allow_bearer: Option<Duration>,
@@ -41,7 +44,7 @@ pub(crate) struct Register {
 
 pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
     match verb {
-        Verb::Register(args) => register(session, args).await,
+        Verb::Register(args) => register(session, *args).await,
         Verb::List => list(session).await,
     }
 }
@@ -50,6 +53,7 @@ async fn register(session: &Session, args: Register) -> Result<Exit, Failure> {
     let request = RegisterResource {
         url: args.identifier,
         jwks: args.jwks.as_deref().map(read_key_set).transpose()?,
+        authentication: args.authentication.metadata()?,
         allow_bearer: args.allow_bearer.map(|lifetime| lifetime.as_secs()),
     };
     let resource = session.authority()?.resource_register(&request).await?;
@@ -64,6 +68,7 @@ fn facts(resource: &ResourceView) -> Facts {
         .add("url", &resource.url)
         .add("id", resource.id)
         .each("keys", &resource.keys)
+        .maybe("known by", authentication::told(&resource.authentication))
         .maybe("bearer until", resource.bearer_until.as_ref())
         .add("registered", &resource.created_at)
 }

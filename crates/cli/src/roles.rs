@@ -45,6 +45,38 @@ pub struct Place {
     /// The public address as an origin (`https://id.example.com`), which tokens name as their issuer; the listening address when absent
     #[arg(long, value_name = "URL", env = "CHANCERY_ISSUER")]
     pub issuer: Option<String>,
+    /// Speak TLS with this certificate and its chain, PEM; read again when it changes, and on SIGHUP
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_key",
+        env = "CHANCERY_TLS_CERT"
+    )]
+    pub tls_cert: Option<PathBuf>,
+    /// The private key of that certificate, PEM
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_cert",
+        env = "CHANCERY_TLS_KEY"
+    )]
+    pub tls_key: Option<PathBuf>,
+    /// The authorities whose certificates name clients (`tls_client_auth`), PEM
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_cert",
+        env = "CHANCERY_TLS_CLIENT_CA"
+    )]
+    pub tls_client_ca: Option<PathBuf>,
+    /// Their revocation lists, PEM; with them, a certificate that no current list speaks of is refused
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_client_ca",
+        env = "CHANCERY_TLS_CLIENT_CRL"
+    )]
+    pub tls_client_crl: Option<PathBuf>,
     /// A SQLite file or `postgres://…`; `chancery.db` in the data folder when absent
     #[arg(
         long,

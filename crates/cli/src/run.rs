@@ -13,8 +13,8 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::session::Session;
 use crate::{
-    agent, client, completions, grant, issuer, key, log, man, mcp, owner, policy, provider,
-    resource, status, token,
+    agent, attester, client, completions, grant, issuer, key, log, man, mcp, owner, policy,
+    provider, resource, status, token,
 };
 
 /// What only the roof has: the clock, randomness, and what it knows of the streams.
@@ -64,6 +64,7 @@ async fn dispatch(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Resource(verb) => resource::run(session, verb).await,
         Command::Mcp(verb) => mcp::run(session, verb).await,
         Command::Client(verb) => client::run(session, verb).await,
+        Command::Attester(verb) => attester::run(session, verb).await,
         Command::Issuer(verb) => issuer::run(session, verb).await,
         Command::Policy(verb) => policy::run(session, verb).await,
         Command::Token(verb) => token::run(session, verb).await,

@@ -5,6 +5,7 @@ use chancery_api::agents::{
     TransferAgent, UpdateAgent, VersionView,
 };
 use chancery_api::page::{Page, PageQuery};
+use chancery_model::client_authentication::ClientAuthenticationMetadata;
 use http::header::IF_MATCH;
 use http::{HeaderName, HeaderValue, Method};
 
@@ -44,6 +45,16 @@ impl Authority {
         call.header = seen(revision);
         call.body = Some(written(update)?);
         self.call(call).await
+    }
+
+    /// Replaces how an agent authenticates.
+    pub async fn agent_authentication(
+        &self,
+        agent: &str,
+        authentication: &ClientAuthenticationMetadata,
+    ) -> Result<AgentView, ClientError> {
+        self.put(&["agents", agent, "authentication"], authentication)
+            .await
     }
 
     /// Replaces an agent's keys.

@@ -11,6 +11,7 @@
 pub mod address;
 pub mod agent;
 mod agents;
+mod attesters;
 pub mod authority;
 mod clients;
 pub mod error;

@@ -13,6 +13,7 @@ use chancery_model::entropy::Entropy;
 use chancery_model::secret::Secret;
 use chancery_model::time::Timestamp;
 use chancery_wire::access_token::{self, Acting, Claims, TokenError, VerifiedAccessToken};
+use chancery_wire::certificate::PeerCertificate;
 use chancery_wire::dpop::{self, DpopError, NonceRule, ProofKey};
 use chancery_wire::nonce::{NonceError, NonceKey};
 use chancery_wire::oauth::{Credential, ErrorCode, OAuthError, authorization_header};
@@ -57,6 +58,14 @@ pub(crate) struct Held {
     weight: u32,
 }
 
+/// What a request came with.
+#[derive(Clone, Copy)]
+pub(crate) struct Came<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    /// The certificate of the connection, if it has one.
+    pub(crate) peer: Option<&'a PeerCertificate>,
+}
+
 /// Whom a token and its proof speak for.
 #[derive(Clone)]
 pub(crate) struct Caller {
@@ -80,10 +89,10 @@ impl Caller {
         (self.agent.agent.id, subject)
     }
 
-    /// Whether the caller proved to hold the key that the token is bound to.
+    /// Whether the caller proved to hold what the token is bound to.
     pub(crate) fn is_sender_constrained(&self) -> bool {
         // An unbound token needs no proof; a bound one does not come this far without.
-        self.held.token.bound_jkt().is_some()
+        self.held.token.is_bound()
     }
 }
 
@@ -141,7 +150,7 @@ impl Authenticator {
         &self,
         snapshot: &Snapshot,
         server: &KnownServer,
-        headers: &HeaderMap,
+        Came { headers, peer }: Came<'_>,
         now: Timestamp,
         case: &mut Case,
     ) -> Result<(Caller, Option<String>), Refusal> {
@@ -155,6 +164,10 @@ impl Authenticator {
             }
         };
         case.came_with(&agent, &held);
+        // Before a proof is used up: what is bound to both is held to both.
+        held.token
+            .require_certificate(peer)
+            .map_err(refused_token)?;
         let mut next_nonce = None;
         match (held.token.bound_jkt(), by_proof) {
             (Some(jkt), true) => {
@@ -169,7 +182,7 @@ impl Authenticator {
                 return Err(invalid_token("unbound_token_with_proof", message));
             }
             (None, false) => {
-                if !server.takes_bearer(now) {
+                if !held.token.is_bound() && !server.takes_bearer(now) {
                     let message = "this server takes no tokens that are not bound to a key";
                     return Err(invalid_token("bearer_not_allowed", message));
                 }
@@ -334,6 +347,10 @@ fn refused_token(error: TokenError) -> Refusal {
         | TokenError::WrongIssuer
         | TokenError::NotYetValid
         | TokenError::ClaimMissing(_) => "the access token is not valid",
+        TokenError::CertificateMissing => {
+            "the access token is bound to a certificate, and the connection has none"
+        }
+        TokenError::CertificateMismatch => "the access token is bound to another certificate",
     };
     Refusal::credentials(
         error.code(),

@@ -111,8 +111,9 @@ impl Case {
             token: claims.map(|claims| TokenFacts {
                 audience: claims.aud.clone(),
                 expires_at: claims.exp,
-                jkt: claims.cnf.as_ref().map(|cnf| cnf.jkt.clone()),
+                jkt: claims.cnf.as_ref().and_then(|cnf| cnf.jkt.clone()),
                 jti: claims.jti,
+                x5t: claims.cnf.as_ref().and_then(|cnf| cnf.x5t.clone()),
             }),
             traceparent: self.traceparent.as_deref().map(str::to_owned),
         }

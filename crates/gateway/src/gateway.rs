@@ -35,6 +35,8 @@ const COUNTED_FOR: Duration = Duration::from_secs(5);
 pub struct Config {
     /// What upstream servers are reached with.
     pub reach: Reach,
+    /// Whether connections may be opened with a certificate.
+    pub has_tls: bool,
     /// How many calls may be under way at once, three quarters of them to one server; more are sent away.
     pub in_flight: usize,
 }
@@ -49,6 +51,7 @@ pub struct Gateway {
     pub(crate) places: Places,
     recorder: Arc<dyn Recorder>,
     noise: Noise,
+    has_tls: bool,
 }
 
 impl Gateway {
@@ -69,6 +72,7 @@ impl Gateway {
             places: Places::new(Bounds::new(config.in_flight, workers())),
             recorder,
             noise: Noise::default(),
+            has_tls: config.has_tls,
         }
     }
 
@@ -155,7 +159,8 @@ async fn describe(State(gateway): State<Arc<Gateway>>, Path(name): Path<String>)
         return json_response(StatusCode::NOT_FOUND, &json!({"error": "not found"}));
     };
     let bound = !server.takes_bearer(now);
-    let document = ProtectedResource::new(&server.resource, &snapshot.issuer, Vec::new(), bound);
+    let document = ProtectedResource::new(&server.resource, &snapshot.issuer, Vec::new(), bound)
+        .with_certificates(gateway.has_tls);
     match serde_json::to_value(&document) {
         Ok(document) => json_response(StatusCode::OK, &document),
         Err(_) => json_response(

@@ -21,7 +21,7 @@ use futures_util::FutureExt;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
-use crate::authenticate::Caller;
+use crate::authenticate::{Caller, Came};
 use crate::call;
 use crate::case::Case;
 use crate::door;
@@ -148,8 +148,11 @@ async fn walk(
     });
     // A stranger is told how to come back before anything is said about the message.
     let authenticator = &gateway.authenticator;
-    let (caller, next_nonce) =
-        authenticator.recognise(&snapshot, &server, &parts.headers, now, case)?;
+    let came = Came {
+        headers: &parts.headers,
+        peer: parts.extensions.get(),
+    };
+    let (caller, next_nonce) = authenticator.recognise(&snapshot, &server, came, now, case)?;
     envelope.next_nonce = next_nonce;
     let (request, era) = parsed?;
     let era = era.map_err(envelope_error)?;

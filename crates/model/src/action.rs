@@ -57,6 +57,10 @@ pub enum Action {
     ClientManage,
     /// See clients that registered themselves.
     ClientRead,
+    /// Add and remove those who vouch for running copies of clients.
+    AttesterManage,
+    /// See them.
+    AttesterRead,
     /// Name issuers whose workloads may act as agents, and remove them.
     IssuerManage,
     /// See those issuers.
@@ -68,7 +72,7 @@ pub enum Action {
 }
 
 /// Every act, in the order of the enumeration.
-pub const ALL: [Action; 30] = [
+pub const ALL: [Action; 32] = [
     Action::AgentRegister,
     Action::AgentActivate,
     Action::AgentUpdate,
@@ -95,6 +99,8 @@ pub const ALL: [Action; 30] = [
     Action::GrantRevoke,
     Action::ClientManage,
     Action::ClientRead,
+    Action::AttesterManage,
+    Action::AttesterRead,
     Action::IssuerManage,
     Action::IssuerRead,
     Action::ProviderManage,
@@ -131,6 +137,8 @@ impl Action {
             Self::GrantRevoke => "grant_revoke",
             Self::ClientManage => "client_manage",
             Self::ClientRead => "client_read",
+            Self::AttesterManage => "attester_manage",
+            Self::AttesterRead => "attester_read",
             Self::IssuerManage => "issuer_manage",
             Self::IssuerRead => "issuer_read",
             Self::ProviderManage => "provider_manage",

@@ -5,6 +5,7 @@
 //! issuing and enforcing ask for.
 
 use crate::author::Author;
+use crate::client_authentication::ClientAuthentication;
 use crate::digest::Digest;
 use crate::document::AgentName;
 use crate::id::{AgentId, OwnerId};
@@ -27,6 +28,8 @@ pub struct Agent {
     pub version: Option<(i64, Digest)>,
     /// The public keys that it authenticates with, as a canonical JWK Set.
     pub jwks: Option<String>,
+    /// How it authenticates.
+    pub authentication: ClientAuthentication,
     /// When it was registered.
     pub created_at: Timestamp,
     /// When anything of it last changed.
@@ -209,6 +212,7 @@ mod tests {
             state,
             version: None,
             jwks: None,
+            authentication: ClientAuthentication::default(),
             created_at: at,
             updated_at: at,
             expires_at: None,

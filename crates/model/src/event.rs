@@ -52,6 +52,9 @@ pub enum EventKind {
     /// The keys that an agent authenticates with changed.
     #[serde(rename = "agent.keys_changed")]
     AgentKeysChanged,
+    /// How an agent authenticates changed.
+    #[serde(rename = "agent.authentication_changed")]
+    AgentAuthenticationChanged,
     /// Where answers for an agent may be sent changed.
     #[serde(rename = "agent.redirects_changed")]
     AgentRedirectsChanged,
@@ -196,6 +199,12 @@ pub enum EventKind {
     /// A client that had registered itself was removed.
     #[serde(rename = "client.removed")]
     ClientRemoved,
+    /// Somebody vouches for running copies of clients.
+    #[serde(rename = "attester.added")]
+    AttesterAdded,
+    /// Somebody vouches for them no more.
+    #[serde(rename = "attester.removed")]
+    AttesterRemoved,
     /// A call is about to be forwarded.
     #[serde(rename = "call.permitted")]
     CallPermitted,
@@ -401,11 +410,14 @@ pub struct TokenFacts {
     pub audience: String,
     /// When it ends, in seconds since the epoch.
     pub expires_at: i64,
-    /// The thumbprint of the key that it is bound to; absent for a bearer token.
+    /// The thumbprint of the key that it is bound to, if it is bound to one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jkt: Option<String>,
     /// Its id.
     pub jti: TokenId,
+    /// The SHA-256 of the certificate that it is bound to, if it is bound to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub x5t: Option<String>,
 }
 
 impl Event {
@@ -514,6 +526,7 @@ mod tests {
                 expires_at: 1_900_000_000,
                 jkt: Some(text.to_owned()),
                 jti: "tok_01hzy0000000000000000000aa".parse().expect("an id"),
+                x5t: None,
             }),
             traceparent: Some(text.to_owned()),
         }

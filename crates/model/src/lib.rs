@@ -10,6 +10,7 @@ pub mod agent;
 pub mod assurance;
 pub mod author;
 pub mod bearer;
+pub mod client_authentication;
 pub mod decision;
 pub mod digest;
 pub mod document;

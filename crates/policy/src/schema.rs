@@ -80,6 +80,8 @@ pub(crate) fn subject_of(action: Action) -> Option<&'static str> {
         Action::KeyRotate
         | Action::ClientManage
         | Action::ClientRead
+        | Action::AttesterManage
+        | Action::AttesterRead
         | Action::IssuerManage
         | Action::IssuerRead
         | Action::ProviderManage
@@ -97,6 +99,7 @@ fn only_reads(action: Action) -> bool {
         | Action::PolicyRead
         | Action::GrantRead
         | Action::ClientRead
+        | Action::AttesterRead
         | Action::IssuerRead
         | Action::ProviderRead => true,
         Action::AgentRegister
@@ -118,6 +121,7 @@ fn only_reads(action: Action) -> bool {
         | Action::GrantWithdraw
         | Action::GrantRevoke
         | Action::ClientManage
+        | Action::AttesterManage
         | Action::IssuerManage
         | Action::ProviderManage => false,
     }

@@ -6,12 +6,14 @@ use chancery_model::id::AgentId;
 use chancery_model::reason::Reason;
 use chancery_model::time::Timestamp;
 
+use crate::client_authentications;
 use crate::error::StoreError;
 use crate::tx::Tx;
 use crate::value::{Row, params};
 
 const AGENT: &str = "SELECT id, name, owner_id, state, state_at, state_reason, version_number, \
-     version_digest, jwks, created_at, updated_at, expires_at, registered_by, revision, stopped_at FROM agent";
+     version_digest, jwks, created_at, updated_at, expires_at, registered_by, revision, stopped_at, \
+     (SELECT metadata FROM client_authentication WHERE client_id = agent.id) AS authentication FROM agent";
 
 /// An agent with the moment of its last stop: tokens from before it are void.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,11 +47,12 @@ pub async fn insert(tx: &mut Tx, agent: &Agent) -> Result<(), StoreError> {
         agent.revision,
     ];
     tx.execute(sql, values).await?;
-    Ok(())
+    client_authentications::put(tx, agent.id, &agent.authentication).await
 }
 
 /// Writes `agent` over the revision that it was made from; false when that is no longer the present one.
 ///
+/// How it authenticates is changed by [`client_authentications::put`] beside it, which does not happen often.
 /// With `stopped_at`, tokens issued before that moment are void from now on. The moment of a stop is never that of the
 /// stop before, even when the clock stands still or went back: tokens issued between the two are void as well.
 pub async fn update(
@@ -154,6 +157,7 @@ fn read(row: &Row) -> Result<StoredAgent, StoreError> {
         state,
         version,
         jwks: row.text_or_null("jwks")?.map(str::to_owned),
+        authentication: client_authentications::read(row)?,
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
         expires_at: row.time_or_null("expires_at")?,

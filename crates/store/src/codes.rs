@@ -34,8 +34,8 @@ pub struct Code {
     pub scope: Scope,
     /// The tool calls that its tokens are limited to.
     pub calls: Option<ToolCalls>,
-    /// The key that its holder must prove; none under an exception of the resource.
-    pub jkt: Option<String>,
+    /// What its holder must prove to hold, as one text; none under an exception of the resource.
+    pub cnf: Option<String>,
     /// When the person signed in, where that is known.
     pub auth_time: Option<Timestamp>,
     /// What the client sent along, and how surely it was the person.
@@ -56,7 +56,7 @@ pub async fn insert(tx: &mut Tx, code: &Code) -> Result<(), StoreError> {
         code.redirect_uri.as_str(),
         code.challenge.as_str(),
         code.scope.to_string(),
-        code.jkt.clone(),
+        code.cnf.clone(),
         code.auth_time,
         code.expires_at,
     ];
@@ -118,7 +118,7 @@ fn read(row: &Row) -> Result<Code, StoreError> {
         challenge: row.text("challenge")?.to_owned(),
         scope: row.parse("scope")?,
         calls: authorized_calls::read(row)?,
-        jkt: row.text_or_null("jkt")?.map(str::to_owned),
+        cnf: row.text_or_null("jkt")?.map(str::to_owned),
         auth_time: row.time_or_null("auth_time")?,
         authentication: authentications::read(row)?,
         expires_at: row.time("expires_at")?,

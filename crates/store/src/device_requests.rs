@@ -61,7 +61,7 @@ pub async fn insert(tx: &mut Tx, request: &DeviceRequest, most: i64) -> Result<b
         wish.agent.to_string(),
         wish.resource.as_str(),
         wish.scope.to_string(),
-        wish.jkt.clone(),
+        wish.cnf.clone(),
         wish.max_age_secs(),
         wish.created_at,
         wish.expires_at,

@@ -96,12 +96,12 @@ pub enum Step {
         /// What the next token is fetched with.
         refresh: Option<RefreshToken>,
     },
-    /// Binds a token of a workload to the key that it came with, or to none; it is of use in no other way.
+    /// Binds a token of a workload to what it came with, or to nothing; it is of use in no other way.
     Bind {
         /// Names the token.
         assertion: Digest,
-        /// The thumbprint of the key.
-        jkt: Option<String>,
+        /// What its holder must prove to hold, as one text.
+        cnf: Option<String>,
         /// When the token ends.
         expires_at: Timestamp,
     },
@@ -170,9 +170,9 @@ impl Step {
             }
             Self::Bind {
                 assertion,
-                jkt,
+                cnf,
                 expires_at,
-            } => workload_assertions::bind(tx, *assertion, jkt.as_deref(), *expires_at).await,
+            } => workload_assertions::bind(tx, *assertion, cnf.as_deref(), *expires_at).await,
             Self::Refresh {
                 token,
                 grant,

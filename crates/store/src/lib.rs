@@ -8,9 +8,11 @@
 
 pub mod agent_trusts;
 pub mod agents;
+pub mod attesters;
 pub mod authentications;
 pub mod authorized_calls;
 pub mod client_agents;
+pub mod client_authentications;
 pub mod codes;
 pub mod connect;
 pub mod device_requests;

@@ -52,6 +52,10 @@ const MIGRATIONS: &[Migration] = &[
         text: include_str!("../migrations/0010_devices.sql"),
     },
     Migration {
+        number: 11,
+        text: include_str!("../migrations/0011_client_authentication.sql"),
+    },
+    Migration {
         number: 12,
         text: include_str!("../migrations/0012_workloads.sql"),
     },

@@ -59,7 +59,7 @@ async fn add(tx: &mut Tx, request: &PushedRequest) -> Result<(), StoreError> {
         request.registered_uri.as_str(),
         request.state.as_str(),
         request.challenge.as_str(),
-        wish.jkt.clone(),
+        wish.cnf.clone(),
         wish.prompt.name(),
         wish.max_age_secs(),
         wish.created_at,

@@ -24,8 +24,8 @@ pub struct RefreshToken {
     pub scope: Scope,
     /// The tool calls that its tokens are limited to.
     pub calls: Option<ToolCalls>,
-    /// The key that its holder must prove.
-    pub jkt: String,
+    /// What its holder must prove to hold, as one text: the thumbprint of a key, a certificate, or both.
+    pub cnf: String,
     /// When the person signed in, where that is known.
     pub auth_time: Option<Timestamp>,
     /// How surely it was the person.
@@ -51,7 +51,7 @@ pub(crate) async fn insert(tx: &mut Tx, token: &RefreshToken) -> Result<(), Stor
         token.token_hash.to_string(),
         token.grant.to_string(),
         token.scope.to_string(),
-        token.jkt.as_str(),
+        token.cnf.as_str(),
         token.auth_time,
         token.idle_until,
         token.expires_at,
@@ -76,7 +76,7 @@ pub async fn fetch(tx: &mut Tx, token_hash: Digest) -> Result<Option<RefreshToke
             grant: row.parse("grant_id")?,
             scope: row.parse("scope")?,
             calls: authorized_calls::read(row)?,
-            jkt: row.text("jkt")?.to_owned(),
+            cnf: row.text("jkt")?.to_owned(),
             auth_time: row.time_or_null("auth_time")?,
             authentication: authentications::read(row)?,
             idle_until: row.time("idle_until")?,

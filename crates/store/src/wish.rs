@@ -25,8 +25,8 @@ pub struct Wish {
     pub scope: Scope,
     /// The tool calls that it would be limited to.
     pub calls: Option<ToolCalls>,
-    /// The key that what is given will be bound to; none under an exception of the resource.
-    pub jkt: Option<String>,
+    /// What the holder of what is given must prove to hold, as one text; none under an exception of the resource.
+    pub cnf: Option<String>,
     /// Whether the person is asked.
     pub prompt: Prompt,
     /// For how long a sign-in counts.
@@ -95,7 +95,7 @@ impl Wish {
             resource: row.text("resource")?.to_owned(),
             scope: row.parse("scope")?,
             calls: authorized_calls::read(row)?,
-            jkt: row.text_or_null("jkt")?.map(str::to_owned),
+            cnf: row.text_or_null("jkt")?.map(str::to_owned),
             prompt,
             max_age: max_age
                 .map_err(|_| row.corrupt("max_age"))?

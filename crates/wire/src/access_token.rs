@@ -13,6 +13,7 @@ use chancery_model::time::Timestamp;
 use chancery_model::tool_call::ToolCalls;
 use serde::{Deserialize, Serialize};
 
+use crate::certificate::PeerCertificate;
 use crate::claim::{NumericDate, present};
 use crate::json::{self, JsonError};
 use crate::jwk::{PrivateKey, PublicKey};
@@ -136,11 +137,42 @@ impl Claims {
     }
 }
 
-/// The confirmation of RFC 7800, as DPoP uses it.
+/// The confirmation of RFC 7800: what the holder of a token must prove to hold, all of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cnf {
-    /// The thumbprint of the key.
-    pub jkt: String,
+    /// The thumbprint of a key, which a DPoP proof must be of (RFC 9449 6.1).
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub jkt: Option<String>,
+    /// The SHA-256 of a certificate, which the connection must have been opened with (RFC 8705 3.1).
+    #[serde(
+        default,
+        rename = "x5t#S256",
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub x5t: Option<String>,
+}
+
+impl Cnf {
+    /// What was proved, if anything was.
+    pub fn of(jkt: Option<&str>, x5t: Option<&str>) -> Option<Self> {
+        (jkt.is_some() || x5t.is_some()).then(|| Self {
+            jkt: jkt.map(str::to_owned),
+            x5t: x5t.map(str::to_owned),
+        })
+    }
+
+    /// A confirmation that confirms nothing known here is not one: the token would pass as unbound.
+    fn require_any(self) -> Result<Self, TokenError> {
+        match (&self.jkt, &self.x5t) {
+            (None, None) => Err(TokenError::Malformed),
+            (Some(_), _) | (_, Some(_)) => Ok(self),
+        }
+    }
 }
 
 /// What a token says about the agent.
@@ -250,6 +282,12 @@ pub enum TokenError {
     /// A required claim is absent.
     #[error("the token lacks the claim `{0}`")]
     ClaimMissing(&'static str),
+    /// Bound to a certificate, and the connection was opened without one.
+    #[error("the token is bound to a certificate, and the connection has none")]
+    CertificateMissing,
+    /// Bound to another certificate than the connection was opened with.
+    #[error("the token is bound to another certificate")]
+    CertificateMismatch,
 }
 
 impl TokenError {
@@ -267,6 +305,8 @@ impl TokenError {
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",
             Self::ClaimMissing(_) => "claim_missing",
+            Self::CertificateMissing => "certificate_missing",
+            Self::CertificateMismatch => "certificate_mismatch",
         }
     }
 
@@ -367,7 +407,24 @@ impl VerifiedAccessToken {
     /// The thumbprint of the key that the holder must prove; the token decides whether it is bound,
     /// never the scheme that it came with (DPOP-01).
     pub fn bound_jkt(&self) -> Option<&str> {
-        self.claims.cnf.as_ref().map(|cnf| cnf.jkt.as_str())
+        self.claims.cnf.as_ref()?.jkt.as_deref()
+    }
+
+    /// Whether the holder must prove anything beside having the token.
+    pub fn is_bound(&self) -> bool {
+        self.claims.cnf.is_some()
+    }
+
+    /// Requires that the connection was opened with the certificate that the token is bound to, if it is bound to one
+    /// (RFC 8705 3): the one rule, wherever a token is taken.
+    pub fn require_certificate(&self, peer: Option<&PeerCertificate>) -> Result<(), TokenError> {
+        let bound = self.claims.cnf.as_ref().and_then(|cnf| cnf.x5t.as_deref());
+        match (bound, peer) {
+            (None, _) => Ok(()),
+            (Some(_), None) => Err(TokenError::CertificateMissing),
+            (Some(bound), Some(peer)) if bound == peer.thumbprint() => Ok(()),
+            (Some(_), Some(_)) => Err(TokenError::CertificateMismatch),
+        }
     }
 
     /// When it ends.
@@ -443,7 +500,7 @@ impl Raw {
             jti: self.jti.ok_or(missing("jti"))?,
             scope: self.scope,
             authorization_details: self.authorization_details,
-            cnf: self.cnf,
+            cnf: self.cnf.map(Cnf::require_any).transpose()?,
             auth_time: self.auth_time.map(|at| at.0),
             acr: self.acr,
             act: self.act,

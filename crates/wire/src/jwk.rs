@@ -19,6 +19,7 @@ mod ed25519;
 mod private;
 mod rsa;
 mod set;
+mod spki;
 
 pub use self::private::PrivateKey;
 pub use self::set::KeySet;

@@ -1,4 +1,4 @@
-//! Other people's formats: strict JSON, JOSE, OAuth, DPoP, MCP, AuthZEN and WebAuthn.
+//! Other people's formats: strict JSON, JOSE, OAuth, DPoP, X.509, MCP, AuthZEN and WebAuthn.
 //!
 //! Everything here is pure: bytes in, typed values or a refusal out. Beside `ledger` this is the only
 //! crate that names a crypto library. What arrives from the network is parsed once, with limits
@@ -9,8 +9,10 @@
 pub mod access_token;
 pub mod authzen;
 pub mod base64url;
+pub mod certificate;
 mod claim;
 pub mod client_assertion;
+pub mod client_attestation;
 pub mod client_metadata;
 pub mod document;
 pub mod dpop;

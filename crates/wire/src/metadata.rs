@@ -6,7 +6,7 @@ use chancery_model::tool_call;
 use serde::{Deserialize, Serialize};
 
 use crate::jwk::Algorithm;
-use crate::{client_assertion, dpop, id_token, oauth, pkce};
+use crate::{client_assertion, client_attestation, dpop, id_token, oauth, pkce};
 
 /// What is told of a person who signs in to a client.
 const CLAIMS: [&str; 12] = [
@@ -99,13 +99,14 @@ pub struct AuthorizationServer {
     /// By what clients ask for tokens.
     #[serde(default)]
     pub grant_types_supported: Vec<String>,
-    /// `private_key_jwt`, at every endpoint; and `none` where public clients fetch tokens.
+    /// `private_key_jwt`, the two methods by attestation and, where connections may be opened with a certificate, `tls_client_auth` and
+    /// `self_signed_tls_client_auth`, at every endpoint; and `none` where public clients fetch tokens.
     #[serde(default)]
     pub token_endpoint_auth_methods_supported: Vec<String>,
     /// The algorithms of client assertions.
     #[serde(default)]
     pub token_endpoint_auth_signing_alg_values_supported: Vec<String>,
-    /// `private_key_jwt`.
+    /// As at the token endpoint, but `none`.
     #[serde(default)]
     pub introspection_endpoint_auth_methods_supported: Vec<String>,
     /// As at the token endpoint.
@@ -114,7 +115,7 @@ pub struct AuthorizationServer {
     /// The algorithm of signed answers (RFC 9701): that of the key that signs now.
     #[serde(default)]
     pub introspection_signing_alg_values_supported: Vec<String>,
-    /// `private_key_jwt`.
+    /// As at the token endpoint, but `none`.
     #[serde(default)]
     pub revocation_endpoint_auth_methods_supported: Vec<String>,
     /// As at the token endpoint.
@@ -123,6 +124,18 @@ pub struct AuthorizationServer {
     /// The algorithms of DPoP proofs.
     #[serde(default)]
     pub dpop_signing_alg_values_supported: Vec<String>,
+    /// Where the challenges for proofs of client attestations are.
+    #[serde(default)]
+    pub challenge_endpoint: String,
+    /// The algorithms of client attestations.
+    #[serde(default)]
+    pub client_attestation_signing_alg_values_supported: Vec<String>,
+    /// The algorithms of their proofs.
+    #[serde(default)]
+    pub client_attestation_pop_signing_alg_values_supported: Vec<String>,
+    /// Whether tokens may be bound to the certificate of the connection (RFC 8705 3.3).
+    #[serde(default)]
+    pub tls_client_certificate_bound_access_tokens: bool,
     /// The resources that tokens are issued for (RFC 9728 4).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub protected_resources: Vec<String>,
@@ -152,6 +165,8 @@ pub struct Endpoints<'a> {
     pub introspection: &'a str,
     /// Where tokens are revoked.
     pub revocation: &'a str,
+    /// Where the challenges for proofs of client attestations are.
+    pub challenge: &'a str,
     /// Where the issuer's keys are.
     pub jwks: &'a str,
     /// Where clients register themselves, while that is open.
@@ -164,12 +179,21 @@ pub struct Endpoints<'a> {
     pub signing: Algorithm,
     /// What it signs ID tokens with.
     pub id_token_signing: Algorithm,
+    /// Whether connections may be opened with a certificate.
+    pub has_tls: bool,
 }
 
 impl AuthorizationServer {
     /// The metadata of an authority that issues to clients with keys, for themselves or on behalf of people.
     pub fn new(issuer: &str, endpoints: Endpoints<'_>, resources: Vec<String>) -> Self {
-        let methods = vec!["private_key_jwt".to_owned()];
+        let by_certificate: &[&str] = match endpoints.has_tls {
+            true => &["tls_client_auth", "self_signed_tls_client_auth"],
+            false => &[],
+        };
+        let by_attestation = ["attest_jwt_client_auth", "attest_jwt_client_auth_dpop"];
+        let methods = ["private_key_jwt"].iter().chain(by_certificate);
+        let methods = methods.chain(&by_attestation);
+        let methods: Vec<String> = methods.map(|&method| method.to_owned()).collect();
         let algorithms = names(&client_assertion::ALGORITHMS);
         Self {
             issuer: issuer.to_owned(),
@@ -200,9 +224,7 @@ impl AuthorizationServer {
             authorization_response_iss_parameter_supported: true,
             prompt_values_supported: ["none", "consent", "login"].map(str::to_owned).into(),
             grant_types_supported: GRANT_TYPES.map(str::to_owned).into(),
-            token_endpoint_auth_methods_supported: ["private_key_jwt", "none"]
-                .map(str::to_owned)
-                .into(),
+            token_endpoint_auth_methods_supported: [&methods[..], &["none".to_owned()]].concat(),
             token_endpoint_auth_signing_alg_values_supported: algorithms.clone(),
             introspection_endpoint_auth_methods_supported: methods.clone(),
             introspection_endpoint_auth_signing_alg_values_supported: algorithms.clone(),
@@ -210,6 +232,12 @@ impl AuthorizationServer {
             revocation_endpoint_auth_methods_supported: methods,
             revocation_endpoint_auth_signing_alg_values_supported: algorithms,
             dpop_signing_alg_values_supported: names(&dpop::ALGORITHMS),
+            challenge_endpoint: endpoints.challenge.to_owned(),
+            client_attestation_signing_alg_values_supported: names(&client_attestation::ALGORITHMS),
+            client_attestation_pop_signing_alg_values_supported: names(
+                &client_attestation::ALGORITHMS,
+            ),
+            tls_client_certificate_bound_access_tokens: endpoints.has_tls,
             protected_resources: resources,
         }
     }
@@ -242,9 +270,16 @@ pub struct ProtectedResource {
     /// The algorithms of DPoP proofs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dpop_signing_alg_values_supported: Vec<String>,
-    /// Whether it takes tokens only with a proof.
+    /// Whether it takes tokens only with a proof, or bound to the certificate of the connection.
     #[serde(default)]
     pub dpop_bound_access_tokens_required: bool,
+    /// Whether it takes tokens that are bound to the certificate of the connection (RFC 9728 2).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub tls_client_certificate_bound_access_tokens: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl ProtectedResource {
@@ -259,6 +294,15 @@ impl ProtectedResource {
             resource_name: None,
             dpop_signing_alg_values_supported: names(&dpop::ALGORITHMS),
             dpop_bound_access_tokens_required: bound,
+            tls_client_certificate_bound_access_tokens: false,
+        }
+    }
+
+    /// The same of a resource at which connections may be opened with a certificate.
+    pub fn with_certificates(self, has_tls: bool) -> Self {
+        Self {
+            tls_client_certificate_bound_access_tokens: has_tls,
+            ..self
         }
     }
 }
@@ -395,12 +439,14 @@ mod tests {
             token: "https://as.example/oauth/token",
             introspection: "https://as.example/oauth/introspect",
             revocation: "https://as.example/oauth/revoke",
+            challenge: "https://as.example/oauth/challenge",
             jwks: "https://as.example/oauth/jwks",
             registration: None,
             userinfo: "https://as.example/oauth/userinfo",
             end_session: "https://as.example/oauth/logout",
             signing: Algorithm::Es256,
             id_token_signing: Algorithm::Es256,
+            has_tls: true,
         };
         let server = AuthorizationServer::new("https://as.example", endpoints, vec![]);
         let json = serde_json::to_value(&server).expect("JSON");
@@ -415,6 +461,20 @@ mod tests {
         );
         assert_eq!(json["client_id_metadata_document_supported"], true);
         assert_eq!(json.get("registration_endpoint"), None);
+        assert_eq!(json["tls_client_certificate_bound_access_tokens"], true);
+        let without = Endpoints {
+            has_tls: false,
+            ..endpoints
+        };
+        let without = AuthorizationServer::new("https://as.example", without, vec![]);
+        let methods = [
+            "private_key_jwt",
+            "attest_jwt_client_auth",
+            "attest_jwt_client_auth_dpop",
+            "none",
+        ];
+        assert_eq!(without.token_endpoint_auth_methods_supported, methods);
+        assert!(!without.tls_client_certificate_bound_access_tokens);
         assert_eq!(json["authorization_response_iss_parameter_supported"], true);
         assert_eq!(
             json["authorization_details_types_supported"],

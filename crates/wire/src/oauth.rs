@@ -9,7 +9,7 @@ use std::fmt;
 use chancery_model::tool_call::ToolCalls;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
-use crate::access_token::Claims;
+use crate::access_token::{Claims, Cnf};
 use crate::jwk::Algorithm;
 
 /// The most bytes of a form: an assertion and a token of full size fit twice over.
@@ -47,6 +47,10 @@ pub enum ErrorCode {
     InvalidDpopProof,
     /// RFC 9449.
     UseDpopNonce,
+    /// draft-ietf-oauth-attestation-based-client-auth.
+    UseAttestationChallenge,
+    /// draft-ietf-oauth-attestation-based-client-auth.
+    UseFreshAttestation,
     /// RFC 6750.
     InvalidToken,
     /// RFC 6750.
@@ -99,6 +103,8 @@ impl ErrorCode {
             Self::AccessDenied => "access_denied",
             Self::InvalidDpopProof => "invalid_dpop_proof",
             Self::UseDpopNonce => "use_dpop_nonce",
+            Self::UseAttestationChallenge => "use_attestation_challenge",
+            Self::UseFreshAttestation => "use_fresh_attestation",
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
             Self::InsufficientAuthorization => "insufficient_authorization",
@@ -147,7 +153,9 @@ impl ErrorCode {
             | Self::SlowDown
             | Self::ExpiredToken
             | Self::InvalidDpopProof
-            | Self::UseDpopNonce => 400,
+            | Self::UseDpopNonce
+            | Self::UseAttestationChallenge
+            | Self::UseFreshAttestation => 400,
         }
     }
 }
@@ -305,6 +313,13 @@ pub struct PushedResponse {
     pub expires_in: u64,
 }
 
+/// The answer of the challenge endpoint (draft-ietf-oauth-attestation-based-client-auth 6.3).
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct ChallengeResponse {
+    /// What the next proofs carry.
+    pub attestation_challenge: String,
+}
+
 /// The answer to a device that asks for a person (RFC 8628 3.2).
 #[derive(Clone, serde::Serialize, serde::Deserialize)]
 pub struct DeviceResponse {
@@ -383,6 +398,17 @@ pub enum TokenType {
     Bearer,
 }
 
+impl TokenType {
+    /// How a token with this confirmation is presented: one that is bound to a certificate alone comes by itself, over a
+    /// connection with that certificate (RFC 8705 3).
+    pub fn of(cnf: Option<&Cnf>) -> Self {
+        match cnf.and_then(|cnf| cnf.jkt.as_ref()) {
+            Some(_) => Self::DPoP,
+            None => Self::Bearer,
+        }
+    }
+}
+
 /// The answer of the introspection endpoint (RFC 7662).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Introspection<'a> {
@@ -409,10 +435,7 @@ impl Serialize for Introspection<'_> {
             }
             Self::Active(claims) => Active {
                 active: true,
-                token_type: match claims.cnf {
-                    Some(_) => TokenType::DPoP,
-                    None => TokenType::Bearer,
-                },
+                token_type: TokenType::of(claims.cnf.as_ref()),
                 claims,
             }
             .serialize(serializer),

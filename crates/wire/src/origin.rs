@@ -32,6 +32,11 @@ pub fn is_loopback(url: &Url) -> bool {
     url.host_str().is_some_and(names_loopback)
 }
 
+/// The host of a URL, without its port.
+pub fn host_of(url: &str) -> Option<String> {
+    Some(Url::parse(url).ok()?.host_str()?.to_owned())
+}
+
 /// Whether the host of a URL is written as this machine: `localhost` or a loopback address.
 ///
 /// Names under `localhost` are not among them: not every resolver keeps those here (RFC 6761 §6.3).

@@ -31,11 +31,14 @@ const ROOF: u8 = 5;
 const OUTSIDE: u8 = u8::MAX;
 
 /// Crates that only the named ones may depend on, except in tests.
-const FENCED: [(&str, &[&str]); 9] = [
+const FENCED: [(&str, &[&str]); 12] = [
     (
         "aws-lc-rs",
         &["chancery-wire", "chancery-ledger", "chancery"],
     ),
+    ("rustls-webpki", &["chancery-wire"]),
+    ("x509-cert", &["chancery-wire"]),
+    ("tokio-rustls", &["chancery"]),
     ("cedar-policy", &["chancery-policy"]),
     ("rusqlite", &["chancery-store"]),
     ("tokio-postgres", &["chancery-store"]),

@@ -6,6 +6,7 @@
 
 pub mod accept;
 pub mod activate;
+pub mod authentication;
 pub mod keys;
 pub mod list;
 pub(crate) mod load;

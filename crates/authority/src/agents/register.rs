@@ -4,6 +4,7 @@ use axum::Json;
 use chancery_api::agents::{AgentView, RegisterAgent};
 use chancery_model::action::Action;
 use chancery_model::agent::{Agent, AgentState};
+use chancery_model::client_authentication::ClientAuthentication;
 use chancery_model::decision::Permit;
 use chancery_model::document::{CLIENT_PLATFORM, Document};
 use chancery_model::event::{Event, EventKind};
@@ -17,6 +18,7 @@ use chancery_wire::document::{self, Statement};
 use chancery_wire::jwk::KeySet;
 
 use crate::accounts::resolve;
+use crate::agents::authentication::{self, AUTHENTICATION};
 use crate::agents::load::{self, Loaded};
 use crate::agents::view;
 use crate::ctx::{About, Ctx};
@@ -25,23 +27,43 @@ use crate::extract::Body;
 
 /// `POST /v1/agents`: active at once when policy lets the caller put it into force alone, else a draft.
 pub async fn register(ctx: Ctx, Body(body): Body<RegisterAgent>) -> Result<Json<AgentView>, Error> {
-    let RegisterAgent { document, jwks } = body;
+    let RegisterAgent {
+        document,
+        jwks,
+        authentication,
+    } = body;
     if document.is_of_client() {
         return Err(Error::Invalid(format!(
             "the platform `{CLIENT_PLATFORM}` is for what the clients of people become"
         )));
     }
     let jwks = jwks.map(|jwks| parse_keys(&jwks)).transpose()?;
+    let authentication = authentication
+        .map(|metadata| authentication::parse(&ctx.authority, metadata))
+        .transpose()?;
+    let credentials = Credentials {
+        jwks,
+        authentication: authentication.unwrap_or_default(),
+    };
     let mut tx = ctx.begin().await?;
     let Registered {
         loaded,
         permit,
         event,
         more,
-    } = propose(&ctx, &mut tx, document, jwks).await?;
+    } = propose(&ctx, &mut tx, document, credentials).await?;
     let view = view::of(&ctx, &mut tx, &loaded).await?;
     ctx.commit(permit, tx, event, more).await?;
     Ok(Json(view))
+}
+
+/// By what an agent will prove who it is.
+#[derive(Default)]
+pub(crate) struct Credentials {
+    /// Its public keys, in canonical form.
+    pub jwks: Option<String>,
+    /// The method.
+    pub authentication: ClientAuthentication,
 }
 
 /// An agent that was registered in a transaction that its caller commits, with the permit and the events of it.
@@ -57,7 +79,7 @@ pub(crate) async fn propose(
     ctx: &Ctx,
     tx: &mut Tx,
     document: Document,
-    jwks: Option<String>,
+    credentials: Credentials,
 ) -> Result<Registered, Error> {
     check(ctx, &document)?;
     let (owner, owner_added) = resolve::resolve(ctx, tx, &document.owner).await?;
@@ -68,7 +90,8 @@ pub(crate) async fn propose(
         owner_id: owner.id,
         state: AgentState::Draft,
         version: None,
-        jwks,
+        jwks: credentials.jwks,
+        authentication: credentials.authentication,
         created_at: ctx.now,
         updated_at: ctx.now,
         expires_at: document.expires_at.map(|end| end.0),
@@ -110,6 +133,10 @@ pub(crate) async fn propose(
         "keys".to_owned(),
         view::thumbprints(agent.jwks.as_deref())?.join(" "),
     );
+    if agent.authentication != ClientAuthentication::default() {
+        let told = authentication::describe(&agent.authentication)?;
+        event.facts.insert(AUTHENTICATION.to_owned(), told);
+    }
     let loaded = Loaded {
         agent,
         version,

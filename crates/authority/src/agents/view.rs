@@ -53,6 +53,7 @@ pub(crate) async fn of(ctx: &Ctx, tx: &mut Tx, loaded: &Loaded) -> Result<AgentV
         document: version.document.clone(),
         signature: version.signature.clone(),
         keys: thumbprints(agent.jwks.as_deref())?,
+        authentication: agent.authentication.clone().into(),
         redirect_uris: redirects::list(tx, agent.id).await?,
         post_logout_redirect_uris: redirects::list_after_logout(tx, agent.id).await?,
         trusts: {

@@ -13,7 +13,8 @@ use chancery_store::tx::Tx;
 use chancery_store::{client_agents, registered_clients, versions};
 
 use crate::agents::load::{self, Loaded};
-use crate::agents::{register, update};
+use crate::agents::register::{self, Credentials};
+use crate::agents::update;
 use crate::clients::find::KnownClient;
 use crate::ctx::Ctx;
 use crate::directory::KnownLogin;
@@ -118,7 +119,7 @@ async fn make(
     if client_agents::count_living(&mut tx, login.owner_id).await? >= MOST {
         return Ok(Adopted::TooMany);
     }
-    let registered = register::propose(ctx, &mut tx, document, None).await?;
+    let registered = register::propose(ctx, &mut tx, document, Credentials::default()).await?;
     let agent = &registered.loaded.agent;
     if agent.owner_id != login.owner_id {
         return Err(Error::Broken);

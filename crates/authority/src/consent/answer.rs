@@ -159,7 +159,7 @@ impl Asked {
 
     /// What the tokens would be bound to.
     pub(crate) fn binding(&self) -> Binding {
-        match (&self.wish().jkt, &self.agent.client) {
+        match (&self.wish().cnf, &self.agent.client) {
             (Some(_), _) => Binding::Key,
             (None, Some(_)) => Binding::Rotation,
             (None, None) => Binding::Bearer,
@@ -262,7 +262,7 @@ impl Asked {
             challenge: request.challenge.clone(),
             scope: request.wish.scope.clone(),
             calls: request.wish.calls.clone(),
-            jkt: request.wish.jkt.clone(),
+            cnf: request.wish.cnf.clone(),
             auth_time: ctx.caller.auth_time(),
             authentication: Authentication {
                 nonce: request.wish.authentication.nonce.clone(),

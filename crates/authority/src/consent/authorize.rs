@@ -200,7 +200,7 @@ pub(crate) async fn question(
         until: ctx.now.after(grant::LIFETIME),
         token_lifetime: ctx.authority.config.access_token_lifetime,
         place,
-        is_bound: wish.jkt.is_some(),
+        is_bound: wish.cnf.is_some(),
         is_sign_in: asked.is_sign_in(),
         name: &asked.name,
         form: &secrets::form_token(ctx, &asked.name, login, version),

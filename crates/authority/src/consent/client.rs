@@ -31,6 +31,7 @@ use crate::ctx::Ctx;
 use crate::directory::KnownLogin;
 use crate::error::{Error, ToRecord};
 use crate::state::Authority;
+use crate::tokens::bond::Bond;
 use crate::tokens::calls;
 use crate::tokens::refusal::Refusal;
 
@@ -155,8 +156,8 @@ fn read(
     push::refuse_foreign(form)?;
     let named = push::bound_key(form, None)?;
     // Who says that its tokens are bound, shows with which key when it fetches them.
-    let jkt = named.or(client.is_bound.then_some(ANY_KEY));
-    let wanted = push::read(&ctx.authority, form, redirect.clone(), jkt, ctx.now);
+    let held = Bond::of_key(named.or(client.is_bound.then_some(ANY_KEY)));
+    let wanted = push::read(&ctx.authority, form, redirect.clone(), &held, ctx.now);
     let wanted = wanted.map_err(|refused| match refused.code {
         "proof_missing" => Refusal::new(
             ErrorCode::InvalidTarget,
@@ -271,7 +272,7 @@ fn question(ctx: &Ctx, asked: &AskedByClient, login: &KnownLogin, query: &str) -
         until: ctx.now.after(grant::LIFETIME),
         token_lifetime: ctx.authority.config.access_token_lifetime,
         redirect_uri: &asked.wanted.redirect.asked,
-        is_bound: asked.wanted.jkt.is_some(),
+        is_bound: asked.wanted.cnf.is_some(),
         shown: &shown,
         form: &form,
     };

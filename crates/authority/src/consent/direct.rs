@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use chancery_gateway::snapshot::Snapshot;
 use chancery_model::id::AgentId;
 use chancery_model::time::Timestamp;
+use chancery_store::codes::ANY_KEY;
 use chancery_store::pushed_requests;
 use chancery_wire::id_token::OPENID;
 use chancery_wire::oauth::{ErrorCode, Form};
@@ -22,6 +23,7 @@ use crate::consent::way;
 use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::state::Authority;
+use crate::tokens::bond::Bond;
 use crate::tokens::refusal::Refusal;
 
 /// The most requests of one person to one client that wait at a time: pages that they opened and left.
@@ -77,7 +79,10 @@ async fn push_for(ctx: &Ctx, form: &Form<'_>, client: AgentId) -> Result<String,
         }
         Unproven::Failed => failed(Error::Unavailable),
     })?;
-    let wanted = read(ctx, form, redirect.clone());
+    let agent = snapshot.agents.get(&client);
+    // Where every token of the client is bound to its certificate, which one is shown when it fetches them.
+    let is_bound = agent.is_some_and(|agent| agent.agent.authentication.is_certificate_bound);
+    let wanted = read(ctx, form, redirect.clone(), is_bound);
     let wanted = wanted.map_err(|refused| there(ctx, &snapshot, form, &redirect, refused))?;
     let _room = (authority.pressure.admit()).ok_or_else(|| failed(Error::Unavailable))?;
     let uri = secrets::new_uri(authority);
@@ -142,11 +147,11 @@ fn state<'a>(form: &'a Form<'_>) -> &'a str {
 }
 
 /// Reads the request as a pushed one is read; one that would let the agent act must be pushed.
-fn read(ctx: &Ctx, form: &Form<'_>, redirect: Redirect) -> Result<Wanted, Refusal> {
+fn read(ctx: &Ctx, form: &Form<'_>, redirect: Redirect, is_bound: bool) -> Result<Wanted, Refusal> {
     push::refuse_foreign(form)?;
-    let jkt = push::bound_key(form, None)?;
-    let jkt = jkt.map(str::to_owned);
-    let wanted = push::read(&ctx.authority, form, redirect, jkt.as_deref(), ctx.now)?;
+    let named = push::bound_key(form, None)?;
+    let held = Bond::of_key(named.or(is_bound.then_some(ANY_KEY)));
+    let wanted = push::read(&ctx.authority, form, redirect, &held, ctx.now)?;
     if !ctx.authority.config.is_userinfo(&wanted.target.resource) {
         return Err(Refusal::new(
             ErrorCode::InvalidRequest,

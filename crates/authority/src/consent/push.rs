@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use axum::Json;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chancery_gateway::snapshot::KnownAgent;
@@ -17,6 +18,7 @@ use chancery_store::journal::{AppendError, Step};
 use chancery_store::pushed_requests::PushedRequest;
 use chancery_store::redirects;
 use chancery_store::wish::{Prompt, Wish};
+use chancery_wire::access_token::Cnf;
 use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::id_token::{LONGEST_NONCE, OPENID, SCOPES};
 use chancery_wire::oauth::{ErrorCode, Form, PushedResponse};
@@ -29,10 +31,11 @@ use crate::grants::end::{CALLS, calls_text};
 use crate::state::Authority;
 use crate::tokens::Endpoints;
 use crate::tokens::binding::{prove, require_binding};
+use crate::tokens::bond::Bond;
 use crate::tokens::calls;
 use crate::tokens::client::{self, Client, FAILED};
 use crate::tokens::form;
-use crate::tokens::redeem::require_agent;
+use crate::tokens::redeem::{require_agent, uses};
 use crate::tokens::refusal::{self, Refusal};
 
 /// How long a pushed request waits to be opened in a browser (AUTHZ-11).
@@ -43,10 +46,10 @@ const MOST_WAITING: i64 = 100;
 pub(crate) const LONGEST_STATE: usize = 512;
 
 /// `POST /oauth/par`.
-pub(crate) async fn push(endpoints: &Endpoints, headers: &HeaderMap, body: &[u8]) -> Response {
+pub(crate) async fn push(endpoints: &Endpoints, head: &Parts, body: &[u8]) -> Response {
     let authority = &*endpoints.authority;
     let now = authority.clock.now();
-    match try_push(endpoints, headers, body, now).await {
+    match try_push(endpoints, head, body, now).await {
         Ok(pushed) => {
             let mut response = (StatusCode::CREATED, Json(pushed)).into_response();
             refusal::no_store(response.headers_mut());
@@ -61,14 +64,15 @@ pub(crate) async fn push(endpoints: &Endpoints, headers: &HeaderMap, body: &[u8]
 
 async fn try_push(
     endpoints: &Endpoints,
-    headers: &HeaderMap,
+    head: &Parts,
     body: &[u8],
     now: Timestamp,
 ) -> Result<PushedResponse, Refusal> {
     let authority = &*endpoints.authority;
+    let headers = &head.headers;
     let form = form::parse(headers, body)?;
     let snapshot = authority.current.load_full();
-    let client = client::authenticate(authority, &snapshot, headers, &form, now)?;
+    let client = client::authenticate(authority, &snapshot, head, &form, now)?;
     push_for(endpoints, headers, &form, &client, now)
         .await
         .map_err(|refused| refused.proven(client.who.id(), client.assertion))
@@ -94,12 +98,11 @@ async fn push_for(
     let redirect_uri = form.require("redirect_uri", "`redirect_uri` is missing")?;
     let redirect = Redirect::find(RedirectUri::parse(redirect_uri), &registered)?;
     form.require("state", "`state` is missing")?;
-    let jkt = bound_key(form, proof.as_ref())?;
-    let wanted = read(authority, form, redirect, jkt, now)?;
+    let held = bond(form, proof.as_ref(), client)?;
+    let wanted = read(authority, form, redirect, &held, now)?;
     let request = wanted.by(agent.agent.id, &uri, now);
     let event = pushed(authority, agent, &request, now);
-    let proof = proof.map(|proof| client::once(proof.jti_hash(), proof.expires_at()));
-    let uses = std::iter::once(client.assertion).chain(proof).collect();
+    let uses = uses(client.assertion, proof.as_ref());
     let step = Step::Push {
         request,
         most: MOST_WAITING,
@@ -128,8 +131,8 @@ pub(crate) struct Wanted {
     pub state: String,
     /// What the code will be bound to.
     pub challenge: Challenge,
-    /// The key that the code will be bound to.
-    pub jkt: Option<String>,
+    /// What the code will be bound to beside it, as one text.
+    pub cnf: Option<String>,
     /// Whether the person is asked.
     pub prompt: Prompt,
     /// For how long a sign-in counts.
@@ -148,7 +151,7 @@ impl Wanted {
                 resource: self.target.resource,
                 scope: self.target.scope,
                 calls: self.target.calls,
-                jkt: self.jkt,
+                cnf: self.cnf,
                 prompt: self.prompt,
                 max_age: self.max_age,
                 authentication: self.authentication,
@@ -199,7 +202,7 @@ pub(crate) fn read(
     authority: &Authority,
     form: &Form<'_>,
     redirect: Redirect,
-    jkt: Option<&str>,
+    held: &Bond,
     now: Timestamp,
 ) -> Result<Wanted, Refusal> {
     let invalid = |description, code| Refusal::new(ErrorCode::InvalidRequest, description, code);
@@ -224,13 +227,13 @@ pub(crate) fn read(
     let challenge = form.require("code_challenge", "`code_challenge` is missing")?;
     let challenge = Challenge::parse(challenge)
         .map_err(|_| invalid("`code_challenge` is not a challenge by `S256`", "bad_pkce"))?;
-    let target = read_target(authority, form, jkt, now)?;
+    let target = read_target(authority, form, held, now)?;
     Ok(Wanted {
         target,
         redirect,
         state: state.to_owned(),
         challenge,
-        jkt: jkt.map(str::to_owned),
+        cnf: held.to_text(),
         prompt: prompt(form.fetch("prompt"))?,
         max_age: read_max_age(form)?,
         authentication: authentication(form)?,
@@ -251,7 +254,7 @@ pub(crate) struct Target {
 pub(crate) fn read_target(
     authority: &Authority,
     form: &Form<'_>,
-    jkt: Option<&str>,
+    held: &Bond,
     now: Timestamp,
 ) -> Result<Target, Refusal> {
     let scope = Scope::parse(form.fetch("scope").unwrap_or("")).map_err(|_| {
@@ -285,7 +288,7 @@ pub(crate) fn read_target(
         return Err(calls::invalid("details_of_a_sign_in"));
     }
     let snapshot = authority.current.load_full();
-    require_binding(authority, &snapshot, resource, jkt, now)?;
+    require_binding(authority, &snapshot, resource, held.cnf.as_ref(), now)?;
     Ok(Target {
         resource: resource.to_owned(),
         scope,
@@ -341,6 +344,19 @@ pub(crate) async fn registered(
     let registered = redirects::list(&mut tx, agent.agent.id).await?;
     let parse = |text: &String| RedirectUri::parse(text).ok();
     Ok(registered.iter().filter_map(parse).collect())
+}
+
+/// What the answer to a client that proved who it is will be bound to.
+pub(crate) fn bond(
+    form: &Form<'_>,
+    proof: Option<&VerifiedProof>,
+    client: &Client,
+) -> Result<Bond, Refusal> {
+    let jkt = bound_key(form, proof)?;
+    Ok(Bond {
+        cnf: Cnf::of(jkt, client.certificate.as_deref()),
+        instance: client.instance.clone(),
+    })
 }
 
 /// The key that the code will be bound to; when it is said twice, both must be the same (RFC 9449 10.1).

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use axum::Json;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use chancery_model::time::Timestamp;
@@ -18,7 +19,7 @@ use chancery_wire::user_code::UserCode;
 
 use crate::consent::enter;
 use crate::consent::push::{
-    authenticated, authentication, bound_key, read_max_age, read_target, refuse_foreign,
+    authenticated, authentication, bond, read_max_age, read_target, refuse_foreign,
 };
 use crate::consent::secrets;
 use crate::grants::end::{CALLS, calls_text};
@@ -36,10 +37,10 @@ const LIFETIME: Duration = Duration::from_secs(600);
 const MOST_WAITING: i64 = 100;
 
 /// `POST /oauth/device_authorization`.
-pub(crate) async fn wait(endpoints: &Endpoints, headers: &HeaderMap, body: &[u8]) -> Response {
+pub(crate) async fn wait(endpoints: &Endpoints, head: &Parts, body: &[u8]) -> Response {
     let authority = &*endpoints.authority;
     let now = authority.clock.now();
-    match try_to_wait(endpoints, headers, body, now).await {
+    match try_to_wait(endpoints, head, body, now).await {
         Ok(waiting) => {
             let mut response = Json(waiting).into_response();
             refusal::no_store(response.headers_mut());
@@ -54,14 +55,15 @@ pub(crate) async fn wait(endpoints: &Endpoints, headers: &HeaderMap, body: &[u8]
 
 async fn try_to_wait(
     endpoints: &Endpoints,
-    headers: &HeaderMap,
+    head: &Parts,
     body: &[u8],
     now: Timestamp,
 ) -> Result<DeviceResponse, Refusal> {
     let authority = &*endpoints.authority;
+    let headers = &head.headers;
     let form = form::parse(headers, body)?;
     let snapshot = authority.current.load_full();
-    let client = client::authenticate(authority, &snapshot, headers, &form, now)?;
+    let client = client::authenticate(authority, &snapshot, head, &form, now)?;
     wait_for(endpoints, headers, &form, &client, now)
         .await
         .map_err(|refused| refused.proven(client.who.id(), client.assertion))
@@ -91,8 +93,8 @@ async fn wait_for(
             "bad_prompt",
         ));
     }
-    let jkt = bound_key(form, proof.as_ref())?;
-    let target = read_target(authority, form, jkt, now)?;
+    let held = bond(form, proof.as_ref(), client)?;
+    let target = read_target(authority, form, &held, now)?;
     let mut random = [0; 32];
     authority.entropy.fill(&mut random);
     let device_code = format!("{DEVICE}{}", base64url::encode(&random));
@@ -105,7 +107,7 @@ async fn wait_for(
             resource: target.resource,
             scope: target.scope,
             calls: target.calls,
-            jkt: jkt.map(str::to_owned),
+            cnf: held.to_text(),
             prompt: Prompt::Ask,
             max_age: read_max_age(form)?,
             authentication: authentication(form)?,
@@ -125,7 +127,7 @@ async fn wait_for(
         (CALLS, calls_text(request.wish.calls.as_ref())),
     ];
     let event = authenticated(authority, agent, facts, now);
-    let uses = uses(Some(client.assertion), proof.as_ref());
+    let uses = uses(client.assertion, proof.as_ref());
     let step = Step::Wait {
         request,
         most: MOST_WAITING,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use chancery_gateway::snapshot::{KnownAgent, Snapshot};
@@ -37,22 +38,22 @@ pub async fn configuration(State(authority): State<Arc<Authority>>) -> Json<auth
 pub(crate) async fn evaluation(
     endpoints: &Endpoints,
     asker: Asker,
-    headers: &HeaderMap,
+    head: &Parts,
     body: &[u8],
 ) -> Response {
-    let answered = one(endpoints, asker, headers, body).await;
-    answer(headers, answered.map(Json))
+    let answered = one(endpoints, asker, head, body).await;
+    answer(&head.headers, answered.map(Json))
 }
 
 /// `POST /access/v1/evaluations`.
 pub(crate) async fn evaluations(
     endpoints: &Endpoints,
     asker: Asker,
-    headers: &HeaderMap,
+    head: &Parts,
     body: &[u8],
 ) -> Response {
-    let answered = many(endpoints, asker, headers, body).await;
-    answer(headers, answered.map(Json))
+    let answered = many(endpoints, asker, head, body).await;
+    answer(&head.headers, answered.map(Json))
 }
 
 /// Why a question was decided as it was.
@@ -78,11 +79,11 @@ enum Several {
 async fn one(
     endpoints: &Endpoints,
     asker: Asker,
-    headers: &HeaderMap,
+    head: &Parts,
     body: &[u8],
 ) -> Result<Answer, Error> {
-    let asker = asker.confirmed(endpoints, headers)?;
-    let request = parse(headers, body)?;
+    let asker = asker.confirmed(endpoints, head)?;
+    let request = parse(&head.headers, body)?;
     let question = authzen::parse_evaluation(&request).map_err(invalid)?;
     let snapshot = endpoints.authority.current.load_full();
     recorded(&endpoints.authority, &snapshot, &asker, &question).await
@@ -91,12 +92,12 @@ async fn one(
 async fn many(
     endpoints: &Endpoints,
     asker: Asker,
-    headers: &HeaderMap,
+    head: &Parts,
     body: &[u8],
 ) -> Result<Several, Error> {
     let authority = &*endpoints.authority;
-    let asker = asker.confirmed(endpoints, headers)?;
-    let request = parse(headers, body)?;
+    let asker = asker.confirmed(endpoints, head)?;
+    let request = parse(&head.headers, body)?;
     // A stop between two items must not make one request answer in two ways.
     let snapshot = authority.current.load_full();
     let (semantic, items) = match authzen::parse_evaluations(&request).map_err(invalid)? {
@@ -149,21 +150,21 @@ pub(crate) struct Asker {
 }
 
 impl Asker {
-    /// Who sent these headers.
-    pub(crate) fn authenticate(endpoints: &Endpoints, headers: &HeaderMap) -> Result<Self, Error> {
+    /// Who sent this.
+    pub(crate) fn authenticate(endpoints: &Endpoints, head: &Parts) -> Result<Self, Error> {
         let authority = &endpoints.authority;
         let now = authority.clock.now();
         let snapshot = authority.current.load();
         if snapshot.freshness.is_stale(now) {
             return Err(Error::Unavailable);
         }
-        let actor = match introspect::by_token(endpoints, &snapshot, headers, now) {
+        let actor = match introspect::by_token(endpoints, &snapshot, head, now) {
             Ok(known) => Actor {
                 id: known.resource.id.to_string(),
                 kind: ActorKind::Resource,
             },
             Err(_) => {
-                let ctx = Ctx::authenticate(Arc::clone(authority), headers)?;
+                let ctx = Ctx::authenticate(Arc::clone(authority), &head.headers)?;
                 ctx.authorize(Action::PolicyRead, Target::Authority)?;
                 ctx.caller.actor()
             }
@@ -176,12 +177,12 @@ impl Asker {
     }
 
     /// The same asker once the body has come, which may take a while: authenticated anew if anything changed meanwhile.
-    fn confirmed(mut self, endpoints: &Endpoints, headers: &HeaderMap) -> Result<Self, Error> {
+    fn confirmed(mut self, endpoints: &Endpoints, head: &Parts) -> Result<Self, Error> {
         let now = endpoints.authority.clock.now();
         let snapshot = endpoints.authority.current.load();
         let is_soon = now <= self.now.after(SOON);
         if self.number != snapshot.number || !is_soon || snapshot.freshness.is_stale(now) {
-            return Self::authenticate(endpoints, headers);
+            return Self::authenticate(endpoints, head);
         }
         self.now = now;
         Ok(self)

@@ -9,11 +9,11 @@ use chancery_model::owner::{Owner, OwnerKind};
 use chancery_model::time::Timestamp;
 use chancery_policy::PersonFacts;
 use chancery_store::tx::Tx;
-use chancery_store::{logins, meta, owners, providers, resources, sessions};
+use chancery_store::{attesters, logins, meta, owners, providers, resources, sessions};
 use chancery_wire::json;
 use chancery_wire::jwk::KeySet;
 
-use crate::directory::{Directory, KnownLogin, KnownResource, LastUse, Session};
+use crate::directory::{Directory, KnownAttester, KnownLogin, KnownResource, LastUse, Session};
 use crate::error::Error;
 use crate::refresh::PAGE;
 
@@ -95,6 +95,13 @@ pub(crate) async fn read(
         registration_until: registration_until(tx).await?,
         ..Directory::default()
     };
+    for attester in attesters::list(tx).await? {
+        let known = KnownAttester {
+            issuer: attester.issuer,
+            keys: parse_keys(&attester.jwks)?,
+        };
+        directory.attesters.insert(attester.name, known);
+    }
     for kept in providers::list(tx).await? {
         let name = kept.provider.name.as_str().to_owned();
         directory.providers.insert(name, Arc::new(kept));
@@ -165,14 +172,7 @@ pub(crate) async fn read(
         };
         after = last.id.to_string();
         for resource in page {
-            let keys = match &resource.jwks {
-                Some(text) => {
-                    let jwks =
-                        json::parse(text.as_bytes(), json::BODY).map_err(|_| Error::Broken)?;
-                    Some(KeySet::parse(&jwks).map_err(|_| Error::Broken)?)
-                }
-                None => None,
-            };
+            let keys = resource.jwks.as_deref().map(parse_keys).transpose()?;
             let known = Arc::new(KnownResource { resource, keys });
             directory
                 .by_url
@@ -180,4 +180,9 @@ pub(crate) async fn read(
             directory.resources.insert(known.resource.id, known);
         }
     }
+}
+
+fn parse_keys(text: &str) -> Result<KeySet, Error> {
+    let jwks = json::parse(text.as_bytes(), json::BODY).map_err(|_| Error::Broken)?;
+    KeySet::parse(&jwks).map_err(|_| Error::Broken)
 }

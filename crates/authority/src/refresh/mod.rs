@@ -68,6 +68,7 @@ fn touched(event: &Event) -> Touched {
         | EventKind::AgentVersionAccepted
         | EventKind::AgentVersionRejected
         | EventKind::AgentKeysChanged
+        | EventKind::AgentAuthenticationChanged
         | EventKind::AgentRedirectsChanged
         | EventKind::AgentTrustAdded
         | EventKind::AgentTrustRemoved
@@ -126,6 +127,8 @@ fn touched(event: &Event) -> Touched {
         | EventKind::ClientRegistrationOpened
         | EventKind::ClientRegistered
         | EventKind::ClientRemoved
+        | EventKind::AttesterAdded
+        | EventKind::AttesterRemoved
         | EventKind::ClientAuthenticated
         | EventKind::TokenIssued
         | EventKind::TokenRefused

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use chancery_api::resources::{RegisterResource, ResourceView};
 use chancery_model::action::Action;
+use chancery_model::client_authentication::ClientAuthentication;
 use chancery_model::event::EventKind;
 use chancery_model::id::ResourceId;
 use chancery_model::time::Timestamp;
@@ -13,6 +14,7 @@ use chancery_store::error::StoreError;
 use chancery_store::resources::{self, Resource};
 use chancery_wire::metadata;
 
+use crate::agents::authentication::{self, AUTHENTICATION};
 use crate::agents::{register, view};
 use crate::ctx::Ctx;
 use crate::error::Error;
@@ -35,12 +37,18 @@ pub async fn register(
         return Err(Error::Invalid("that URL is the authority's own".to_owned()));
     }
     let jwks = body.jwks.as_ref().map(register::parse_keys).transpose()?;
+    let authentication = body
+        .authentication
+        .map(|metadata| authentication::parse(&ctx.authority, metadata))
+        .transpose()?
+        .unwrap_or_default();
     let bearer_until = bearer_until(&ctx, body.allow_bearer)?;
     let permit = ctx.authorize(Action::ResourceManage, Target::Resource(url))?;
     let resource = Resource {
         id: ResourceId::generate(ctx.now, &*ctx.authority.entropy),
         url: url.to_owned(),
         jwks,
+        authentication,
         bearer_until,
         created_at: ctx.now,
     };
@@ -58,6 +66,10 @@ pub async fn register(
         .facts
         .insert("resource".to_owned(), resource.id.to_string());
     event.facts.insert("url".to_owned(), resource.url.clone());
+    if resource.authentication != ClientAuthentication::default() {
+        let told = authentication::describe(&resource.authentication)?;
+        event.facts.insert(AUTHENTICATION.to_owned(), told);
+    }
     if let Some(until) = bearer_until {
         event
             .facts
@@ -86,6 +98,7 @@ pub(crate) fn view(resource: &Resource) -> Result<ResourceView, Error> {
         id: resource.id,
         url: resource.url.clone(),
         keys: view::thumbprints(resource.jwks.as_deref())?,
+        authentication: resource.authentication.clone().into(),
         bearer_until: resource.bearer_until.map(rfc3339),
         created_at: rfc3339(resource.created_at),
     })

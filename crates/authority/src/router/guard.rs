@@ -32,6 +32,11 @@ where
     for (name, value) in FIXED {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    // Where we end TLS ourselves, browsers come back over nothing else; on this machine other programs have that name too.
+    if authority.config.has_tls && authority.relying_party.id() != "localhost" {
+        let year = HeaderValue::from_static("max-age=31536000");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
+    }
     // A page with a form needs its origin to be told to us when the form is sent; no other page of ours does.
     headers
         .entry(header::REFERRER_POLICY)

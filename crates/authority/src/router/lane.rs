@@ -55,7 +55,7 @@ async fn walk(endpoints: &Endpoints, lane: Lane, request: Request) -> Response {
     let asker = match lane {
         Lane::Token | Lane::Push | Lane::Device | Lane::Introspection | Lane::UserInfo => None,
         // What a stranger wants to have decided is not even read.
-        Lane::Evaluation | Lane::Evaluations => match Asker::authenticate(endpoints, headers) {
+        Lane::Evaluation | Lane::Evaluations => match Asker::authenticate(endpoints, &head) {
             Ok(asker) => Some(asker),
             Err(error) => return authzen::refused(headers, error),
         },
@@ -75,15 +75,15 @@ async fn walk(endpoints: &Endpoints, lane: Lane, request: Request) -> Response {
         return lane.sent_away();
     };
     match asker {
-        None if lane == Lane::Token => issue::issue(endpoints, headers, &body).await,
-        None if lane == Lane::Push => push::push(endpoints, headers, &body).await,
-        None if lane == Lane::UserInfo => userinfo::tell(endpoints, &head.method, headers).await,
-        None if lane == Lane::Device => wait::wait(endpoints, headers, &body).await,
-        None => introspect::introspect(endpoints, headers, &body).await,
+        None if lane == Lane::Token => issue::issue(endpoints, &head, &body).await,
+        None if lane == Lane::Push => push::push(endpoints, &head, &body).await,
+        None if lane == Lane::UserInfo => userinfo::tell(endpoints, &head).await,
+        None if lane == Lane::Device => wait::wait(endpoints, &head, &body).await,
+        None => introspect::introspect(endpoints, &head, &body).await,
         Some(asker) if lane == Lane::Evaluation => {
-            authzen::evaluation(endpoints, asker, headers, &body).await
+            authzen::evaluation(endpoints, asker, &head, &body).await
         }
-        Some(asker) => authzen::evaluations(endpoints, asker, headers, &body).await,
+        Some(asker) => authzen::evaluations(endpoints, asker, &head, &body).await,
     }
 }
 

@@ -1,4 +1,4 @@
-//! To which key a token is bound, and whether it may be bound to none.
+//! To which key or certificate a token is bound, and whether it may be bound to none.
 
 use std::time::Duration;
 
@@ -6,7 +6,8 @@ use axum::http::HeaderMap;
 use chancery_gateway::snapshot::Snapshot;
 use chancery_model::bearer;
 use chancery_model::time::Timestamp;
-use chancery_wire::dpop::{self, NonceRule, VerifiedProof};
+use chancery_wire::access_token::Cnf;
+use chancery_wire::dpop::{self, DpopError, NonceRule, VerifiedProof};
 use chancery_wire::oauth::ErrorCode;
 
 use crate::state::Authority;
@@ -48,6 +49,28 @@ pub(crate) fn prove_to(
     headers: &HeaderMap,
     now: Timestamp,
 ) -> Result<Option<VerifiedProof>, Refusal> {
+    let remembering =
+        |proof: &str, expect: &dpop::Expect<'_>| endpoints.memory.prove(proof, expect);
+    prove_with(&endpoints.authority, to, headers, now, remembering)
+}
+
+/// The same where nothing is remembered of the keys that verified before.
+pub(crate) fn prove_anew(
+    authority: &Authority,
+    to: &To<'_>,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<Option<VerifiedProof>, Refusal> {
+    prove_with(authority, to, headers, now, dpop::verify)
+}
+
+fn prove_with(
+    authority: &Authority,
+    to: &To<'_>,
+    headers: &HeaderMap,
+    now: Timestamp,
+    verify: impl Fn(&str, &dpop::Expect<'_>) -> Result<VerifiedProof, DpopError>,
+) -> Result<Option<VerifiedProof>, Refusal> {
     let invalid = |code| {
         Refusal::new(
             ErrorCode::InvalidDpopProof,
@@ -63,7 +86,7 @@ pub(crate) fn prove_to(
         return Err(invalid("several_proofs"));
     }
     let proof = proof.to_str().map_err(|_| invalid("malformed"))?;
-    let nonces = &endpoints.authority.nonces;
+    let nonces = &authority.nonces;
     let check = |nonce: &str| nonces.check(nonce, now, NONCE_AGE);
     let expect = dpop::Expect {
         method: to.method,
@@ -74,7 +97,7 @@ pub(crate) fn prove_to(
         bound_jkt: to.token.map(|(_, jkt)| jkt),
         nonce: NonceRule::Required(&check),
     };
-    let proof = endpoints.memory.prove(proof, &expect);
+    let proof = verify(proof, &expect);
     proof.map(Some).map_err(|error| {
         let code = error.error_code();
         let description = if code == ErrorCode::UseDpopNonce {
@@ -89,12 +112,12 @@ pub(crate) fn prove_to(
     })
 }
 
-/// Without a proof only where an explicit, unexpired exception allows it (SI-3).
+/// Bound to nothing only where an explicit, unexpired exception allows it (SI-3).
 pub(crate) fn require_binding(
     authority: &Authority,
     snapshot: &Snapshot,
     resource: &str,
-    jkt: Option<&str>,
+    cnf: Option<&Cnf>,
     now: Timestamp,
 ) -> Result<(), Refusal> {
     let bearer_until = match find_resource(authority, snapshot, resource) {
@@ -107,7 +130,7 @@ pub(crate) fn require_binding(
             ));
         }
     };
-    if jkt.is_none() && !bearer::is_allowed(bearer_until, now) {
+    if cnf.is_none() && !bearer::is_allowed(bearer_until, now) {
         return Err(Refusal {
             nonce: true,
             ..Refusal::new(

@@ -12,12 +12,12 @@ use chancery_model::grant::Grant as Consented;
 use chancery_model::time::Timestamp;
 use chancery_store::codes::{self, ANY_KEY, Code};
 use chancery_store::grants;
-use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::hash;
 use chancery_wire::oauth::Form;
 use chancery_wire::pkce::{Challenge, Verifier};
 
 use crate::state::Authority;
+use crate::tokens::bond::Bond;
 use crate::tokens::redeem::{end_because, refuse, require_resource};
 use crate::tokens::refusal::Refusal;
 
@@ -54,7 +54,8 @@ pub(crate) struct Bonds<'a> {
     pub(crate) form: &'a Form<'a>,
     pub(crate) code: &'a Code,
     pub(crate) consented: &'a Consented,
-    pub(crate) proof: Option<&'a VerifiedProof>,
+    /// What the client proved to hold.
+    pub(crate) held: &'a Bond,
 }
 
 impl Bonds<'_> {
@@ -87,7 +88,7 @@ impl Bonds<'_> {
     /// Each bond is a refusal of its own for the record, and the same for the client.
     fn hold<'a>(&self, agent: Option<&'a Arc<KnownAgent>>) -> Result<&'a Arc<KnownAgent>, Refusal> {
         let Self {
-            form, code, proof, ..
+            form, code, held, ..
         } = *self;
         let agent = agent.filter(|agent| self.consented.agent == agent.agent.id);
         let agent = agent.ok_or_else(|| refuse("code_of_another_client"))?;
@@ -105,13 +106,16 @@ impl Bonds<'_> {
         if !challenge.is_of(&verifier) {
             return Err(refuse("code_verifier_mismatch"));
         }
-        match (&code.jkt, proof) {
-            (Some(bound), Some(_)) if bound == ANY_KEY => Ok(agent),
-            (Some(bound), Some(proof)) if bound == proof.jkt() => Ok(agent),
-            (Some(_), Some(_)) => Err(refuse("jkt_mismatch")),
-            (Some(_), None) => Err(refuse("proof_missing")),
+        match code.cnf.as_deref() {
             // A code that was asked for under an exception of its resource.
-            (None, Some(_) | None) => Ok(agent),
+            None => Ok(agent),
+            Some(_) if held.cnf.is_none() => Err(refuse("proof_missing")),
+            Some(ANY_KEY) => Ok(agent),
+            Some(bound) => {
+                let bound = Bond::from_text(bound).ok_or(Refusal::unavailable())?;
+                bound.require(held).map_err(refuse)?;
+                Ok(agent)
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
 //! What a person answered to a device, for tokens (RFC 8628 3.4): asked for again and again until there is an answer, by
-//! the client that waits and with the key that it is bound to, and given once.
+//! the client that waits and with all that it is bound to, and given once.
 //!
 //! A device code is of a form of its own, and kept in a table of its own, so that nothing else is taken for one (TOK-03).
 
@@ -8,12 +8,12 @@ use chancery_model::grant::Grant as Consented;
 use chancery_store::device_requests::{self, DeviceRequest};
 use chancery_store::grants;
 use chancery_store::journal::{AppendError, Step};
-use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::hash;
 use chancery_wire::oauth::{ErrorCode, Form, TokenResponse};
 
 use crate::state::Authority;
 use crate::tokens::binding::prove;
+use crate::tokens::bond::Bond;
 use crate::tokens::calls;
 use crate::tokens::id_token;
 use crate::tokens::issue::{self, Request};
@@ -42,22 +42,23 @@ pub(crate) async fn collect(request: &Request<'_>) -> Result<TokenResponse, Refu
     let authority = &*endpoints.authority;
     let agent = require_agent(&client.who)?;
     let proof = prove(endpoints, &endpoints.token_url, headers, now)?;
-    let jkt = proof.as_ref().map(VerifiedProof::jkt);
+    let held = Bond::of(proof.as_ref(), client);
     let (waiting, consented) = find(authority, form).await?;
     let about = |refused: Refusal| match &consented {
         Some(consented) => refused.about(consented.id),
         None => refused,
     };
     let wish = &waiting.wish;
-    let bond = match (&wish.jkt, jkt) {
-        _ if wish.agent != agent.agent.id => Err("device_code_of_another_client"),
-        (Some(bound), Some(proved)) if bound == proved => Ok(()),
-        (Some(_), Some(_)) => Err("jkt_mismatch"),
-        (Some(_), None) => Err("proof_missing"),
+    let bound = match &wish.cnf {
+        Some(text) => Bond::from_text(text).ok_or(Refusal::unavailable())?,
         // Asked for under an exception of its resource.
-        (None, Some(_) | None) => Ok(()),
+        None => Bond::default(),
     };
-    if let Err(why) = bond {
+    let is_held = match wish.agent == agent.agent.id {
+        true => bound.require(&held),
+        false => Err("device_code_of_another_client"),
+    };
+    if let Err(why) = is_held {
         // Whoever holds a code that is not theirs, or half of what it is bound to, is not asked twice (TOK-02).
         device_requests::burn(&authority.store, waiting.code_hash, now).await?;
         return Err(about(refuse(why)));
@@ -101,7 +102,7 @@ pub(crate) async fn collect(request: &Request<'_>) -> Result<TokenResponse, Refu
         scope: &wish.scope,
         calls: calls.as_ref(),
         given: wish.calls.as_ref(),
-        jkt,
+        held: &held,
         auth_time: waiting.auth_time,
         acr: waiting.acr,
     };
@@ -109,7 +110,7 @@ pub(crate) async fn collect(request: &Request<'_>) -> Result<TokenResponse, Refu
     let (refresh_token, refresh) = fetch.refresh(authority, now).unzip();
     let nonce = wish.authentication.nonce.as_deref();
     let id_token = id_token::make(authority, &minted, &wish.scope, nonce, now)?;
-    let uses = uses(Some(client.assertion), proof.as_ref());
+    let uses = uses(client.assertion, proof.as_ref());
     let event = issue::issued(authority, &client.who, &minted, Some(&permit), now);
     let event = id_token::told(event, id_token.is_some());
     let step = Step::Collect {

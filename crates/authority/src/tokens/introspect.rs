@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use chancery_gateway::snapshot::Snapshot;
@@ -26,12 +27,9 @@ use crate::tokens::memory;
 use crate::tokens::refusal::{self, Refusal};
 
 /// `POST /oauth/introspect`.
-pub(crate) async fn introspect(
-    endpoints: &Endpoints,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Response {
-    let told = try_introspect(endpoints, headers, body).await;
+pub(crate) async fn introspect(endpoints: &Endpoints, head: &Parts, body: &[u8]) -> Response {
+    let headers = &head.headers;
+    let told = try_introspect(endpoints, head, body).await;
     match told.and_then(|told| told.body(&endpoints.authority, headers)) {
         Ok((body, media_type)) => {
             let mut response = body.into_response();
@@ -87,19 +85,16 @@ impl Told {
     }
 }
 
-async fn try_introspect(
-    endpoints: &Endpoints,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<Told, Refusal> {
+async fn try_introspect(endpoints: &Endpoints, head: &Parts, body: &[u8]) -> Result<Told, Refusal> {
     let authority = &*endpoints.authority;
+    let headers = &head.headers;
     let form = form::parse(headers, body)?;
     let asker = if headers.contains_key(header::AUTHORIZATION) {
         let snapshot = authority.current.load();
-        by_token(endpoints, &snapshot, headers, authority.clock.now())?
+        by_token(endpoints, &snapshot, head, authority.clock.now())?
     } else {
         let (snapshot, now) = (authority.current.load(), authority.clock.now());
-        let client = client::authenticate(authority, &snapshot, headers, &form, now)?;
+        let client = client::authenticate(authority, &snapshot, head, &form, now)?;
         let Who::Resource(known) = client.who else {
             return Err(Refusal::new(
                 ErrorCode::UnauthorizedClient,
@@ -110,7 +105,7 @@ async fn try_introspect(
         let event = used(authority, &known, now);
         authority
             .journal
-            .append_once(event, vec![client.assertion])
+            .append_once(event, client.assertion.into_iter().collect())
             .await?;
         known
     };
@@ -140,7 +135,7 @@ async fn try_introspect(
 pub(crate) fn by_token(
     endpoints: &Endpoints,
     snapshot: &Snapshot,
-    headers: &HeaderMap,
+    head: &Parts,
     now: Timestamp,
 ) -> Result<Arc<KnownResource>, Refusal> {
     let refuse = |code| {
@@ -150,7 +145,7 @@ pub(crate) fn by_token(
             code,
         )
     };
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let mut values = head.headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(refuse("several_credentials"));
     };
@@ -160,6 +155,9 @@ pub(crate) fn by_token(
     };
     let known = endpoints.memory.verify(snapshot, token, now);
     let known = known.map_err(|error| refuse(error.code()))?;
+    let peer = head.extensions.get();
+    let has_certificate = known.token.require_certificate(peer);
+    has_certificate.map_err(|error| refuse(error.code()))?;
     let claims = known.token.claims();
     let is_ours =
         claims.aud == snapshot.issuer && claims.scope.as_deref() == Some(issue::INTROSPECT);

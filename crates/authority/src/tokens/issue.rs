@@ -1,6 +1,7 @@
 //! Issuing: parse, authenticate the client, prove the key, decide, sign, look again, record, answer.
 
 use axum::Json;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use chancery_gateway::snapshot::{KnownAgent, Snapshot};
@@ -9,7 +10,6 @@ use chancery_model::event::{Actor, ActorKind, DecisionFacts, Event, EventKind, T
 use chancery_model::id::ClientId;
 use chancery_model::time::Timestamp;
 use chancery_policy::{PersonFacts, Question};
-use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::metadata;
 use chancery_wire::oauth::{DEVICE_CODE, ErrorCode, Form, JWT_BEARER, TokenResponse, TokenType};
 
@@ -18,13 +18,14 @@ use crate::refresh::GRANT;
 use crate::state::Authority;
 use crate::tokens::Endpoints;
 use crate::tokens::binding::{prove, require_binding};
+use crate::tokens::bond::Bond;
 use crate::tokens::calls;
 use crate::tokens::client::{self, Client, FAILED, Who};
 use crate::tokens::collect;
 use crate::tokens::form;
 use crate::tokens::mint::{Grant, Holder, Minted, mint};
 use crate::tokens::public;
-use crate::tokens::redeem;
+use crate::tokens::redeem::{self, uses};
 use crate::tokens::refusal::{self, Refusal};
 use crate::tokens::renew;
 use crate::tokens::workload;
@@ -33,10 +34,10 @@ use crate::tokens::workload;
 pub(crate) const INTROSPECT: &str = "introspect";
 
 /// `POST /oauth/token`.
-pub(crate) async fn issue(endpoints: &Endpoints, headers: &HeaderMap, body: &[u8]) -> Response {
+pub(crate) async fn issue(endpoints: &Endpoints, head: &Parts, body: &[u8]) -> Response {
     let authority = &*endpoints.authority;
     let now = authority.clock.now();
-    match try_issue(endpoints, headers, body, now).await {
+    match try_issue(endpoints, head, body, now).await {
         Ok(response) => {
             let mut response = Json(response).into_response();
             refusal::no_store(response.headers_mut());
@@ -52,16 +53,17 @@ pub(crate) async fn issue(endpoints: &Endpoints, headers: &HeaderMap, body: &[u8
 
 async fn try_issue(
     endpoints: &Endpoints,
-    headers: &HeaderMap,
+    head: &Parts,
     body: &[u8],
     now: Timestamp,
 ) -> Result<TokenResponse, Refusal> {
     let authority = &*endpoints.authority;
+    let headers = &head.headers;
     let form = form::parse(headers, body)?;
     let grant_type = form.require("grant_type", "`grant_type` is missing")?;
     // Who comes so does not authenticate: another issuer vouches for it.
     if grant_type == JWT_BEARER {
-        return workload::issue(endpoints, headers, &form, now).await;
+        return workload::issue(endpoints, head, &form, now).await;
     }
     let grant_type = GrantType::parse(grant_type).ok_or(Refusal::new(
         ErrorCode::UnsupportedGrantType,
@@ -79,7 +81,7 @@ async fn try_issue(
         return public::issue(&request, &grant_type).await;
     }
     let snapshot = authority.current.load_full();
-    let client = client::authenticate(authority, &snapshot, headers, &form, now)?;
+    let client = client::authenticate(authority, &snapshot, head, &form, now)?;
     let request = Request {
         endpoints,
         headers,
@@ -139,19 +141,22 @@ async fn issue_to(request: &Request<'_>, snapshot: &Snapshot) -> Result<TokenRes
     let resource = resource(form)?;
     let scope = form.fetch("scope");
     let calls = calls::read(form, resource)?;
-    let jkt = proof.as_ref().map(VerifiedProof::jkt);
+    let bond = Bond::of(proof.as_ref(), client);
+    let cnf = bond.cnf.as_ref();
+    let instance = bond.instance.as_deref();
     let expires_at = now.after(authority.config.access_token_lifetime);
 
     let (minted, permit) = match &client.who {
         Who::Agent(known) => {
-            require_binding(authority, snapshot, resource, jkt, now)?;
+            require_binding(authority, snapshot, resource, cnf, now)?;
             let permit = decide(authority, snapshot, known, resource, scope, None, now)?;
             let grant = Grant {
                 holder: Holder::Agent(known),
                 audience: resource,
                 scope,
                 calls: calls.as_ref(),
-                jkt,
+                cnf,
+                instance,
                 expires_at,
             };
             let key = &authority.keys.load().access_token;
@@ -174,7 +179,8 @@ async fn issue_to(request: &Request<'_>, snapshot: &Snapshot) -> Result<TokenRes
                 audience: resource,
                 scope,
                 calls: None,
-                jkt,
+                cnf,
+                instance,
                 expires_at,
             };
             let key = &authority.keys.load().access_token;
@@ -182,12 +188,7 @@ async fn issue_to(request: &Request<'_>, snapshot: &Snapshot) -> Result<TokenRes
         }
     };
 
-    let mut uses = vec![client.assertion];
-    uses.extend(
-        proof
-            .as_ref()
-            .map(|proof| client::once(proof.jti_hash(), proof.expires_at())),
-    );
+    let uses = uses(client.assertion, proof.as_ref());
     let event = issued(authority, &client.who, &minted, permit.as_ref(), now);
     authority
         .journal
@@ -205,11 +206,7 @@ async fn issue_to(request: &Request<'_>, snapshot: &Snapshot) -> Result<TokenRes
     }
     Ok(TokenResponse {
         access_token: minted.token,
-        token_type: if jkt.is_some() {
-            TokenType::DPoP
-        } else {
-            TokenType::Bearer
-        },
+        token_type: TokenType::of(minted.claims.cnf.as_ref()),
         expires_in: authority.config.access_token_lifetime.as_secs(),
         scope: minted.claims.scope,
         authorization_details: minted.claims.authorization_details,
@@ -293,7 +290,16 @@ pub(crate) fn issued(
     let details = calls_text(claims.authorization_details.as_ref());
     let details = Some(details).filter(|text| !text.is_empty());
     let details = details.map(|text| (CALLS, text));
-    let facts = scope.into_iter().chain(details).chain(grant);
+    let instance = claims
+        .agent
+        .as_ref()
+        .and_then(|agent| agent.instance.clone());
+    let instance = instance.map(|instance| ("instance", instance));
+    let facts = scope
+        .into_iter()
+        .chain(details)
+        .chain(grant)
+        .chain(instance);
     Event {
         agent,
         decision: permit.map(|permit| DecisionFacts::from(permit.decision())),
@@ -304,8 +310,9 @@ pub(crate) fn issued(
         token: Some(TokenFacts {
             audience: claims.aud.clone(),
             expires_at: claims.exp,
-            jkt: claims.cnf.as_ref().map(|cnf| cnf.jkt.clone()),
+            jkt: claims.cnf.as_ref().and_then(|cnf| cnf.jkt.clone()),
             jti: claims.jti,
+            x5t: claims.cnf.as_ref().and_then(|cnf| cnf.x5t.clone()),
         }),
         ..Event::new(
             EventKind::TokenIssued,

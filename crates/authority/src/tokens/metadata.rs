@@ -33,12 +33,14 @@ pub async fn authorization_server(State(authority): State<Arc<Authority>>) -> Re
         token: &at("/oauth/token"),
         introspection: &at("/oauth/introspect"),
         revocation: &at("/oauth/revoke"),
+        challenge: &at("/oauth/challenge"),
         jwks: &at("/oauth/jwks"),
         registration: takes_registrations.then_some(registration),
         userinfo: &authority.config.userinfo(),
         end_session: &at("/oauth/logout"),
         signing: keys.access_token.public().algorithm(),
         id_token_signing: keys.id_token.public().algorithm(),
+        has_tls: authority.config.has_tls,
     };
     let metadata = AuthorizationServer::new(issuer, endpoints, resources);
     let mut response = Json(metadata).into_response();

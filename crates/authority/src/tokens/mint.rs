@@ -27,8 +27,10 @@ pub(crate) struct Grant<'a> {
     pub scope: Option<&'a str>,
     /// The tool calls that it is limited to.
     pub calls: Option<&'a ToolCalls>,
-    /// The thumbprint of the key that it is bound to; `None` only under an explicit exception.
-    pub jkt: Option<&'a str>,
+    /// What it is bound to; `None` only under an explicit exception.
+    pub cnf: Option<&'a Cnf>,
+    /// The running copy that it is for, where an attester vouched for one.
+    pub instance: Option<&'a str>,
     /// When it ends.
     pub expires_at: Timestamp,
 }
@@ -103,7 +105,7 @@ pub(crate) fn mint(
                 .ok_or_else(|| inactive("principal_inactive"))?;
             Some(AgentClaims {
                 id: None,
-                instance: None,
+                instance: grant.instance.map(str::to_owned),
                 version,
                 epoch: known.epoch(),
                 owner: known.agent.owner_id.to_string(),
@@ -124,9 +126,7 @@ pub(crate) fn mint(
         jti: TokenId::generate(now, entropy),
         scope: grant.scope.map(str::to_owned),
         authorization_details: grant.calls.cloned(),
-        cnf: grant.jkt.map(|jkt| Cnf {
-            jkt: jkt.to_owned(),
-        }),
+        cnf: grant.cnf.cloned(),
         auth_time: delegate
             .and_then(|delegate| delegate.auth_time)
             .map(Timestamp::as_secs),
@@ -176,7 +176,7 @@ fn require_consent(
     let scope = Scope::parse(grant.scope.unwrap_or(""));
     let is_within = scope.is_ok_and(|scope| scope.is_within(&present.scope));
     let is_narrow = tool_call::is_within(grant.calls, present.calls.as_ref());
-    let is_bound = present.binding != Binding::Key || grant.jkt.is_some();
+    let is_bound = present.binding != Binding::Key || grant.cnf.is_some();
     let is_shorter = grant.expires_at <= present.expires_at;
     let is_less = is_within && is_narrow && is_bound && is_shorter;
     if grant.audience != present.resource || !is_less {

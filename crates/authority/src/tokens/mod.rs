@@ -12,8 +12,11 @@ use tokio::sync::Semaphore;
 use crate::state::Authority;
 use crate::tokens::memory::Memory;
 
+pub(crate) mod attestation;
 pub(crate) mod binding;
+pub(crate) mod bond;
 pub(crate) mod calls;
+pub mod challenge;
 pub(crate) mod client;
 pub(crate) mod code;
 pub(crate) mod collect;

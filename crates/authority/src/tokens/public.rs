@@ -23,6 +23,7 @@ use crate::refresh;
 use crate::state::Authority;
 use crate::tokens::Endpoints;
 use crate::tokens::binding::prove;
+use crate::tokens::bond::Bond;
 use crate::tokens::calls;
 use crate::tokens::client::Who;
 use crate::tokens::code::{self, Bonds};
@@ -87,21 +88,21 @@ async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
     let proof = prove(endpoints, &endpoints.token_url, headers, now)?;
     let (code, consented) = code::find(authority, form).await?;
     let agent = find_agent(request, &consented).await?;
+    let held = Bond::of_key(proof.as_ref().map(VerifiedProof::jkt));
     let bonds = Bonds {
         form,
         code: &code,
         consented: &consented,
-        proof: proof.as_ref(),
+        held: &held,
     };
     let agent = bonds.require(authority, agent.as_ref(), now).await?;
-    let jkt = proof.as_ref().map(VerifiedProof::jkt);
     let calls = calls::shrunk(form, &consented.resource, code.calls.as_ref())?;
     let fetch = Fetch {
         consented: &consented,
         scope: &code.scope,
         calls: calls.as_ref(),
         given: code.calls.as_ref(),
-        jkt,
+        held: &held,
         auth_time: code.auth_time,
         acr: code.authentication.acr,
     };
@@ -185,12 +186,13 @@ async fn rotate(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
     require_resource(form, &consented)?;
     let scope = shrunk(form.fetch("scope"), &token.scope)?;
     let calls = calls::shrunk(form, &consented.resource, token.calls.as_ref())?;
+    let held = Bond::of_key(proof.as_ref().map(VerifiedProof::jkt));
     let fetch = Fetch {
         consented: &consented,
         scope: &scope,
         calls: calls.as_ref(),
         given: token.calls.as_ref(),
-        jkt: proof.as_ref().map(VerifiedProof::jkt),
+        held: &held,
         auth_time: token.auth_time,
         acr: token.authentication.acr,
     };
@@ -272,7 +274,7 @@ fn new_token(
         grant: fetch.consented.id,
         scope: scope.clone(),
         calls: fetch.given.cloned(),
-        jkt: fetch.jkt.map(str::to_owned),
+        jkt: fetch.held.cnf.as_ref().and_then(|cnf| cnf.jkt.clone()),
         auth_time: fetch.auth_time,
         authentication: Authentication {
             nonce: None,

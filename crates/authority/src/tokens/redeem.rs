@@ -26,6 +26,7 @@ use crate::grants::fit::{self, Fit};
 use crate::refresh;
 use crate::state::Authority;
 use crate::tokens::binding::{prove, require_binding};
+use crate::tokens::bond::Bond;
 use crate::tokens::calls;
 use crate::tokens::client::{self, FAILED, Who};
 use crate::tokens::code::{self, Bonds};
@@ -58,14 +59,14 @@ pub(crate) async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refus
     let agent = require_agent(&client.who)?;
     let proof = prove(endpoints, &endpoints.token_url, headers, now)?;
     let (code, consented) = code::find(authority, form).await?;
+    let held = Bond::of(proof.as_ref(), client);
     let bonds = Bonds {
         form,
         code: &code,
         consented: &consented,
-        proof: proof.as_ref(),
+        held: &held,
     };
     let agent = bonds.require(authority, Some(agent), now).await?;
-    let jkt = proof.as_ref().map(VerifiedProof::jkt);
     let calls = calls::shrunk(form, &consented.resource, code.calls.as_ref())?;
     let step = |refresh| Step::Redeem {
         code: code.code_hash,
@@ -77,7 +78,7 @@ pub(crate) async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refus
         scope: &code.scope,
         calls: calls.as_ref(),
         given: code.calls.as_ref(),
-        jkt,
+        held: &held,
         auth_time: code.auth_time,
         acr: code.authentication.acr,
     };
@@ -85,7 +86,7 @@ pub(crate) async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refus
     let (refresh_token, kept) = fetch.refresh(authority, now).unzip();
     let nonce = code.authentication.nonce.as_deref();
     let id_token = id_token::make(authority, &minted, &code.scope, nonce, now)?;
-    let uses = uses(Some(client.assertion), proof.as_ref());
+    let uses = uses(client.assertion, proof.as_ref());
     let event = issue::issued(authority, &client.who, &minted, Some(&permit), now);
     let event = id_token::told(event, id_token.is_some());
     match authority.journal.append_step(event, uses, step(kept)).await {
@@ -143,7 +144,8 @@ pub(crate) struct Fetch<'a> {
     pub(crate) calls: Option<&'a ToolCalls>,
     /// Those that later ones are limited to.
     pub(crate) given: Option<&'a ToolCalls>,
-    pub(crate) jkt: Option<&'a str>,
+    /// What the client proved to hold.
+    pub(crate) held: &'a Bond,
     pub(crate) auth_time: Option<Timestamp>,
     pub(crate) acr: Option<Acr>,
 }
@@ -169,7 +171,7 @@ impl Fetch<'_> {
         let known = snapshot.agents.get(&agent.agent.id);
         let known = known.ok_or(Refusal::new(ErrorCode::InvalidClient, FAILED, "stopped"))?;
         let resource = &*consented.resource;
-        require_binding(authority, snapshot, resource, self.jkt, now)?;
+        require_binding(authority, snapshot, resource, self.held.cnf.as_ref(), now)?;
         let fit = self.fit(authority, known).await.map_err(about)?;
         let live = snapshot.delegation(consented.subject, consented.id, now);
         let (person, _) = live.map_err(|why| about(refuse(why.code())))?;
@@ -197,7 +199,8 @@ impl Fetch<'_> {
             audience: resource,
             scope,
             calls: self.calls,
-            jkt: self.jkt,
+            cnf: self.held.cnf.as_ref(),
+            instance: self.held.instance.as_deref(),
             expires_at: end.min(consented.expires_at),
         };
         let key = &authority.keys.load().access_token;
@@ -213,8 +216,8 @@ impl Fetch<'_> {
         now: Timestamp,
     ) -> Option<(String, RefreshToken)> {
         let consented = self.consented;
-        let jkt = match consented.binding {
-            Binding::Key => self.jkt?,
+        let cnf = match consented.binding {
+            Binding::Key => self.held.to_text()?,
             Binding::Bearer | Binding::Rotation => return None,
         };
         let mut random = [0; 32];
@@ -225,7 +228,7 @@ impl Fetch<'_> {
             grant: consented.id,
             scope: self.scope.clone(),
             calls: self.given.cloned(),
-            jkt: jkt.to_owned(),
+            cnf,
             auth_time: self.auth_time,
             authentication: Authentication {
                 nonce: None,
@@ -280,6 +283,8 @@ pub(crate) fn require_resource(form: &Form<'_>, consented: &Consented) -> Result
 /// What a request used up that led to a token.
 pub(crate) fn uses(assertion: Option<OneTime>, proof: Option<&VerifiedProof>) -> Vec<OneTime> {
     let proof = proof.map(|proof| client::once(proof.jti_hash(), proof.expires_at()));
+    // Of a client that authenticates by its proof, both are one.
+    let proof = proof.filter(|proof| assertion.is_none_or(|used| used.hash != proof.hash));
     assertion.into_iter().chain(proof).collect()
 }
 
@@ -306,10 +311,7 @@ pub(crate) fn answer(
     upheld.map_err(|why| refuse(why.code()))?;
     Ok(TokenResponse {
         access_token: token,
-        token_type: match claims.cnf {
-            Some(_) => TokenType::DPoP,
-            None => TokenType::Bearer,
-        },
+        token_type: TokenType::of(claims.cnf.as_ref()),
         expires_in: u64::try_from(claims.exp - claims.iat).unwrap_or(0),
         scope: claims.scope,
         authorization_details: claims.authorization_details,

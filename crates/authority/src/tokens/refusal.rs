@@ -11,6 +11,7 @@ use chancery_model::time::Timestamp;
 use chancery_store::error::StoreError;
 use chancery_store::journal::AppendError;
 use chancery_store::one_time::OneTime;
+use chancery_wire::client_attestation::CHALLENGE_HEADER;
 use chancery_wire::oauth::{Challenge, ErrorCode, OAuthError, Scheme};
 
 use crate::error::Error;
@@ -31,12 +32,14 @@ pub(crate) struct Refusal {
     pub claimed: Option<ClientId>,
     /// What a public client called itself.
     pub named: Option<Box<str>>,
-    /// Who it was, once that is proven, and the assertion that proved it.
-    pub proven: Option<Box<(ClientId, OneTime)>>,
+    /// Who it was, once that is proven, and what that used up.
+    pub proven: Option<Box<(ClientId, Option<OneTime>)>>,
     /// The grant that it is about, for the record.
     pub grant: Option<Box<GrantId>>,
     /// Whether a fresh DPoP nonce goes with the answer.
     pub nonce: bool,
+    /// Whether a challenge for the next proof of a client attestation does.
+    pub challenge: bool,
 }
 
 impl Refusal {
@@ -50,6 +53,7 @@ impl Refusal {
             proven: None,
             grant: None,
             nonce: false,
+            challenge: false,
         }
     }
 
@@ -69,8 +73,8 @@ impl Refusal {
         }
     }
 
-    /// The same, by a client that proved to be `client` with `assertion`.
-    pub(crate) fn proven(self, client: ClientId, assertion: OneTime) -> Self {
+    /// The same, by a client that proved to be `client`, and used up `assertion` where it came with one.
+    pub(crate) fn proven(self, client: ClientId, assertion: Option<OneTime>) -> Self {
         Self {
             proven: Some(Box::new((client, assertion))),
             ..self
@@ -105,6 +109,7 @@ impl From<OAuthError> for Refusal {
             proven: None,
             grant: None,
             nonce: false,
+            challenge: false,
         }
     }
 }
@@ -171,6 +176,12 @@ pub(crate) async fn answer(
     {
         response.headers_mut().insert("DPoP-Nonce", nonce);
     }
+    if refusal.challenge
+        && let Ok(challenge) = HeaderValue::from_str(&authority.attestation_challenges.issue(now))
+    {
+        let headers = response.headers_mut();
+        headers.insert(CHALLENGE_HEADER, challenge);
+    }
     response
 }
 
@@ -229,9 +240,12 @@ async fn record(
     endpoint: &'static str,
     refusal: &Refusal,
 ) -> Result<(), AppendError> {
-    // Asking for a nonce is the ordinary first step of a client, not an offence; it may come back with
+    // Asking for a nonce or a challenge is the ordinary first step of a client, not an offence; it may come back with
     // the same assertion.
-    if refusal.error.code == ErrorCode::UseDpopNonce {
+    if matches!(
+        refusal.error.code,
+        ErrorCode::UseDpopNonce | ErrorCode::UseAttestationChallenge
+    ) {
         return Ok(());
     }
     let mut facts = BTreeMap::from([
@@ -279,7 +293,7 @@ async fn record(
     // What it proved itself with is used up, whatever came of it.
     match authority
         .journal
-        .append_once(event.clone(), vec![assertion])
+        .append_once(event.clone(), assertion.into_iter().collect())
         .await
     {
         Err(AppendError::Replayed) => authority.journal.append(event).await,

@@ -1,16 +1,16 @@
 //! A refresh token for another access token of the same grant, as long as everything behind it is as it was.
 //!
-//! It is not rotated: it is of use to one client with one key alone, both of which are proved each time, and losing
+//! It is not rotated: it is of use to one client with one key or certificate alone, both of which are proved each time, and losing
 //! an answer then loses nothing (FAPI 2.0 5.3.2.1). Scope may be less than before and never more, and no refresh is for
 //! another resource.
 
 use chancery_model::scope::Scope;
 use chancery_store::journal::{AppendError, Step};
 use chancery_store::{grants, refresh_tokens};
-use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::oauth::{ErrorCode, TokenResponse};
 
 use crate::tokens::binding::prove;
+use crate::tokens::bond::{Bond, PROOF_MISSING};
 use crate::tokens::calls;
 use crate::tokens::issue::{self, Request};
 use crate::tokens::redeem::{
@@ -31,14 +31,10 @@ pub(crate) async fn renew(request: &Request<'_>) -> Result<TokenResponse, Refusa
     let authority = &*endpoints.authority;
     let agent = require_agent(&client.who)?;
     let proof = prove(endpoints, &endpoints.token_url, headers, now)?;
-    let proof = proof.ok_or(Refusal {
-        nonce: true,
-        ..Refusal::new(
-            ErrorCode::InvalidDpopProof,
-            "refresh tokens are bound to a key; send a DPoP proof",
-            "proof_missing",
-        )
-    })?;
+    let held = Bond::of(proof.as_ref(), client);
+    if held.cnf.is_none() {
+        return Err(proof_missing());
+    }
     let text = form.require("refresh_token", "`refresh_token` is missing")?;
     let unknown = refuse("unknown_refresh_token");
     if !text.starts_with(REFRESH) {
@@ -54,8 +50,12 @@ pub(crate) async fn renew(request: &Request<'_>) -> Result<TokenResponse, Refusa
     if consented.agent != agent.agent.id {
         return Err(refuse("refresh_token_of_another_client"));
     }
-    if token.jkt != proof.jkt() {
-        return Err(refuse("jkt_mismatch"));
+    // What renews a token is held to all that the token was bound to (X509-05).
+    let bound = Bond::from_text(&token.cnf).ok_or(Refusal::unavailable())?;
+    match bound.require(&held) {
+        Ok(()) => {}
+        Err(PROOF_MISSING) => return Err(proof_missing().about(consented.id)),
+        Err(why) => return Err(refuse(why)),
     }
     if !token.is_in_force(now) || !consented.is_in_force(now) {
         return Err(refuse("grant_not_in_force"));
@@ -63,13 +63,12 @@ pub(crate) async fn renew(request: &Request<'_>) -> Result<TokenResponse, Refusa
     require_resource(form, &consented)?;
     let scope = shrunk(form.fetch("scope"), &token.scope)?;
     let calls = calls::shrunk(form, &consented.resource, token.calls.as_ref())?;
-    let jkt = Some(VerifiedProof::jkt(&proof));
     let fetch = Fetch {
         consented: &consented,
         scope: &scope,
         calls: calls.as_ref(),
         given: token.calls.as_ref(),
-        jkt,
+        held: &held,
         auth_time: token.auth_time,
         acr: token.authentication.acr,
     };
@@ -80,7 +79,7 @@ pub(crate) async fn renew(request: &Request<'_>) -> Result<TokenResponse, Refusa
         grant: consented.id,
         idle_until: now.after(IDLE).min(token.expires_at),
     };
-    let used = uses(Some(client.assertion), Some(&proof));
+    let used = uses(client.assertion, proof.as_ref());
     match authority.journal.append_step(event, used, step).await {
         Ok(()) => {}
         Err(AppendError::Lost) => return Err(refuse("grant_not_in_force")),
@@ -92,6 +91,17 @@ pub(crate) async fn renew(request: &Request<'_>) -> Result<TokenResponse, Refusa
         id_token: None,
     };
     answer(authority, agent, issued, now)
+}
+
+fn proof_missing() -> Refusal {
+    Refusal {
+        nonce: true,
+        ..Refusal::new(
+            ErrorCode::InvalidDpopProof,
+            "this refresh token is bound to a key; send a DPoP proof",
+            "proof_missing",
+        )
+    }
 }
 
 /// The scope that is asked for, which nothing may be added to.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use chancery_api::agents::{StillRunning, Stopped};
 use chancery_api::tokens::RevokeToken;
@@ -40,7 +41,7 @@ pub async fn revoke(State(authority): State<Arc<Authority>>, request: Request) -
     let body = form::read(body).await;
     // A body may take its time: the assertion in it is judged when it is there.
     let now = authority.clock.now();
-    match try_revoke(&authority, &head.headers, body, now).await {
+    match try_revoke(&authority, &head, body, now).await {
         Ok(()) => {
             let mut response = StatusCode::OK.into_response();
             refusal::no_store(response.headers_mut());
@@ -52,14 +53,14 @@ pub async fn revoke(State(authority): State<Arc<Authority>>, request: Request) -
 
 async fn try_revoke(
     authority: &Authority,
-    headers: &HeaderMap,
+    head: &Parts,
     body: Result<Bytes, OAuthError>,
     now: Timestamp,
 ) -> Result<(), Refusal> {
     let body = body?;
-    let form = form::parse(headers, &body)?;
+    let form = form::parse(&head.headers, &body)?;
     let snapshot = authority.current.load_full();
-    let client = client::authenticate(authority, &snapshot, headers, &form, now)?;
+    let client = client::authenticate(authority, &snapshot, head, &form, now)?;
     let token = form.require("token", "`token` is missing")?;
     let id = client.who.id();
     let mut event = Event {
@@ -83,7 +84,7 @@ async fn try_revoke(
     };
     authority
         .journal
-        .append_once(event.clone(), vec![client.assertion])
+        .append_once(event.clone(), client.assertion.into_iter().collect())
         .await
         .map_err(Refusal::from)?;
 
@@ -146,8 +147,9 @@ fn facts(claims: &Claims) -> TokenFacts {
     TokenFacts {
         audience: claims.aud.clone(),
         expires_at: claims.exp,
-        jkt: claims.cnf.as_ref().map(|cnf| cnf.jkt.clone()),
+        jkt: claims.cnf.as_ref().and_then(|cnf| cnf.jkt.clone()),
         jti: claims.jti,
+        x5t: claims.cnf.as_ref().and_then(|cnf| cnf.x5t.clone()),
     }
 }
 

@@ -2,7 +2,8 @@
 //! for this and nothing else.
 
 use axum::Json;
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use chancery_gateway::snapshot::Snapshot;
 use chancery_model::event::{Actor, ActorKind, Event, EventKind};
@@ -19,10 +20,10 @@ use crate::tokens::redeem;
 use crate::tokens::refusal::{self, Refusal};
 
 /// `GET` and `POST /oauth/userinfo`. The token comes in the header, never in a form or a query.
-pub(crate) async fn tell(endpoints: &Endpoints, method: &Method, headers: &HeaderMap) -> Response {
+pub(crate) async fn tell(endpoints: &Endpoints, head: &Parts) -> Response {
     let authority = &*endpoints.authority;
     let now = authority.clock.now();
-    match try_to_tell(endpoints, method, headers, now).await {
+    match try_to_tell(endpoints, head, now).await {
         Ok(person) => {
             let mut response = Json(person).into_response();
             refusal::no_store(response.headers_mut());
@@ -37,11 +38,11 @@ pub(crate) async fn tell(endpoints: &Endpoints, method: &Method, headers: &Heade
 
 async fn try_to_tell(
     endpoints: &Endpoints,
-    method: &Method,
-    headers: &HeaderMap,
+    head: &Parts,
     now: Timestamp,
 ) -> Result<Person, Refusal> {
     let authority = &*endpoints.authority;
+    let headers = &head.headers;
     let snapshot = authority.current.load_full();
     if snapshot.freshness.is_stale(now) {
         return Err(Refusal::unavailable());
@@ -58,8 +59,10 @@ async fn try_to_tell(
     if jkt.is_some() != by_proof {
         return Err(invalid("wrong_scheme"));
     }
+    let has_certificate = known.token.require_certificate(head.extensions.get());
+    has_certificate.map_err(|error| invalid(error.code()))?;
     let to = To {
-        method: method.as_str(),
+        method: head.method.as_str(),
         url: &endpoints.userinfo_url,
         token: jkt.map(|jkt| (text, jkt)),
     };

@@ -3,19 +3,23 @@
 //!
 //! The agent is named by `client_id`, so it is never chosen by what a token says, and only for an agent that trusts an issuer
 //! is anything fetched from it. What the token must say is held exactly. It is bound to the DPoP key that it came with first,
-//! and is of use with that key alone until it ends: a pod reads the same token from a file for minutes, and whoever stole it
-//! there has another key. Where a resource takes unbound tokens, it is of use once.
+//! and to the certificate of the connection where the agent's tokens are, and is of use with these alone until it ends: a pod
+//! reads the same token from a file for minutes, and whoever stole it there has another key. Where a resource takes unbound
+//! tokens, it is of use once.
 
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use chancery_gateway::snapshot::{KnownAgent, Snapshot};
+use chancery_model::client_authentication::Method;
 use chancery_model::id::AgentId;
 use chancery_model::time::Timestamp;
 use chancery_store::agent_trusts::NamedTrust;
 use chancery_store::journal::{AppendError, Step};
 use chancery_store::workload_issuers::WorkloadIssuer;
 use chancery_store::{agent_trusts, workload_issuers};
+use chancery_wire::access_token::Cnf;
+use chancery_wire::certificate::PeerCertificate;
 use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::issuer::{IssuerKeys, NotSigned};
 use chancery_wire::jws::{Unverified, Verified};
@@ -26,8 +30,9 @@ use crate::issuers::{self, Named, NotIssued};
 use crate::state::Authority;
 use crate::tokens::Endpoints;
 use crate::tokens::binding::{prove, require_binding};
+use crate::tokens::bond::Bond;
 use crate::tokens::calls;
-use crate::tokens::client::{self, FAILED, Who};
+use crate::tokens::client::{self, Who};
 use crate::tokens::issue;
 use crate::tokens::mint::{Grant, Holder, mint};
 use crate::tokens::redeem::{Issued, answer, uses};
@@ -39,22 +44,18 @@ pub(crate) const MOST_AT_ONCE: usize = 64;
 /// `grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer`.
 pub(crate) async fn issue(
     endpoints: &Endpoints,
-    headers: &HeaderMap,
+    head: &Parts,
     form: &Form<'_>,
     now: Timestamp,
 ) -> Result<TokenResponse, Refusal> {
-    let proofs = ["client_assertion", "client_assertion_type", "client_secret"];
-    let proves_otherwise = headers.contains_key("authorization")
-        || proofs.iter().any(|proof| form.fetch(proof).is_some());
-    if proves_otherwise {
-        let code = "several_client_authentications";
-        return Err(Refusal::new(ErrorCode::InvalidClient, FAILED, code));
+    if client::proves(&head.headers, form) {
+        return Err(client::refuse("several_client_authentications"));
     }
     let agent = form.require("client_id", "`client_id` says as which agent")?;
     let agent: AgentId = agent.parse().map_err(|_| refuse("unknown_client"))?;
     let request = Request {
         endpoints,
-        headers,
+        head,
         form,
         agent,
         now,
@@ -72,7 +73,7 @@ pub(crate) async fn issue(
 /// A request for a token as `agent`.
 struct Request<'a> {
     endpoints: &'a Endpoints,
-    headers: &'a HeaderMap,
+    head: &'a Parts,
     form: &'a Form<'a>,
     agent: AgentId,
     now: Timestamp,
@@ -82,7 +83,12 @@ impl Request<'_> {
     async fn issue(&self) -> Result<TokenResponse, Refusal> {
         let (endpoints, now) = (self.endpoints, self.now);
         let authority = &endpoints.authority;
-        let proof = prove(endpoints, &endpoints.token_url, self.headers, now)?;
+        let peer: Option<&PeerCertificate> = self.head.extensions.get();
+        let snapshot = authority.current.load_full();
+        if let Some(known) = snapshot.agents.get(&self.agent) {
+            require_one_way(known, peer)?;
+        }
+        let proof = prove(endpoints, &endpoints.token_url, &self.head.headers, now)?;
         let resource = issue::resource(self.form)?;
         let text = self.form.require("assertion", "`assertion` is missing")?;
         let unverified = UnverifiedWorkload::parse(text).map_err(|error| refuse(error.code()))?;
@@ -101,6 +107,7 @@ impl Request<'_> {
         let snapshot = authority.current.load_full();
         let known = snapshot.agents.get(&self.agent);
         let known = known.ok_or_else(|| refuse("not_trusted"))?;
+        require_one_way(known, peer)?;
         let (issuer, trusts) = trusted(authority, self.agent, claimed).await?;
         let trust = trusts.iter().find(|named| {
             let terms = &named.trust.terms;
@@ -108,23 +115,30 @@ impl Request<'_> {
                 && terms.are_met(workload.subject(), |name| workload.claim(name))
         });
         let trust = trust.ok_or_else(|| refuse("not_trusted"))?;
+        let certificate = client::bound_certificate(&known.agent.authentication, peer);
+        let certificate = certificate.map_err(client::refuse)?;
+        let jkt = proof.as_ref().map(VerifiedProof::jkt);
+        let held = Bond {
+            cnf: Cnf::of(jkt, certificate),
+            instance: None,
+        };
         let vouched = Vouched {
             known,
             workload: &workload,
             trust,
             proof: proof.as_ref(),
+            held: &held,
         };
         let given = self.give(&snapshot, resource, &vouched).await;
-        given.map_err(|refused| match &proof {
-            // What it proved its key with is used up; the token of its issuer may come again with that key.
-            Some(proof) => {
-                let once = client::once(proof.jti_hash(), proof.expires_at());
-                refused.proven(self.agent.into(), once)
-            }
-            None => {
-                let once = client::once(workload.hash(), workload.expires_at());
-                refused.proven(self.agent.into(), once)
-            }
+        given.map_err(|refused| {
+            let once = match (&proof, &held.cnf) {
+                // What it proved its key with is used up; the token of its issuer may come again with that key.
+                (Some(proof), _) => Some(client::once(proof.jti_hash(), proof.expires_at())),
+                // The same, with that certificate.
+                (None, Some(_)) => None,
+                (None, None) => Some(client::once(workload.hash(), workload.expires_at())),
+            };
+            refused.proven(self.agent.into(), once)
         })
     }
 
@@ -142,10 +156,11 @@ impl Request<'_> {
             workload,
             trust,
             proof,
+            held,
         } = *vouched;
         let scope = self.form.fetch("scope");
-        let jkt = proof.map(VerifiedProof::jkt);
-        require_binding(authority, snapshot, resource, jkt, now)?;
+        let cnf = held.cnf.as_ref();
+        require_binding(authority, snapshot, resource, cnf, now)?;
         let calls = calls::read(self.form, resource)?;
         let permit = issue::decide(authority, snapshot, known, resource, scope, None, now)?;
         let grant = Grant {
@@ -153,7 +168,8 @@ impl Request<'_> {
             audience: resource,
             scope,
             calls: calls.as_ref(),
-            jkt,
+            cnf,
+            instance: held.instance.as_deref(),
             expires_at: now.after(authority.config.access_token_lifetime),
         };
         let key = &authority.keys.load().access_token;
@@ -170,7 +186,7 @@ impl Request<'_> {
         event.facts.extend(facts);
         let step = Step::Bind {
             assertion: workload.hash(),
-            jkt: jkt.map(str::to_owned),
+            cnf: held.to_text(),
             expires_at: workload.expires_at(),
         };
         match authority
@@ -192,12 +208,26 @@ impl Request<'_> {
     }
 }
 
-/// An agent, the workload that its issuer vouches for, why that may act as it, and with which key it came.
+/// An agent, the workload that its issuer vouches for, why that may act as it, and what it proved to hold.
 struct Vouched<'a> {
     known: &'a Arc<KnownAgent>,
     workload: &'a VerifiedWorkload,
     trust: &'a NamedTrust,
     proof: Option<&'a VerifiedProof>,
+    held: &'a Bond,
+}
+
+/// Refuses whoever proves by the certificate of its connection, too, to be the agent (TOK-08): one that is registered for
+/// that is known so or vouched for, and not both. To others a certificate says nothing of who they are.
+fn require_one_way(known: &KnownAgent, peer: Option<&PeerCertificate>) -> Result<(), Refusal> {
+    let is_by_certificate = match known.agent.authentication.method {
+        Method::Certificate(_) | Method::OwnCertificate => true,
+        Method::PrivateKeyJwt | Method::Attestation(_) | Method::AttestationWithDpop(_) => false,
+    };
+    match peer {
+        Some(_) if is_by_certificate => Err(client::refuse("several_client_authentications")),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// The issuer with this identifier, if the agent trusts any workload of it, and all that the agent trusts.

@@ -188,6 +188,7 @@ impl House {
             access_token_lifetime: ACCESS_TOKEN_LIFETIME,
             key_overlap: KEY_OVERLAP,
             node: format!("node-{seed}"),
+            has_tls: true,
             log_key: None,
         };
         change(&mut config);

@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::body::Body;
+use chancery_wire::certificate::PeerCertificate;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -14,6 +15,7 @@ pub(crate) struct Ask {
     uri: String,
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
+    peer: Option<PeerCertificate>,
 }
 
 pub(crate) fn ask(method: &str, uri: &str) -> Ask {
@@ -22,12 +24,19 @@ pub(crate) fn ask(method: &str, uri: &str) -> Ask {
         uri: uri.to_owned(),
         headers: vec![("host".to_owned(), b"id.example".to_vec())],
         body: Vec::new(),
+        peer: None,
     }
 }
 
 impl Ask {
     pub(crate) fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Sends it over a connection that was opened with this certificate.
+    pub(crate) fn over(mut self, peer: &PeerCertificate) -> Self {
+        self.peer = Some(peer.clone());
         self
     }
 
@@ -75,9 +84,13 @@ impl Ask {
         for (name, value) in &self.headers {
             request = request.header(name, value.as_slice());
         }
-        let request = request
+        let mut request = request
             .body(Body::from(self.body.clone()))
             .expect("a request");
+        // What the roof says of the connection, after its handshake.
+        if let Some(peer) = &self.peer {
+            request.extensions_mut().insert(peer.clone());
+        }
         let response = match router.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},

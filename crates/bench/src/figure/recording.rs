@@ -58,6 +58,7 @@ pub(super) async fn authority(folder: &Path) -> Result<Arc<Authority>> {
         access_token_lifetime: ACCESS_TOKEN_LIFETIME,
         key_overlap: KEY_OVERLAP,
         node: "bench".to_owned(),
+        has_tls: false,
         log_key: None,
     };
     let world = World {

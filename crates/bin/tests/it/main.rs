@@ -17,4 +17,5 @@ mod program;
 mod random;
 mod resets;
 mod test_login;
+mod tls;
 mod torn;

@@ -65,6 +65,11 @@ impl Program {
         self.url.strip_prefix("http://").expect("plain HTTP")
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The bytes of memory that it holds.
     pub(crate) fn memory(&self) -> u64 {
         let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id()));

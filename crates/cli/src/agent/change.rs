@@ -8,6 +8,7 @@ use chancery_model::document::Document;
 use clap::Args;
 
 use super::{Which, view};
+use crate::authentication::Authentication;
 use crate::documents::{read_as, read_key_set};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -67,6 +68,15 @@ pub(crate) struct Keys {
     /// The new public keys
     #[arg(long, value_name = "FILE")]
     jwks: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplaceAuthentication {
+    /// Its name or id
+    #[arg(value_name = "NAME|ID")]
+    agent: String,
+    #[command(flatten)]
+    authentication: Authentication,
 }
 
 #[derive(Debug, Args)]
@@ -181,6 +191,23 @@ pub(super) async fn keys(session: &Session, args: &Keys) -> Result<Exit, Failure
         jwks: read_key_set(&args.jwks)?,
     };
     let agent = session.authority()?.agent_keys(&args.agent, &keys).await?;
+    view::agent(session, &agent)?;
+    Ok(Exit::Done)
+}
+
+pub(super) async fn authentication(
+    session: &Session,
+    args: &ReplaceAuthentication,
+) -> Result<Exit, Failure> {
+    let metadata = args.authentication.metadata()?;
+    let metadata = metadata.ok_or_else(|| {
+        Failure::unreadable("how the agent is to authenticate was not said")
+            .with_fix("give `--auth-method`")
+    })?;
+    let authority = session.authority()?;
+    let agent = authority
+        .agent_authentication(&args.agent, &metadata)
+        .await?;
     view::agent(session, &agent)?;
     Ok(Exit::Done)
 }

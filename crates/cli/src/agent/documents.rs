@@ -78,6 +78,7 @@ pub(super) async fn import(session: &Session, args: &Import) -> Result<Exit, Fai
         let request = RegisterAgent {
             document,
             jwks: None,
+            authentication: None,
         };
         match authority.agent_register(&request).await {
             Ok(agent) => registered.push(agent),

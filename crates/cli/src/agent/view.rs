@@ -4,6 +4,7 @@ use chancery_api::agents::{AgentView, VersionView};
 use chancery_model::document::Model;
 
 use super::trust;
+use crate::authentication;
 use crate::failure::Failure;
 use crate::layout::{self, Facts, plain};
 use crate::session::Session;
@@ -54,6 +55,7 @@ fn facts(agent: &AgentView) -> Facts {
         .each("can", &capabilities)
         .each("tools", &tools)
         .each("keys", &agent.keys)
+        .maybe("known by", authentication::told(&agent.authentication))
         .each("answers go to", &agent.redirect_uris)
         .each("after signing out", &agent.post_logout_redirect_uris)
         .each("trusts", &trusts)

@@ -18,7 +18,7 @@ pub(crate) fn parsed(line: &str) -> Result<Invocation, clap::Error> {
 
 fn role(line: &str) -> Role {
     match parsed(line) {
-        Ok(Invocation::Role(role)) => role,
+        Ok(Invocation::Role(role)) => *role,
         other => panic!("{line}: {other:?}"),
     }
 }

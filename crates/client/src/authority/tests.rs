@@ -1,6 +1,7 @@
 use chancery_api::agents::{
     AgentQuery, Because, RegisterAgent, ReplaceKeys, ReplaceRedirects, TransferAgent, UpdateAgent,
 };
+use chancery_api::attesters::AddAttester;
 use chancery_api::clients::OpenRegistration;
 use chancery_api::grants::GrantQuery;
 use chancery_api::issuers::{AddIssuer, AddTrust};
@@ -99,6 +100,7 @@ async fn call_everything(authority: &Authority) {
             .agent_register(&RegisterAgent {
                 document: document.clone(),
                 jwks: None,
+                authentication: None,
             })
             .await
             .is_ok(),
@@ -110,6 +112,10 @@ async fn call_everything(authority: &Authority) {
             .is_ok(),
         authority
             .agent_keys("x", &ReplaceKeys { jwks: json!({}) })
+            .await
+            .is_ok(),
+        authority
+            .agent_authentication("x", &Default::default())
             .await
             .is_ok(),
         authority
@@ -186,6 +192,7 @@ async fn call_everything(authority: &Authority) {
             .resource_register(&RegisterResource {
                 url: x.clone(),
                 jwks: None,
+                authentication: None,
                 allow_bearer: None,
             })
             .await
@@ -222,6 +229,16 @@ async fn call_everything(authority: &Authority) {
             .await
             .is_ok(),
         authority.client_list(&page).await.is_ok(),
+        authority
+            .attester_add(&AddAttester {
+                name: x.clone(),
+                issuer: None,
+                jwks: json!({}),
+            })
+            .await
+            .is_ok(),
+        authority.attester_list(&page).await.is_ok(),
+        authority.attester_remove("x").await.is_ok(),
         authority.client_remove("x").await.is_ok(),
         authority
             .issuer_add(&AddIssuer {

@@ -133,6 +133,7 @@ pub(super) async fn hire(scene: &Scene<'_>, tell: &mut Narrator<'_>) -> Result<A
     let agent = RegisterAgent {
         document,
         jwks: Some(jwks),
+        authentication: None,
     };
     let view = tell.must(
         scene.authority.agent_register(&agent).await,

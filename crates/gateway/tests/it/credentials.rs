@@ -405,6 +405,7 @@ async fn t11_the_metadata_is_about_the_url_that_is_called() {
         "bearer_methods_supported": ["header"],
         "dpop_signing_alg_values_supported": ["ES256", "EdDSA", "PS256"],
         "dpop_bound_access_tokens_required": true,
+        "tls_client_certificate_bound_access_tokens": true,
     });
     assert_eq!(document, expected);
     let (status, _, _) = get(

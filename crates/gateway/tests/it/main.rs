@@ -5,6 +5,7 @@
 )]
 
 mod calls;
+mod certificates;
 mod credentials;
 mod delegated;
 mod eras;

@@ -27,6 +27,7 @@ use chancery_model::scope::Scope;
 use chancery_model::time::{Clock, Timestamp};
 use chancery_policy::{AgentEntity, PersonFacts, PolicySource, ToolDefinition};
 use chancery_wire::access_token::{self, Act, AgentClaims, Claims, Cnf};
+use chancery_wire::certificate::PeerCertificate;
 use chancery_wire::dpop;
 use chancery_wire::json;
 use chancery_wire::jwk::{Algorithm, PrivateKey};
@@ -146,6 +147,7 @@ fn agent_with(name: &str, id: AgentId, at: Timestamp, tools: &Value) -> KnownAge
         state: AgentState::Active,
         version: Some((1, version())),
         jwks: None,
+        authentication: Default::default(),
         created_at: at,
         updated_at: at,
         expires_at: None,
@@ -294,6 +296,7 @@ fn gateway(
 ) -> Arc<Gateway> {
     let config = Config {
         reach: reach(),
+        has_tls: true,
         in_flight,
     };
     Arc::new(Gateway::new(
@@ -331,11 +334,19 @@ pub(crate) struct Ask {
     pub(crate) server: &'static str,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
+    /// The certificate that the connection was opened with.
+    pub(crate) peer: Option<PeerCertificate>,
 }
 
 impl Ask {
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Sends it over a connection that was opened with this certificate.
+    pub(crate) fn over(mut self, peer: &PeerCertificate) -> Self {
+        self.peer = Some(peer.clone());
         self
     }
 
@@ -370,7 +381,8 @@ impl World {
             scope: None,
             authorization_details: None,
             cnf: Some(Cnf {
-                jkt: bot.key.public().thumbprint().to_owned(),
+                jkt: Some(bot.key.public().thumbprint().to_owned()),
+                x5t: None,
             }),
             auth_time: None,
             acr: None,
@@ -503,6 +515,7 @@ impl World {
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into(),
             body: body.to_string(),
+            peer: None,
         }
     }
 
@@ -561,7 +574,10 @@ impl World {
         for (name, value) in ask.headers {
             request = request.header(name, value);
         }
-        let request = request.body(Body::from(ask.body)).expect("a request");
+        let mut request = request.body(Body::from(ask.body)).expect("a request");
+        if let Some(peer) = ask.peer {
+            request.extensions_mut().insert(peer);
+        }
         router.clone().oneshot(request).await.expect("an answer")
     }
 

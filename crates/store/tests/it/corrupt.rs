@@ -30,6 +30,7 @@ async fn inhabited(store: &Store) {
         id: ResourceId::generate(NOW, &Counter),
         url: "https://r.example".to_owned(),
         jwks: None,
+        authentication: Default::default(),
         bearer_until: None,
         created_at: NOW,
     };

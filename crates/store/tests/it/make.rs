@@ -74,6 +74,7 @@ pub(crate) fn agent(name: &str, owner: &Owner) -> Agent {
         state: AgentState::Draft,
         version: None,
         jwks: None,
+        authentication: Default::default(),
         created_at: NOW,
         updated_at: NOW,
         expires_at: None,

@@ -14,7 +14,7 @@ async fn migrations_may_run_again() {
         let mut tx = again.read().await.expect("a transaction");
         let found = chancery_store::owners::fetch(&mut tx, owner.id).await;
         assert_eq!(found.expect("a row"), Some(owner));
-        assert_eq!(place.number("SELECT count(*) FROM migration").await, 11);
+        assert_eq!(place.number("SELECT count(*) FROM migration").await, 12);
     })
     .await;
 }
@@ -40,13 +40,13 @@ async fn started_together(place: &Place) {
     for opened in opening {
         opened.await.expect("a task").expect("a store");
     }
-    assert_eq!(place.number("SELECT count(*) FROM migration").await, 11);
+    assert_eq!(place.number("SELECT count(*) FROM migration").await, 12);
     make::inhabited(&place.open().await).await;
 }
 
 #[tokio::test]
 async fn stor_09_migration_killed_at_any_statement_is_finished_by_the_next_start() {
-    const TEXTS: [&str; 11] = [
+    const TEXTS: [&str; 12] = [
         include_str!("../../migrations/0001_first_house.sql"),
         include_str!("../../migrations/0002_uses_in_batches.sql"),
         include_str!("../../migrations/0003_login_makers.sql"),
@@ -57,6 +57,7 @@ async fn stor_09_migration_killed_at_any_statement_is_finished_by_the_next_start
         include_str!("../../migrations/0008_authentication.sql"),
         include_str!("../../migrations/0009_providers.sql"),
         include_str!("../../migrations/0010_devices.sql"),
+        include_str!("../../migrations/0011_client_authentication.sql"),
         include_str!("../../migrations/0012_workloads.sql"),
     ];
     let statements: Vec<&str> = TEXTS

@@ -4,14 +4,19 @@ use std::time::Duration;
 
 use chancery_model::assurance::Acr;
 use chancery_model::author::Author;
+use chancery_model::client_authentication::{CertificateName, ClientAuthentication, Method};
 use chancery_model::digest::Digest;
 use chancery_model::id::{PolicyId, ResourceId};
 use chancery_model::mcp::{McpServer, SignIn, ToolPin, Upstream};
 use chancery_model::version::VersionState;
+use chancery_store::attesters::Attester;
 use chancery_store::error::StoreError;
 use chancery_store::policy_texts::PolicyText;
 use chancery_store::signing_keys::SigningKey;
-use chancery_store::{agents, mcp_servers, owners, policy_texts, signing_keys, versions};
+use chancery_store::{
+    agents, attesters, client_authentications, mcp_servers, owners, policy_texts, signing_keys,
+    versions,
+};
 
 use crate::make::{self, Counter, NOW};
 use crate::place::everywhere;
@@ -270,6 +275,62 @@ async fn name_of_a_policy_is_free_once_it_is_removed() {
             matches!(refused, Err(StoreError::Constraint)),
             "{refused:?}"
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn name_of_an_attester_is_free_once_it_is_removed() {
+    everywhere(async |place| {
+        let store = place.open().await;
+        let attester = |seconds, issuer: Option<&str>| Attester {
+            name: "fleet".to_owned(),
+            issuer: issuer.map(str::to_owned),
+            jwks: "{}".to_owned(),
+            created_at: NOW.after(std::time::Duration::from_secs(seconds)),
+        };
+        let first = attester(0, Some("https://fleet.example"));
+        let second = attester(1, None);
+        let mut tx = store.begin().await.expect("a transaction");
+        attesters::insert(&mut tx, &first).await.expect("a row");
+        assert_eq!(attesters::list(&mut tx).await.expect("rows"), [first]);
+        for is_removed in [true, false] {
+            let removed = attesters::remove(&mut tx, "fleet", NOW).await;
+            assert_eq!(removed.expect("an update"), is_removed);
+        }
+        attesters::insert(&mut tx, &second).await.expect("a row");
+        assert_eq!(attesters::list(&mut tx).await.expect("rows"), [second]);
+        let refused = attesters::insert(&mut tx, &attester(2, None)).await;
+        assert!(
+            matches!(refused, Err(StoreError::Constraint)),
+            "{refused:?}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn how_a_client_authenticates_is_read_with_it_and_replaced() {
+    everywhere(async |place| {
+        let store = place.open().await;
+        let (_, agent) = make::inhabited(&store).await;
+        let registered = ClientAuthentication {
+            method: Method::Certificate(CertificateName::Uri("spiffe://a/b".to_owned())),
+            is_certificate_bound: true,
+        };
+        let mut tx = store.begin().await.expect("a transaction");
+        let found = agents::fetch(&mut tx, agent.id).await.expect("a row");
+        let found = found.expect("an agent").agent.authentication;
+        assert_eq!(found, ClientAuthentication::default());
+        for one in [&registered, &ClientAuthentication::default(), &registered] {
+            client_authentications::put(&mut tx, agent.id, one)
+                .await
+                .expect("a row");
+            let found = agents::fetch(&mut tx, agent.id).await.expect("a row");
+            assert_eq!(found.expect("an agent").agent.authentication, *one);
+        }
+        let living = agents::list_living(&mut tx).await.expect("rows");
+        assert_eq!(living[0].agent.authentication, registered);
     })
     .await;
 }

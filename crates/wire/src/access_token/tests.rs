@@ -25,7 +25,8 @@ fn claims() -> Claims {
         scope: Some("crm.read crm.write".to_owned()),
         authorization_details: None,
         cnf: Some(Cnf {
-            jkt: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I".to_owned(),
+            jkt: Some("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I".to_owned()),
+            x5t: None,
         }),
         auth_time: None,
         acr: None,
@@ -103,7 +104,7 @@ fn a_signed_token_verifies_to_the_same_claims() {
         assert_eq!(verified.claims(), &claims());
         assert_eq!(
             verified.bound_jkt(),
-            claims().cnf.map(|cnf| cnf.jkt).as_deref()
+            claims().cnf.and_then(|cnf| cnf.jkt).as_deref()
         );
         assert_eq!(verified.expires_at(), Timestamp::from_secs(NOW + 300));
         assert!(verified.scopes().eq(["crm.read", "crm.write"]));
@@ -520,4 +521,33 @@ fn token_of_a_public_client_is_of_the_agent_that_acts() {
         ..public
     };
     assert_eq!(odd.acting(), Err(Muddled));
+}
+
+#[test]
+fn x509_01_token_is_taken_over_the_connection_that_it_is_bound_to() {
+    let [own, other] = [b"own".to_vec(), b"other".to_vec()]
+        .map(|der| PeerCertificate::of_handshake([der]).expect("a certificate"));
+    let key = key();
+    let token = |cnf| {
+        let claims = Claims { cnf, ..claims() };
+        let expect = expect();
+        verify(&sign(&claims, &key), &[key.public().clone()], &expect).expect("a token")
+    };
+    let bound = token(Cnf::of(None, Some(own.thumbprint())));
+    assert_eq!(bound.require_certificate(Some(&own)), Ok(()));
+    let missing = Err(TokenError::CertificateMissing);
+    assert_eq!(bound.require_certificate(None), missing);
+    let mismatch = Err(TokenError::CertificateMismatch);
+    assert_eq!(bound.require_certificate(Some(&other)), mismatch);
+    assert!(bound.is_bound() && bound.bound_jkt().is_none());
+    let unbound = token(None);
+    assert_eq!(unbound.require_certificate(Some(&other)), Ok(()));
+    assert_eq!(unbound.require_certificate(None), Ok(()));
+    assert!(!unbound.is_bound());
+    // A confirmation of another kind is no confirmation of ours, and does not make the token unbound.
+    let mut foreign = serde_json::to_value(claims()).expect("JSON");
+    foreign["cnf"] = json!({"other": "x"});
+    let foreign = jws::sign(&key, TYP, foreign.to_string().as_bytes());
+    let refused = verify(&foreign, &[key.public().clone()], &expect());
+    assert_eq!(refused.err(), Some(TokenError::Malformed));
 }

@@ -2,8 +2,11 @@
 
 use serde_json::{Value, json};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::{Algorithm, JwkError, PublicKey};
-use crate::{json, jws};
+use crate::{certificate, json, jws};
 
 /// The most keys of one party.
 const MOST_KEYS: usize = 16;
@@ -28,6 +31,7 @@ impl KeySet {
         let mut keys: Vec<(String, PublicKey)> = Vec::with_capacity(jwks.len());
         for jwk in jwks {
             let key = PublicKey::from_jwk(jwk)?;
+            check_certificates(jwk, &key)?;
             let kid = match jwk.get("kid") {
                 None => key.thumbprint().to_owned(),
                 Some(Value::String(kid)) if jws::is_legal_kid(kid) => kid.clone(),
@@ -93,5 +97,22 @@ impl KeySet {
     pub fn to_canonical_json(&self) -> String {
         // Only integers beyond 2^53 have no canonical form, and a JWK has no numbers.
         json::canonical(&self.to_json()).expect("a key set is I-JSON")
+    }
+}
+
+/// A certificate that is registered with a key must be of that key (RFC 7517 4.7); it is the key that counts.
+fn check_certificates(jwk: &Value, key: &PublicKey) -> Result<(), JwkError> {
+    let refused = JwkError::Malformed("x5c");
+    let own = match jwk.get("x5c") {
+        None => return Ok(()),
+        Some(Value::Array(chain)) => chain.first().and_then(Value::as_str).ok_or(refused)?,
+        Some(_) => return Err(refused),
+    };
+    let own = STANDARD.decode(own).map_err(|_| refused)?;
+    let certified = certificate::public_key(&own).map_err(|_| refused)?;
+    if certified.thumbprint() == key.thumbprint() {
+        Ok(())
+    } else {
+        Err(refused)
     }
 }

@@ -115,7 +115,8 @@ fn introspection_says_nothing_of_what_is_inactive() {
     assert_eq!(bearer["token_type"], "Bearer");
     assert_eq!(bearer["exp"], 2);
     claims.cnf = Some(Cnf {
-        jkt: "k".to_owned(),
+        jkt: Some("k".to_owned()),
+        x5t: None,
     });
     let bound = text(&Introspection::Active(&claims));
     assert_eq!(bound["token_type"], "DPoP");

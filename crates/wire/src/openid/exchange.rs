@@ -47,6 +47,10 @@ struct Raw {
 impl TokenAnswer {
     /// Reads a successful answer.
     pub fn of_document(bytes: &[u8]) -> Result<Self, OpenIdError> {
+        // Members come by their names: a list would be read by its order.
+        if !bytes.trim_ascii_start().starts_with(b"{") {
+            return Err(OpenIdError::Malformed);
+        }
         let raw: Raw = json::parse_as(bytes, DOCUMENT)?;
         let tokens = [&raw.id_token, &raw.access_token, &raw.refresh_token];
         let is_legal = |token: &String| {

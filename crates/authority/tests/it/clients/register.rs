@@ -35,7 +35,14 @@ async fn endpoint(house: &House) -> Value {
     assert_eq!(document["client_id_metadata_document_supported"], true);
     assert_eq!(
         document["token_endpoint_auth_methods_supported"],
-        json!(["private_key_jwt", "none"])
+        json!([
+            "private_key_jwt",
+            "tls_client_auth",
+            "self_signed_tls_client_auth",
+            "attest_jwt_client_auth",
+            "attest_jwt_client_auth_dpop",
+            "none"
+        ])
     );
     document["registration_endpoint"].clone()
 }

@@ -1,6 +1,7 @@
 //! The rooms `consent` and `grants`, and what comes of them at the token endpoint: an agent acts on behalf of a person.
 
 mod authorize;
+mod certificates;
 mod collect;
 mod decide;
 mod details;

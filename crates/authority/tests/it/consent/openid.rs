@@ -14,12 +14,12 @@ use crate::accounts::authenticator::{Authenticator, Browser, signed_in};
 use crate::house::{ISSUER, claims};
 use crate::request::{Answer, ask};
 
-const USERINFO: &str = "https://id.example/oauth/userinfo";
-const NONCE: &str = "n-0S6_WzA2Mj";
+pub(super) const USERINFO: &str = "https://id.example/oauth/userinfo";
+pub(super) const NONCE: &str = "n-0S6_WzA2Mj";
 const CAROL: &str = "carol@example.com";
 
 /// Makes a request into one that asks for nothing but who the person is.
-fn sign_in(pairs: &mut Pairs) {
+pub(super) fn sign_in(pairs: &mut Pairs) {
     put(pairs, "resource", "");
     put(pairs, "scope", "openid profile email");
     put(pairs, "nonce", NONCE);
@@ -64,7 +64,7 @@ async fn ask_who(flow: &Flow, method: &str, token: &str, key: &PrivateKey) -> An
 }
 
 /// The query of a link that asks without having pushed.
-fn link(flow: &Flow, change: impl FnOnce(&mut Pairs)) -> String {
+pub(super) fn link(flow: &Flow, change: impl FnOnce(&mut Pairs)) -> String {
     let mut pairs = flow.request();
     put(&mut pairs, "client_id", &flow.agent.id);
     sign_in(&mut pairs);
@@ -74,7 +74,7 @@ fn link(flow: &Flow, change: impl FnOnce(&mut Pairs)) -> String {
     query.finish()
 }
 
-async fn follow(flow: &Flow, login: &str, query: &str) -> Answer {
+pub(super) async fn follow(flow: &Flow, login: &str, query: &str) -> Answer {
     let ask = ask("GET", &format!("/oauth/authorize?{query}"));
     let ask = if login.is_empty() {
         ask

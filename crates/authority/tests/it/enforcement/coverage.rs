@@ -22,6 +22,7 @@ fn path(route: &Route, agent: &str) -> String {
         .replace("{passkey}", "pky_01hzy0000000000000000000aa")
         .replace("{session}", "ses_01hzy0000000000000000000aa")
         .replace("{event}", "evt_01hzy0000000000000000000aa")
+        .replace("{attester}", "fleet")
         .replace("{client}", "cli_01hzy0000000000000000000aa")
         .replace("{trust}", "trs_01hzy0000000000000000000aa")
         .replace("{issuer}", "ci")
@@ -36,6 +37,9 @@ fn body(route: &Route, agent: &str) -> Option<Value> {
         "RegisterAgent" => json!({"document": {"name": "new-bot", "owner": "alice@example.com"}}),
         "UpdateAgent" => json!({"document": document}),
         "ReplaceKeys" => json!({"jwks": crate::house::jwks(&crate::house::new_key())}),
+        "ClientAuthenticationMetadata" => {
+            json!({"token_endpoint_auth_method": "self_signed_tls_client_auth"})
+        }
         "ReplaceRedirects" => json!({"redirect_uris": ["https://app.example/cb"]}),
         "Because" => json!({"reason": "a test"}),
         "TransferAgent" => json!({"owner": "alice@example.com"}),
@@ -52,6 +56,9 @@ fn body(route: &Route, agent: &str) -> Option<Value> {
             "id": "AA", "client_data_json": "AA", "authenticator_data": "AA", "signature": "AA", "user_handle": "AA",
         }}),
         "SignInByCode" => json!({"code": "x"}),
+        "AddAttester" => {
+            json!({"name": "fleet", "jwks": crate::house::jwks(&crate::house::new_key())})
+        }
         "AddIssuer" => {
             let jwks = crate::house::jwks(&crate::house::new_key());
             json!({"name": "ci", "issuer": "https://ci.example", "jwks": jwks})

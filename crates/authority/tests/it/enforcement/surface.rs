@@ -253,3 +253,20 @@ async fn every_answer_carries_the_fixed_headers() {
         );
     }
 }
+
+#[tokio::test]
+async fn web_06_browsers_come_back_over_tls_alone_where_it_is_ours() {
+    const HSTS: &str = "strict-transport-security";
+    let house = House::found().await;
+    for path in ["/console/", "/v1/agents", "/oauth/jwks", "/nothing"] {
+        let answer = house.send(ask("GET", path)).await;
+        assert_eq!(answer.header(HSTS), "max-age=31536000", "{path}");
+    }
+    // It would speak for other programs of this machine too; and behind a proxy the name is the proxy's.
+    let here = House::found_with(|config| config.issuer = "https://localhost:7420".to_owned());
+    let behind = House::found_with(|config| config.has_tls = false);
+    for house in [here.await, behind.await] {
+        let answer = house.send(ask("GET", "/healthz")).await;
+        assert_eq!(answer.header(HSTS), "");
+    }
+}

@@ -1,5 +1,7 @@
 //! The room `tokens`: issuing, proofs of possession, introspection, revocation, races.
 
+mod attestation;
+pub(crate) mod certificates;
 mod dpop;
 mod guesses;
 mod introspect;

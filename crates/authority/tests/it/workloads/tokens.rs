@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use chancery_wire::client_assertion::ASSERTION_TYPE;
 use chancery_wire::jws;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::world::{R1, SUBJECT, bare, working};
 use crate::clients::world::LOCAL;
 use crate::house::{claims, jwks, new_key};
-use crate::request::ask;
+use crate::request::{Ask, ask};
+use crate::tokens::certificates::{BOT, Root, by_uri};
 
 #[tokio::test]
 async fn workload_gets_the_token_of_its_agent_bound_to_its_key() {
@@ -188,6 +189,73 @@ async fn tok_08_workload_is_vouched_for_or_authenticates_and_not_both() {
         .await
         .oauth_error(400, "invalid_request");
     works.present(&assertion).await.ok();
+}
+
+/// What else would prove who a client is, in any way that one can be registered for, is never beside an assertion.
+#[tokio::test]
+async fn tok_08_workload_brings_no_attestation_and_no_certificate_that_is_registered() {
+    let works = working().await;
+    let root = Root::believed_by(&works.house);
+    let (own, other) = (root.connection(BOT, 1), root.connection(BOT, 2));
+    let assertion = works.assertion(json!({}));
+    let refused = async |asked: Ask, why: &str| {
+        let refused = works.house.send(asked).await;
+        refused.oauth_error(401, "invalid_client");
+        assert_eq!(works.refused_because().await, why);
+    };
+    let asked = async || works.ask_with(&assertion, &works.job, &[]).await;
+    let several = "several_client_authentications";
+    for name in ["oauth-client-attestation", "oauth-client-attestation-pop"] {
+        refused(asked().await.header(name, "x.y.z"), several).await;
+    }
+    // To an agent that is not known by one, the certificate of a connection says nothing.
+    let told = works.house.send(asked().await.over(&own)).await.ok();
+    let jkt = works.job.public().thumbprint();
+    let cnf = |told: &Value| claims(told["access_token"].as_str().expect("a token"))["cnf"].clone();
+    assert_eq!(cnf(&told), json!({"jkt": jkt}));
+    // Where its tokens are bound to one, so are those of its workloads, and the assertion with them.
+    let path = "/v1/agents/refund-bot/authentication";
+    let bound = json!({
+        "token_endpoint_auth_method": "private_key_jwt",
+        "tls_client_certificate_bound_access_tokens": true,
+    });
+    works.house.admin("PUT", path, bound).await.ok();
+    refused(asked().await, "certificate_missing").await;
+    for with_key in [true, false] {
+        let assertion = works.assertion(json!({}));
+        let asked = async || match with_key {
+            true => works.ask_with(&assertion, &works.job, &[]).await,
+            false => works.bare_ask(&assertion, &[]),
+        };
+        let mut both = json!({"x5t#S256": own.thumbprint()});
+        if with_key {
+            both["jkt"] = json!(jkt);
+        }
+        for _ in 0..2 {
+            let told = works.house.send(asked().await.over(&own)).await.ok();
+            assert_eq!(cnf(&told), both);
+        }
+        let stolen = works.house.send(asked().await.over(&other)).await;
+        stolen.oauth_error(400, "invalid_grant");
+        assert_eq!(works.refused_because().await, "assertion_of_another_key");
+    }
+    // One that is known by its certificate comes with it or is vouched for, and not both.
+    let mut by_certificate = by_uri(BOT);
+    by_certificate["tls_client_certificate_bound_access_tokens"] = json!(false);
+    works.house.admin("PUT", path, by_certificate).await.ok();
+    let fresh = works.assertion(json!({}));
+    let asked = async || works.ask_with(&fresh, &works.job, &[]).await;
+    refused(asked().await.over(&own), several).await;
+    works.house.send(asked().await).await.ok();
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_id", &*works.agent.id),
+        ("resource", R1),
+    ];
+    let by_itself = ask("POST", "/oauth/token").form(&form).over(&own);
+    let bare = works.house.send(by_itself).await;
+    // It is known; what is missing is the key that its token would be bound to.
+    bare.oauth_error(400, "invalid_dpop_proof");
 }
 
 #[tokio::test]
