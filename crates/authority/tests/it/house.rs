@@ -27,7 +27,7 @@ pub(crate) const ISSUER: &str = "https://id.example";
 pub(crate) const ADMIN: &str = "chl_the-local-administrator-of-the-tests";
 pub(crate) const TOKEN_URL: &str = "https://id.example/oauth/token";
 
-/// A clock that stands still until it is moved; the machine's own clock may be made to leap away from it.
+/// A clock that hardly moves by itself; the machine's own clock may be made to leap away from it.
 pub(crate) struct TestClock {
     now: AtomicI64,
     leapt_to: Mutex<Option<Timestamp>>,
@@ -248,7 +248,9 @@ impl House {
         format!("{:024}", self.serial.fetch_add(1, Ordering::SeqCst))
     }
 
+    /// A moment passes with each request: what waits for its place in the log on PostgreSQL is put in order by its time.
     pub(crate) async fn send(&self, ask: Ask) -> Answer {
+        self.advance_unseen(Duration::from_micros(1));
         ask.send(&self.router).await
     }
 
