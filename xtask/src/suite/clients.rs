@@ -13,6 +13,10 @@ pub(super) fn run(setup: &Setup) -> Result<Outcome> {
     let node = node::obtain(setup)?;
     let python = python::obtain(setup)?;
     let chromium = system::require_program(setup, "chromium", &["chromium"])?;
+    // The pages of docs/ are followed with these.
+    for program in ["curl", "openssl"] {
+        system::require_program(setup, program, &[program])?;
+    }
     let chancery = chancery(setup)?;
 
     let mut total = Count::default();
@@ -20,6 +24,7 @@ pub(super) fn run(setup: &Setup) -> Result<Outcome> {
     for (language, mut suite) in [("node", node.tests()?), ("python", python.tests())] {
         suite
             .env("CHANCERY_BIN", &chancery)
+            .env("CHANCERY_DOCS", setup.root.join("docs"))
             .env("CHROMIUM", &chromium)
             .env("INTEROP_NODE", &node.program)
             .env("INTEROP_PYTHON", &python.program)
