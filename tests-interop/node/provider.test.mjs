@@ -82,10 +82,12 @@ class Browser {
   }
 
   /** Opens a page and goes on until there is one to look at; answers with it and the ways that led there. */
-  async open(address) {
+  async open(address, from = 'same-origin') {
     const ways = [];
     for (let url = address, left = 12; left > 0; left -= 1) {
-      const response = await this.ask(url);
+      // Usually a page of the authority's own led to the first; redirects by another site lead to the rest.
+      const site = url === address ? from : 'cross-site';
+      const response = await this.ask(url, { headers: { 'sec-fetch-site': site } });
       ways.push(url);
       const location = response.headers.get('location');
       if (!location) return { url, status: response.status, text: await response.text(), ways };
@@ -220,11 +222,11 @@ describe('people who sign in with oidc-provider', () => {
     const mallory = new Browser();
     let url = begin('keyed');
     while (!url.includes('/callback?')) {
-      const response = await mallory.ask(url);
+      const response = await mallory.ask(url, { headers: { 'sec-fetch-site': 'same-origin' } });
       url = new URL(response.headers.get('location'), url).href;
     }
     const alice = new Browser();
-    const page = await alice.open(url);
+    const page = await alice.open(url, 'cross-site');
     assert.equal(page.status, 403, page.text);
     assert.equal(await whoAmI(alice), undefined);
     assert.equal((await mallory.open(url)).status, 200);
@@ -253,6 +255,10 @@ describe('people who sign in with oidc-provider', () => {
       const question = `${authority.url}/oauth/authorize?client_id=https%3A%2F%2Fapp.example%2Fc&resource=https%3A%2F%2Fx.example&response_type=code`;
       await page.goto(question);
       await look(page, 'provider-question');
+      await page.getByRole('link', { name: 'Sign in with keyed' }).click();
+      // The question is at the address and people are at another host of loopback, so no page of theirs led there.
+      await page.getByText('If you go on').waitFor();
+      await look(page, 'provider-ask');
       await page.getByRole('link', { name: 'Sign in with keyed' }).click();
       await page.getByRole('heading', { name: 'You are signed in' }).waitFor();
       await look(page, 'provider-arrived');

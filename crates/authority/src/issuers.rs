@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use chancery_gateway::document::{self, NoDocument};
 use chancery_gateway::outbound::{Endpoint, Network};
 use chancery_model::digest::Digest;
@@ -79,18 +80,19 @@ pub(crate) enum NotIssued {
 
 /// What issuers said of themselves, by identifier and network.
 pub struct Issuers {
-    known: Cache<(String, Network), Arc<Mutex<Kept>>>,
+    known: Cache<(String, Network), Arc<Slot>>,
     turns: Semaphore,
     /// The answers that a provider was asked about already.
     exchanged: Cache<Digest, ()>,
 }
 
-/// What is kept of one issuer; whoever holds it is the only one who asks that issuer.
+/// What is kept of one issuer. What it said is read while somebody asks it anew: a key that nobody knows keeps nobody
+/// waiting who has one that is known.
 #[derive(Default)]
-struct Kept {
-    said: Option<Said>,
-    /// When it was asked last.
-    asked_at: Option<Timestamp>,
+struct Slot {
+    said: ArcSwapOption<Said>,
+    /// When the issuer was asked last; whoever holds it is the only one who asks.
+    asked_at: Arc<Mutex<Option<Timestamp>>>,
 }
 
 struct Said {
@@ -122,9 +124,18 @@ impl Issuers {
         self.exchanged.entry(name).or_insert(()).is_fresh()
     }
 
-    fn slot(&self, named: Named<'_>) -> Arc<Mutex<Kept>> {
+    fn slot(&self, named: Named<'_>) -> Arc<Slot> {
         let key = (named.issuer.to_owned(), named.network);
         self.known.get_with(key, Arc::default)
+    }
+}
+
+impl Slot {
+    /// What the issuer said, as long as it is believed.
+    fn believed(&self, now: Timestamp) -> Option<Arc<Issuer>> {
+        let said = self.said.load();
+        let said = said.as_ref().filter(|said| now < said.until)?;
+        Some(Arc::clone(&said.issuer))
     }
 }
 
@@ -140,11 +151,15 @@ pub(crate) async fn find(
     named: Named<'_>,
     now: Timestamp,
 ) -> Result<Arc<Issuer>, NoDocument> {
-    let kept = authority.issuers.slot(named).lock_owned().await;
-    let known = kept.said.as_ref().filter(|said| now < said.until);
-    match known {
-        Some(said) => Ok(Arc::clone(&said.issuer)),
-        None => ask(authority, named, kept, now).await,
+    let slot = authority.issuers.slot(named);
+    if let Some(issuer) = slot.believed(now) {
+        return Ok(issuer);
+    }
+    let turn = Arc::clone(&slot.asked_at).lock_owned().await;
+    // Somebody else may have had it asked while we waited.
+    match slot.believed(now) {
+        Some(issuer) => Ok(issuer),
+        None => ask(authority, named, slot, turn, now).await,
     }
 }
 
@@ -162,14 +177,16 @@ pub(crate) async fn verify(
         Err(NotIssued::NotSigned(NotSigned::UnknownKey)) => {}
         verified => return verified,
     }
-    let kept = authority.issuers.slot(named).lock_owned().await;
+    let slot = authority.issuers.slot(named);
+    let turn = Arc::clone(&slot.asked_at).lock_owned().await;
     // Somebody else may have had them fetched while we waited.
-    if let Some(said) = &kept.said
-        && !Arc::ptr_eq(&said.issuer, &issuer)
+    if let Some(newer) = slot
+        .believed(now)
+        .filter(|said| !Arc::ptr_eq(said, &issuer))
     {
-        return said.issuer.verify(token);
+        return newer.verify(token);
     }
-    match ask(authority, named, kept, now).await {
+    match ask(authority, named, slot, turn, now).await {
         Ok(issuer) => issuer.verify(token),
         Err(NoDocument) => Err(NotIssued::NotSigned(NotSigned::UnknownKey)),
     }
@@ -190,21 +207,24 @@ impl Issuer {
 async fn ask(
     authority: &Arc<Authority>,
     named: Named<'_>,
-    mut kept: OwnedMutexGuard<Kept>,
+    slot: Arc<Slot>,
+    mut turn: OwnedMutexGuard<Option<Timestamp>>,
     now: Timestamp,
 ) -> Result<Arc<Issuer>, NoDocument> {
-    if kept.asked_at.is_some_and(|at| now < at.after(REST)) {
+    if turn.is_some_and(|asked_at| now < asked_at.after(REST)) {
         return Err(NoDocument);
     }
-    kept.asked_at = Some(now);
+    *turn = Some(now);
     let authority = Arc::clone(authority);
     let (issuer, network) = (named.issuer.to_owned(), named.network);
     let asking = tokio::spawn(async move {
         let (issuer, age) = fetch_both(&authority, &issuer, network).await?;
-        kept.said = Some(Said {
+        slot.said.store(Some(Arc::new(Said {
             issuer: Arc::clone(&issuer),
             until: now.after(age),
-        });
+        })));
+        // Until now nobody else asks.
+        drop(turn);
         Ok(issuer)
     });
     asking.await.unwrap_or(Err(NoDocument))

@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use url::form_urlencoded;
 
 use crate::consent::page::{Sends, document, escaped, shown};
 use crate::cookie;
@@ -16,6 +17,26 @@ pub(crate) fn unknown() -> Response {
         body,
         Sends::Nothing,
     )
+}
+
+/// No page of ours led here, but another, a bookmark or the address itself: the person says whether they want to sign in this way.
+pub(crate) fn ask(name: &str, next: Option<&str>, is_fresh: bool) -> Response {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    if let Some(next) = next {
+        query.append_pair("next", next);
+    }
+    if is_fresh {
+        query.append_pair("fresh", "yes");
+    }
+    let here = format!("/sign-in/providers/{name}?{}", query.finish());
+    let body = format!(
+        "<p>If you go on, you are signed in in this browser as whoever you are at <strong>{}</strong>, \
+         and whoever was signed in before is signed out.</p><p><a href=\"{}\">Sign in with {}</a></p>",
+        shown(name),
+        escaped(&here),
+        shown(name)
+    );
+    document(StatusCode::OK, "Sign in", &body, Sends::Nothing)
 }
 
 /// The provider cannot be asked, whatever the reason is.

@@ -51,14 +51,20 @@ pub async fn start(
         let here = format!("{origin}/sign-in/providers/{name}?{query}");
         return page::go(&here).unwrap_or_else(page::unknown);
     }
+    let next = form.fetch("next").and_then(next);
+    let is_fresh = form.fetch("fresh") == Some("yes");
+    // Whoever is signed in at the provider comes back signed in here: no page of somebody else's decides that (WEB-02).
+    if !cookie::is_same_origin(&headers, &authority.relying_party) {
+        return page::ask(&name, next.as_deref(), is_fresh);
+    }
     // Not of the room of those who ask for tokens: a provider may take its time.
     let Some(_turn) = authority.issuers.turn() else {
         return page::failed(Error::Unavailable);
     };
     let now = authority.clock.now();
     let mut attempt = Attempt::begin(&authority, kept.provider.id, now);
-    attempt.next = form.fetch("next").and_then(next);
-    attempt.is_fresh = form.fetch("fresh") == Some("yes");
+    attempt.next = next;
+    attempt.is_fresh = is_fresh;
     attempt.before = session_of(&authority, &headers);
     let Ok((location, sealed)) = address(&authority, &kept, &attempt, now).await else {
         return page::unavailable();

@@ -34,6 +34,7 @@ pub(crate) struct App {
     pub(crate) origin: String,
     answers: Arc<Mutex<HashMap<String, Served>>>,
     asked: Arc<AtomicUsize>,
+    gate: Arc<tokio::sync::RwLock<()>>,
 }
 
 impl App {
@@ -45,6 +46,7 @@ impl App {
             origin: format!("http://{}", listener.local_addr().expect("an address")),
             answers: Arc::default(),
             asked: Arc::default(),
+            gate: Arc::default(),
         };
         let router = Router::new().fallback(serve).with_state(app.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -79,10 +81,16 @@ impl App {
     pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
+
+    /// Nobody who asks is answered before this is dropped.
+    pub(crate) async fn hold(&self) -> tokio::sync::OwnedRwLockWriteGuard<()> {
+        Arc::clone(&self.gate).write_owned().await
+    }
 }
 
 async fn serve(State(app): State<App>, request: axum::extract::Request) -> Response {
     app.asked.fetch_add(1, Ordering::SeqCst);
+    let _held = app.gate.read().await;
     let found = app
         .answers
         .lock()

@@ -91,8 +91,8 @@ async fn fed_02_nobody_comes_in_by_a_provider_that_was_removed() {
         .ok();
     assert!(!visitor.is_signed_in(&world).await);
     assert_eq!(late.return_from(&world, &location).await.status, 404);
-    let ask = late.ask("GET", "/sign-in/providers/corp");
-    assert_eq!(world.house.send(ask).await.status, 404);
+    let gone = late.get(&world, "/sign-in/providers/corp").await;
+    assert_eq!(gone.status, 404);
     let token = world.idp.logout_token("one", |_| {});
     let ask = late.ask("POST", "/sign-in/providers/corp/logout");
     let answer = world
@@ -422,8 +422,10 @@ async fn jwks_01_provider_with_two_keys_of_one_name_is_not_believed() {
         says.keys = json!({"keys": [own, other]});
     });
     world.house.advance(Duration::from_secs(301)).await;
-    let ask = Visitor::default().ask("GET", "/sign-in/providers/corp");
-    assert_eq!(world.house.send(ask).await.status, 503);
+    let answer = Visitor::default()
+        .get(&world, "/sign-in/providers/corp")
+        .await;
+    assert_eq!(answer.status, 503);
 }
 
 #[tokio::test]
@@ -443,8 +445,9 @@ async fn ssrf_01_documents_lead_to_where_they_may_and_nowhere_else() {
             says.document[member] = url.into();
         });
         world.house.advance(Duration::from_secs(301)).await;
-        let ask = Visitor::default().ask("GET", "/sign-in/providers/corp");
-        let answer = world.house.send(ask).await;
+        let answer = Visitor::default()
+            .get(&world, "/sign-in/providers/corp")
+            .await;
         assert_eq!(answer.status, 503, "{url}: {answer:?}");
         assert!(!answer.text().contains(url), "{answer:?}");
     }
@@ -459,6 +462,29 @@ async fn ssrf_01_documents_lead_to_where_they_may_and_nowhere_else() {
     world.idp.say(|says| says.document = good);
     world.house.advance(Duration::from_secs(301)).await;
     world.sign_in().await;
+}
+
+#[tokio::test]
+async fn web_02_page_of_somebody_else_begins_no_sign_in() {
+    let world = World::new().await;
+    let visitor = world.sign_in().await;
+    let path = "/sign-in/providers/corp?next=%2Fdevice%3Fuser_code%3DABCD-EFGH&fresh=yes";
+    for site in [Some("cross-site"), Some("same-site"), Some("none"), None] {
+        let mut ask = visitor.ask("GET", path);
+        if let Some(site) = site {
+            ask = ask.header("sec-fetch-site", site);
+        }
+        let page = world.house.send(ask).await;
+        assert_eq!(page.status, 200, "{site:?}: {page:?}");
+        assert!(page.headers.get("set-cookie").is_none(), "{site:?}");
+        // The person goes on by a link of ours, and nothing is lost on the way.
+        let link = format!("href=\"{}\"", path.replace('&', "&amp;"));
+        assert!(page.text().contains(&link), "{}", page.text());
+    }
+    assert!(visitor.is_signed_in(&world).await);
+    let answer = visitor.get(&world, path).await;
+    assert_eq!(answer.status, 303, "{answer:?}");
+    assert!(answer.header("location").starts_with(&world.idp.issuer));
 }
 
 #[tokio::test]

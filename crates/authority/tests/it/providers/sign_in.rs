@@ -289,13 +289,7 @@ async fn web_05_sign_in_takes_the_place_of_the_session_that_the_browser_had() {
     let world = World::new().await;
     let mut visitor = world.sign_in().await;
     let before = visitor.clone();
-    let ask = visitor.ask("GET", "/sign-in/providers/corp");
-    let answer = world
-        .house
-        .send(ask.header("sec-fetch-site", "same-origin"))
-        .await;
-    visitor.take(&answer);
-    let location = answer.header("location").to_owned();
+    let location = visitor.begin(&world, "").await;
     visitor.return_from(&world, &location).await;
     assert_ne!(visitor.session, before.session);
     assert!(visitor.is_signed_in(&world).await && !before.is_signed_in(&world).await);

@@ -125,8 +125,9 @@ impl Visitor {
 
     /// Begins to sign in: where the provider asks.
     pub(crate) async fn begin(&mut self, world: &World, query: &str) -> String {
-        let ask = self.ask("GET", &format!("/sign-in/providers/corp{query}"));
-        let answer = world.house.send(ask).await;
+        let answer = self
+            .get(world, &format!("/sign-in/providers/corp{query}"))
+            .await;
         assert_eq!(answer.status, 303, "{answer:?}");
         self.take(&answer);
         answer.header("location").to_owned()

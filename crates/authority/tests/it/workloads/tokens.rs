@@ -440,6 +440,31 @@ async fn jwks_03_made_up_keys_and_strangers_have_an_issuer_left_alone() {
     assert_eq!(works.app.asked(), asked + 2);
 }
 
+/// JWKS-03: nor does a made-up key keep those waiting whose key is known.
+#[tokio::test]
+async fn jwks_03_known_keys_verify_while_an_issuer_is_asked_about_another() {
+    let works = working().await;
+    works.get(json!({})).await.ok();
+    works.house.advance(Duration::from_secs(31)).await;
+    let asked = works.app.asked();
+    let held = works.app.hold().await;
+    let made_up = jws::sign(&new_key(), "JWT", works.claims().to_string().as_bytes());
+    let waits = works.present(&made_up);
+    tokio::pin!(waits);
+    let is_asked = async {
+        while works.app.asked() == asked {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        answer = &mut waits => panic!("answered without asking: {answer:?}"),
+        () = is_asked => {}
+    }
+    works.get(json!({})).await.ok();
+    drop(held);
+    waits.await.oauth_error(400, "invalid_grant");
+}
+
 #[tokio::test]
 async fn jwks_04_key_that_its_issuer_withdrew_vouches_for_nobody_after_five_minutes() {
     let works = working().await;
