@@ -163,7 +163,7 @@ describe('libraries that relying parties use', () => {
     assert.equal(items.find(({ id }) => id === claims.grant_id).status, 'revoked');
   });
 
-  test('oauth4webapi: the same by hand, and no is no', async () => {
+  test('oauth4webapi: the same by hand, with a request that is signed, and no is no', async () => {
     const issuer = new URL(authority.url);
     const found = await oauth.discoveryRequest(issuer, { algorithm: 'oauth2', ...PLAIN });
     const as = await oauth.processDiscoveryResponse(issuer, found);
@@ -188,22 +188,21 @@ describe('libraries that relying parties use', () => {
     );
     assert.equal(payload(issued.access_token).client_id, agent.id);
 
-    const pushed = await oauth.pushedAuthorizationRequest(
-      as,
-      client,
-      auth,
-      {
-        client_id: agent.id,
-        response_type: 'code',
-        redirect_uri: CALLBACK,
-        resource: resource(),
-        state: 'a-state-of-ours',
-        code_challenge: await oauth.calculatePKCECodeChallenge(oauth.generateRandomCodeVerifier()),
-        code_challenge_method: 'S256',
-        dpop_jkt: await DPoP.calculateThumbprint(),
-      },
-      PLAIN,
-    );
+    const wanted = {
+      response_type: 'code',
+      redirect_uri: CALLBACK,
+      resource: resource(),
+      state: 'a-state-of-ours',
+      code_challenge: await oauth.calculatePKCECodeChallenge(oauth.generateRandomCodeVerifier()),
+      code_challenge_method: 'S256',
+      dpop_jkt: await DPoP.calculateThumbprint(),
+    };
+    const push = (request) => oauth.pushedAuthorizationRequest(as, client, auth, { client_id: agent.id, request }, PLAIN);
+    // Signed by a key that is not the client's, and then by its own.
+    const { privateKey: anyKey } = await oauth.generateKeyPair('ES256');
+    const refused = await push(await oauth.issueRequestObject(as, client, wanted, anyKey));
+    await assert.rejects(oauth.processPushedAuthorizationResponse(as, client, refused), { error: 'invalid_request_object' });
+    const pushed = await push(await oauth.issueRequestObject(as, client, wanted, await signingKey(agent)));
     const { request_uri: requestUri, expires_in: life } = await oauth.processPushedAuthorizationResponse(as, client, pushed);
     assert.ok(life < 600);
     const url = new URL(as.authorization_endpoint);

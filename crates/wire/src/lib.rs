@@ -30,6 +30,7 @@ pub mod openid;
 pub mod origin;
 pub mod pkce;
 pub mod redirect_uri;
+pub mod request_object;
 pub mod seal;
 pub mod signed_introspection;
 pub mod user_code;

@@ -78,7 +78,13 @@ pub struct AuthorizationServer {
     /// What ID tokens and the userinfo endpoint tell of a person.
     #[serde(default)]
     pub claims_supported: Vec<String>,
-    /// Requests come as parameters (OpenID Connect Discovery 3: what is left out means true).
+    /// A pushed request may be signed by its client (RFC 9101).
+    #[serde(default)]
+    pub request_parameter_supported: bool,
+    /// The algorithms of request objects.
+    #[serde(default)]
+    pub request_object_signing_alg_values_supported: Vec<String>,
+    /// Nothing is fetched for a client (OpenID Connect Discovery 3: what is left out means true).
     #[serde(default)]
     pub request_uri_parameter_supported: bool,
     /// `code`.
@@ -217,6 +223,8 @@ impl AuthorizationServer {
             id_token_signing_alg_values_supported: names(&[endpoints.id_token_signing]),
             acr_values_supported: Acr::ALL.map(|acr| acr.name().to_owned()).into(),
             claims_supported: CLAIMS.map(str::to_owned).into(),
+            request_parameter_supported: true,
+            request_object_signing_alg_values_supported: algorithms.clone(),
             request_uri_parameter_supported: false,
             response_types_supported: vec!["code".to_owned()],
             response_modes_supported: vec!["query".to_owned()],

@@ -62,6 +62,8 @@ pub enum ErrorCode {
     /// RFC 6749.
     UnsupportedResponseType,
     /// RFC 9101.
+    InvalidRequestObject,
+    /// RFC 9101.
     RequestNotSupported,
     /// OpenID Connect Core.
     LoginRequired,
@@ -110,6 +112,7 @@ impl ErrorCode {
             Self::InsufficientAuthorization => "insufficient_authorization",
             Self::InsufficientUserAuthentication => "insufficient_user_authentication",
             Self::UnsupportedResponseType => "unsupported_response_type",
+            Self::InvalidRequestObject => "invalid_request_object",
             Self::RequestNotSupported => "request_not_supported",
             Self::LoginRequired => "login_required",
             Self::ConsentRequired => "consent_required",
@@ -139,6 +142,7 @@ impl ErrorCode {
             | Self::InvalidGrant
             | Self::InvalidScope
             | Self::UnsupportedResponseType
+            | Self::InvalidRequestObject
             | Self::RequestNotSupported
             | Self::LoginRequired
             | Self::ConsentRequired
@@ -209,8 +213,25 @@ impl<'a> Form<'a> {
             .ok()
             .filter(|body| is_urlencoded(body));
         let body = body.ok_or(refuse("the form is not well-formed"))?;
+        Self::of_up_to(body.split('&').filter_map(parameter), most)
+    }
+
+    /// Of parameters that came in another way; they are held to the same.
+    pub(crate) fn of_pairs(
+        pairs: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, OAuthError> {
+        let pairs = pairs.into_iter();
+        let pairs = pairs.map(|(name, value)| (Cow::Owned(name), Cow::Owned(value)));
+        Self::of_up_to(pairs, MOST_PARAMETERS)
+    }
+
+    fn of_up_to(
+        pairs: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
+        most: usize,
+    ) -> Result<Self, OAuthError> {
+        let refuse = |description| OAuthError::new(ErrorCode::InvalidRequest, description);
         let mut parameters: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::with_capacity(8);
-        for (name, value) in body.split('&').filter_map(parameter) {
+        for (name, value) in pairs {
             if parameters.len() == most {
                 return Err(refuse("the form has too many parameters"));
             }

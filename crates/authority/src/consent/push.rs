@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chancery_gateway::snapshot::KnownAgent;
+use chancery_model::digest::Digest;
 use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use chancery_model::id::AgentId;
 use chancery_model::scope::Scope;
@@ -24,7 +25,7 @@ use chancery_wire::id_token::{LONGEST_NONCE, OPENID, SCOPES};
 use chancery_wire::oauth::{ErrorCode, Form, PushedResponse};
 use chancery_wire::pkce::{self, Challenge};
 use chancery_wire::redirect_uri::{InvalidRedirectUri, RedirectUri};
-use chancery_wire::{base64url, metadata};
+use chancery_wire::{base64url, hash, metadata, request_object};
 
 use crate::consent::secrets;
 use crate::grants::end::{CALLS, calls_text};
@@ -93,6 +94,8 @@ async fn push_for(
     }
     let proof = prove(endpoints, &endpoints.push_url, headers, now)?;
     let uri = secrets::new_uri(authority);
+    let signed = signed(authority, form, client, now)?;
+    let form = signed.as_ref().map_or(form, |signed| &signed.form);
     refuse_foreign(form)?;
     let registered = registered(authority, agent).await?;
     let redirect_uri = form.require("redirect_uri", "`redirect_uri` is missing")?;
@@ -101,7 +104,8 @@ async fn push_for(
     let held = bond(form, proof.as_ref(), client)?;
     let wanted = read(authority, form, redirect, &held, now)?;
     let request = wanted.by(agent.agent.id, &uri, now);
-    let event = pushed(authority, agent, &request, now);
+    let object = signed.map_or(String::new(), |signed| signed.digest.to_string());
+    let event = pushed(authority, agent, &request, object, now);
     let uses = uses(client.assertion, proof.as_ref());
     let step = Step::Push {
         request,
@@ -119,6 +123,51 @@ async fn push_for(
         )),
         Err(error) => Err(Refusal::from(error)),
     }
+}
+
+/// A request that its client signed.
+struct Signed {
+    /// What it says; what came beside it is not looked at (RFC 9101 6.3).
+    form: Form<'static>,
+    /// Names it in the record: the client cannot deny that it asked.
+    digest: Digest,
+}
+
+/// What a pushed request says under the client's signature, when it has one.
+fn signed(
+    authority: &Authority,
+    form: &Form<'_>,
+    client: &Client,
+    now: Timestamp,
+) -> Result<Option<Signed>, Refusal> {
+    let Some(object) = form.fetch("request") else {
+        return Ok(None);
+    };
+    // RFC 9101 5: one or the other.
+    if form.fetch("request_uri").is_some() {
+        return Err(request_uri_pushed());
+    }
+    let invalid =
+        |description, code| Refusal::new(ErrorCode::InvalidRequestObject, description, code);
+    let keys = client.who.keys().ok_or_else(|| {
+        let description = "no keys are registered for the client that could have signed it";
+        invalid(description, "request_object_unknown_key")
+    })?;
+    let expect = request_object::Expect {
+        client: &client.who.id().to_string(),
+        issuer: &authority.config.issuer,
+        now,
+    };
+    let form = request_object::read(object, keys, &expect)
+        .map_err(|error| invalid(error.description(), error.code()))?;
+    let digest = hash::sha256(object.as_bytes());
+    Ok(Some(Signed { form, digest }))
+}
+
+/// RFC 9126 2.1.
+fn request_uri_pushed() -> Refusal {
+    let description = "a pushed request has no `request_uri`";
+    Refusal::new(ErrorCode::InvalidRequest, description, "request_uri_pushed")
 }
 
 /// What a client asks a person for, read by the one function that all clients go through.
@@ -309,10 +358,8 @@ pub(crate) fn read_max_age(form: &Form<'_>) -> Result<Option<Duration>, Refusal>
 /// Refuses what would have to be obeyed and is not offered here.
 pub(crate) fn refuse_foreign(form: &Form<'_>) -> Result<(), Refusal> {
     let invalid = |description, code| Refusal::new(ErrorCode::InvalidRequest, description, code);
-    // RFC 9126 2.1.
     if form.fetch("request_uri").is_some() {
-        let description = "a pushed request has no `request_uri`";
-        return Err(invalid(description, "request_uri_pushed"));
+        return Err(request_uri_pushed());
     }
     // It would have to be the person whom it names (OpenID Connect Core 3.1.2.2).
     if form.fetch("id_token_hint").is_some() {
@@ -322,7 +369,7 @@ pub(crate) fn refuse_foreign(form: &Form<'_>) -> Result<(), Refusal> {
     if form.fetch("request").is_some() {
         return Err(Refusal::new(
             ErrorCode::RequestNotSupported,
-            "requests come as parameters, not as a token",
+            "a request that is signed is pushed; here it comes as parameters",
             "request_not_supported",
         ));
     }
@@ -437,6 +484,7 @@ fn pushed(
     authority: &Authority,
     agent: &KnownAgent,
     request: &PushedRequest,
+    object: String,
     now: Timestamp,
 ) -> Event {
     let facts = [
@@ -445,6 +493,7 @@ fn pushed(
         ("redirect_uri", request.redirect_uri.clone()),
         ("scope", request.wish.scope.to_string()),
         (CALLS, calls_text(request.wish.calls.as_ref())),
+        ("request_object", object),
     ];
     authenticated(authority, agent, facts, now)
 }

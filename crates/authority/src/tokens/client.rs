@@ -62,7 +62,7 @@ impl Who {
     }
 
     /// The keys that are registered for it.
-    fn keys(&self) -> Option<&KeySet> {
+    pub(crate) fn keys(&self) -> Option<&KeySet> {
         match self {
             Self::Agent(known) => known.keys.as_ref(),
             Self::Resource(known) => known.keys.as_ref(),

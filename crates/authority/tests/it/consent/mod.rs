@@ -14,3 +14,4 @@ mod push;
 mod race;
 mod redeem;
 mod renew;
+mod signed;

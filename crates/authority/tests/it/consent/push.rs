@@ -137,7 +137,7 @@ async fn authz_04_only_pkce_by_s256_exists() {
 }
 
 #[tokio::test]
-async fn authz_10_nothing_is_said_twice_and_no_token_stands_for_parameters() {
+async fn authz_10_nothing_is_said_twice_and_no_bare_token_stands_for_parameters() {
     let flow = furnished().await;
     for name in [
         "redirect_uri",
@@ -165,7 +165,7 @@ async fn authz_10_nothing_is_said_twice_and_no_token_stands_for_parameters() {
             "urn:ietf:params:oauth:request_uri:x",
             "invalid_request",
         ),
-        ("request", "a.b.c", "request_not_supported"),
+        ("request", "a.b.c", "invalid_request_object"),
         (
             "authorization_details",
             "[{\"type\":\"tool_call\"}]",
