@@ -12,6 +12,7 @@ pub mod directory;
 pub mod documents;
 pub mod error;
 pub mod extract;
+mod html;
 pub mod issuers;
 pub mod keyring;
 pub mod pressure;

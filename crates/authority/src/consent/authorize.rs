@@ -18,7 +18,8 @@ use chancery_wire::user_code::UserCode;
 
 use crate::agents::load;
 use crate::consent::answer::{self, Asked, Halt};
-use crate::consent::page::{self, Place, Question};
+use crate::consent::page;
+use crate::consent::question::{Place, Question};
 use crate::consent::secrets;
 use crate::consent::way::Way;
 use crate::consent::{client, direct};

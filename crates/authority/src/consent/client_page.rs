@@ -12,7 +12,8 @@ use chancery_wire::redirect_uri::RedirectUri;
 
 use crate::clients::adopt::Waiting;
 use crate::consent::client::Shown;
-use crate::consent::page::{Sends, document, escaped, learns, shown};
+use crate::consent::question::learns;
+use crate::html::{Sends, document, escaped, shown};
 use crate::text::rfc3339;
 
 /// What a person is asked.

@@ -8,7 +8,8 @@ use axum::response::Response;
 use chancery_wire::user_code::UserCode;
 
 use crate::consent::enter;
-use crate::consent::page::{Page, Sends, document, page, shown};
+use crate::consent::page::{Page, page};
+use crate::html::{Sends, document, shown};
 
 /// One answer for a code that never was, that ended, that was answered, and that of an agent that may not act.
 pub(crate) const UNKNOWN_CODE: Page = page(

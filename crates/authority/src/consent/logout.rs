@@ -21,6 +21,7 @@ use crate::consent::push::LONGEST_STATE;
 use crate::cookie;
 use crate::ctx::Ctx;
 use crate::error::Error;
+use crate::html;
 use crate::keyring::Purpose;
 use crate::state::Authority;
 use crate::tokens::form;
@@ -67,12 +68,12 @@ async fn question(authority: &Authority, headers: &HeaderMap, form: &Form<'_>) -
                     this, close the page.</p>"
         .to_owned();
     if let Some(back) = &back {
-        let place = page::shown(back.uri.place());
+        let place = html::shown(back.uri.place());
         body.push_str(&format!("<p>Then you go on to {place}.</p>"));
     }
     body.push_str("<form method=\"post\" action=\"/oauth/logout\">");
     for name in CARRIED {
-        let value = page::escaped(form.fetch(name).unwrap_or(""));
+        let value = html::escaped(form.fetch(name).unwrap_or(""));
         body.push_str(&format!(
             "<input type=\"hidden\" name=\"{name}\" value=\"{value}\">"
         ));
@@ -81,10 +82,10 @@ async fn question(authority: &Authority, headers: &HeaderMap, form: &Form<'_>) -
         "<p class=\"answers\"><button class=\"primary\" name=\"answer\" value=\"yes\">Sign out</button></p></form>",
     );
     let sends = match &back {
-        Some(back) => page::Sends::There(&back.uri),
-        None => page::Sends::Here,
+        Some(back) => html::Sends::There(&back.uri),
+        None => html::Sends::Here,
     };
-    page::document(StatusCode::OK, page::SIGN_OUT, &body, sends)
+    html::document(StatusCode::OK, page::SIGN_OUT, &body, sends)
 }
 
 /// The same question at another origin.

@@ -25,6 +25,7 @@ pub mod enter;
 pub mod logout;
 pub(crate) mod page;
 pub mod push;
+pub(crate) mod question;
 pub(crate) mod secrets;
 pub mod wait;
 pub(crate) mod way;

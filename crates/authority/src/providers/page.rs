@@ -4,9 +4,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use url::form_urlencoded;
 
-use crate::consent::page::{Sends, document, escaped, shown};
 use crate::cookie;
 use crate::error::{Error, NotSignedIn};
+use crate::html::{Sends, document, escaped, shown};
 
 /// There is no such provider.
 pub(crate) fn unknown() -> Response {
