@@ -5,16 +5,27 @@
 //! request (WEB-02). It counts when the browser itself says that a page of our origin asked: `Sec-Fetch-Site`, which no
 //! page can set, or where that is missing an `Origin` that is exactly ours.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use chancery_api::people::SESSION_COOKIE;
 use chancery_wire::webauthn::RelyingParty;
 
 use crate::error::Error;
+use crate::extract;
+use crate::issuers::ATTEMPT;
 
 /// The cookie of an attempt to sign in with a provider.
 const ATTEMPT_COOKIE: &str = "__Host-chancery-provider";
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Whether a browser asks at the origin of people, where their cookies are: on loopback that is another than the address that
+/// clients know.
+pub(crate) fn is_at_home(uri: &Uri, headers: &HeaderMap, party: &RelyingParty) -> bool {
+    let own = party.origin().split_once("://").map(|(_, own)| own);
+    let asked = extract::host(uri, headers);
+    own.zip(asked)
+        .is_some_and(|(own, asked)| own.eq_ignore_ascii_case(asked))
+}
 
 /// Whether the browser says that a page of our own asked.
 pub(crate) fn is_same_origin(headers: &HeaderMap, party: &RelyingParty) -> bool {
@@ -84,7 +95,8 @@ pub(crate) fn clear() -> HeaderValue {
 /// Gives the browser an attempt to sign in with a provider. It comes back with the provider's answer, which another site
 /// sends the browser to, so it is not as strict as a session; nothing is done by it alone.
 pub(crate) fn set_attempt(sealed: &str) -> HeaderValue {
-    value(ATTEMPT_COOKIE, sealed, "; SameSite=Lax; Max-Age=600")
+    let more = format!("; SameSite=Lax; Max-Age={}", ATTEMPT.as_secs());
+    value(ATTEMPT_COOKIE, sealed, &more)
 }
 
 /// Takes the attempt from the browser.

@@ -175,6 +175,24 @@ impl From<IllegalTransition> for Error {
     }
 }
 
+/// How often something is done again that gave way to others.
+const ATTEMPTS: usize = 8;
+
+/// Does `act`, again when it gave way to others who change the same rows. For what no client can ask for again; requests
+/// that can be repeated are, by the router.
+pub(crate) async fn again<T, F>(mut act: impl FnMut() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    for _attempt in 1..ATTEMPTS {
+        match act().await {
+            Err(Error::Busy) => {}
+            done => return done,
+        }
+    }
+    act().await
+}
+
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {

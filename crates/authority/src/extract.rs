@@ -3,7 +3,7 @@
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Uri, header};
 use chancery_wire::json::{self, JsonError};
 use serde::de::DeserializeOwned;
 
@@ -21,6 +21,16 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         json::parse_as(&bytes, json::BODY)
             .map(Self)
             .map_err(|error| Error::Invalid(explain(&error)))
+    }
+}
+
+/// The name that a request asks for: HTTP/2 says it with the URI, and HTTP/1.1 in a header.
+pub(crate) fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    match uri.authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok()),
     }
 }
 

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use chancery_gateway::snapshot::{Freshness, Snapshot};
 use chancery_gateway::upstream::Reach;
 use chancery_model::entropy::Entropy;
-use chancery_model::event::{Actor, ActorKind, Event, EventKind};
+use chancery_model::event::{Actor, Event, EventKind};
 use chancery_model::secret::Secret;
 use chancery_model::time::{Clock, Timestamp};
 use chancery_store::connect::Store;
@@ -284,13 +284,5 @@ fn created(purpose: Purpose, kid: &str, world: &World, now: Timestamp) -> Event 
 }
 
 fn event(kind: EventKind, world: &World, now: Timestamp) -> Event {
-    Event::new(
-        kind,
-        Actor {
-            id: String::new(),
-            kind: ActorKind::Authority,
-        },
-        now,
-        &*world.entropy,
-    )
+    Event::new(kind, Actor::authority(), now, &*world.entropy)
 }

@@ -11,8 +11,8 @@ use arc_swap::ArcSwapOption;
 use chancery_gateway::document::{self, NoDocument};
 use chancery_gateway::outbound::{Endpoint, Network};
 use chancery_model::digest::Digest;
+use chancery_model::provider::Provider;
 use chancery_model::time::Timestamp;
-use chancery_wire::hash;
 use chancery_wire::issuer::{self, DOCUMENT, IssuerKeys, IssuerMetadata, NotSigned};
 use chancery_wire::jws::{Unverified, Verified};
 use moka::sync::Cache;
@@ -27,9 +27,10 @@ const ISSUERS: u64 = 256;
 const MAX_AGE: Duration = Duration::from_secs(5 * 60);
 /// How long an issuer is left alone after its documents were fetched, or could not be.
 const REST: Duration = Duration::from_secs(30);
-/// How many attempts are remembered that were exchanged, and how long: none lives longer.
+/// How long somebody may take to sign in at an issuer.
+pub(crate) const ATTEMPT: Duration = Duration::from_secs(600);
+/// How many attempts are remembered that were exchanged; none lives longer than they are.
 const EXCHANGED: u64 = 100_000;
-const ATTEMPT: Duration = Duration::from_secs(600);
 /// How many strangers have a provider asked at a time.
 const TURNS: usize = 32;
 
@@ -46,6 +47,11 @@ impl<'a> Named<'a> {
     /// Whether the URL of a document of the issuer may be gone to, by us or by a browser that we send there.
     pub(crate) fn allows(&self, url: &str) -> bool {
         Endpoint::parse_within(url, self.network).is_ok()
+    }
+
+    /// The issuer of a provider.
+    pub(crate) fn of(authority: &Authority, provider: &'a Provider) -> Self {
+        Self::new(authority, &provider.issuer, provider.rules.is_private)
     }
 
     /// An issuer on the public network or, where an administrator said so of it, on a private one.
@@ -119,9 +125,8 @@ impl Issuers {
     }
 
     /// Whether nobody was here with this attempt before: a provider is asked about each once.
-    pub(crate) fn is_first(&self, attempt: &str) -> bool {
-        let name = hash::sha256_for("provider attempt", &[attempt]);
-        self.exchanged.entry(name).or_insert(()).is_fresh()
+    pub(crate) fn is_first(&self, attempt: Digest) -> bool {
+        self.exchanged.entry(attempt).or_insert(()).is_fresh()
     }
 
     fn slot(&self, named: Named<'_>) -> Arc<Slot> {

@@ -284,6 +284,16 @@ pub struct Actor {
     pub kind: ActorKind,
 }
 
+impl Actor {
+    /// The authority itself: nobody asked for it.
+    pub fn authority() -> Self {
+        Self {
+            id: String::new(),
+            kind: ActorKind::Authority,
+        }
+    }
+}
+
 /// Kinds of principals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -4,6 +4,7 @@ use chancery_model::id::{AgentId, IssuerId, TrustId};
 use chancery_model::time::Timestamp;
 use chancery_model::trust::{Terms, Trust};
 
+use crate::agents;
 use crate::error::StoreError;
 use crate::tx::Tx;
 use crate::value::{Row, params};
@@ -60,11 +61,7 @@ pub async fn remove_all_of(
     issuer: IssuerId,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
-    let sql = "UPDATE agent SET \
-               stopped_at = CASE WHEN $1 <= stopped_at THEN stopped_at + 1 ELSE $1 END, \
-               updated_at = $1, revision = revision + 1 \
-               WHERE state <> 'retired' AND id IN (SELECT agent_id FROM agent_trust WHERE issuer_id = $2)";
-    let stopped = tx.execute(sql, params![now, issuer.to_string()]).await?;
+    let stopped = agents::stop_trusting(tx, issuer, now).await?;
     let sql = "DELETE FROM agent_trust WHERE issuer_id = $1";
     tx.execute(sql, params![issuer.to_string()]).await?;
     Ok(stopped)

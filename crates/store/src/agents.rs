@@ -2,7 +2,7 @@
 
 use chancery_model::agent::{Agent, AgentState};
 use chancery_model::document::AgentName;
-use chancery_model::id::AgentId;
+use chancery_model::id::{AgentId, IssuerId};
 use chancery_model::reason::Reason;
 use chancery_model::time::Timestamp;
 
@@ -47,7 +47,7 @@ pub async fn insert(tx: &mut Tx, agent: &Agent) -> Result<(), StoreError> {
         agent.revision,
     ];
     tx.execute(sql, values).await?;
-    client_authentications::put(tx, agent.id, &agent.authentication).await
+    client_authentications::insert(tx, agent.id, &agent.authentication).await
 }
 
 /// Writes `agent` over the revision that it was made from; false when that is no longer the present one.
@@ -81,6 +81,20 @@ pub async fn update(
         agent.revision,
     ];
     Ok(tx.execute(sql, values).await? == 1)
+}
+
+/// Voids the tokens that agents which trust the workloads of an issuer got before `now`, by the same rule; returns how many agents
+/// there were.
+pub(crate) async fn stop_trusting(
+    tx: &mut Tx,
+    issuer: IssuerId,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let sql = "UPDATE agent SET \
+               stopped_at = CASE WHEN $1 <= stopped_at THEN stopped_at + 1 ELSE $1 END, \
+               updated_at = $1, revision = revision + 1 \
+               WHERE state <> 'retired' AND id IN (SELECT agent_id FROM agent_trust WHERE issuer_id = $2)";
+    tx.execute(sql, params![now, issuer.to_string()]).await
 }
 
 fn state_columns(state: &AgentState) -> (Option<Timestamp>, Option<String>) {

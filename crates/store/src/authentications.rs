@@ -1,4 +1,5 @@
-//! What a client asks about a person's sign-in, and what is known of it: beside a pushed request, a code or a refresh token.
+//! What a client asks about a person's sign-in, and what is known of it: beside a request, a code or a refresh
+//! token.
 
 use chancery_model::assurance::Acr;
 use chancery_model::digest::Digest;
@@ -6,6 +7,7 @@ use chancery_model::time::Timestamp;
 
 use crate::connect::Store;
 use crate::error::StoreError;
+use crate::one_time::GRACE;
 use crate::tx::Tx;
 use crate::value::{Row, params};
 
@@ -54,11 +56,11 @@ pub(crate) fn read(row: &Row) -> Result<Authentication, StoreError> {
     })
 }
 
-/// Forgets what is beside things that ended before `now`; returns how many there were.
+/// Forgets what is beside things that ended a while before `now`; returns how many there were.
 pub async fn sweep(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
     let mut tx = store.begin().await?;
     let sql = "DELETE FROM authentication WHERE expires_at < $1";
-    let swept = tx.execute(sql, params![now]).await?;
+    let swept = tx.execute(sql, params![now.before(GRACE)]).await?;
     tx.end().await?;
     Ok(swept)
 }

@@ -1,4 +1,4 @@
-//! The tool calls that a pushed request, a code or a grant is limited to (RFC 9396).
+//! The tool calls that a request, a code, a refresh token or a grant is limited to (RFC 9396).
 
 use chancery_model::digest::Digest;
 use chancery_model::id::GrantId;
@@ -7,6 +7,7 @@ use chancery_model::tool_call::ToolCalls;
 
 use crate::connect::Store;
 use crate::error::StoreError;
+use crate::one_time::GRACE;
 use crate::tx::Tx;
 use crate::value::{Row, params};
 
@@ -52,11 +53,12 @@ pub(crate) fn read(row: &Row) -> Result<Option<ToolCalls>, StoreError> {
     calls.transpose()
 }
 
-/// Forgets the limits of what ended before `now`; returns how many there were.
+/// Forgets the limits of what ended a while before `now`; returns how many there were. What is limited is not there any more
+/// then, for whoever believes another time either: without its limit it would have none.
 pub async fn sweep(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
     let mut tx = store.begin().await?;
     let sql = "DELETE FROM authorized_call WHERE expires_at < $1";
-    let swept = tx.execute(sql, params![now]).await?;
+    let swept = tx.execute(sql, params![now.before(GRACE)]).await?;
     tx.end().await?;
     Ok(swept)
 }

@@ -7,6 +7,18 @@ use crate::error::StoreError;
 use crate::tx::Tx;
 use crate::value::{Row, params};
 
+/// Registers how a new client authenticates.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    client: impl Into<ClientId>,
+    registered: &ClientAuthentication,
+) -> Result<(), StoreError> {
+    if *registered == ClientAuthentication::default() {
+        return Ok(());
+    }
+    put(tx, client, registered).await
+}
+
 /// Registers how a client authenticates, in place of what was registered before.
 pub async fn put(
     tx: &mut Tx,

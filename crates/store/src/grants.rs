@@ -86,6 +86,20 @@ pub async fn list(
     rows.iter().map(read).collect()
 }
 
+/// The grants of one person that are in force at `now`.
+pub async fn list_of_person(
+    tx: &mut Tx,
+    subject: OwnerId,
+    now: Timestamp,
+) -> Result<Vec<Grant>, StoreError> {
+    let sql = format!(
+        "{GRANT} WHERE subject_id = $1 AND revoked_at IS NULL AND person_grant.expires_at > $2"
+    );
+    let values = params![subject.to_string(), now];
+    let rows = tx.query("person_grant", &sql, values).await?;
+    rows.iter().map(read).collect()
+}
+
 /// Every grant that is in force at `now`.
 pub async fn list_in_force(tx: &mut Tx, now: Timestamp) -> Result<Vec<Grant>, StoreError> {
     let sql = format!("{GRANT} WHERE revoked_at IS NULL AND person_grant.expires_at > $1");

@@ -196,6 +196,24 @@ fn hashes(row: &Row) -> Result<Vec<Short>, StoreError> {
         .collect()
 }
 
+/// Uses something up in a table of its own, in the transaction that it is for; false when it was used before. Forgets what ended
+/// there.
+pub(crate) async fn use_in(
+    tx: &mut Tx,
+    table: &'static str,
+    hash: Digest,
+    expires_at: Timestamp,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let sql = format!("DELETE FROM {table} WHERE expires_at < $1");
+    tx.execute(&sql, params![now.before(GRACE)]).await?;
+    let sql = format!(
+        "INSERT INTO {table} (hash, expires_at) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING"
+    );
+    let values = params![hash.to_string(), expires_at];
+    Ok(tx.execute(&sql, values).await? == 1)
+}
+
 /// Forgets the rows in which all ended [`GRACE`] before `now`; returns how many there were. On SQLite there are none.
 pub async fn sweep(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
     if store.entries().is_some() {

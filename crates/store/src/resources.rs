@@ -37,7 +37,7 @@ pub async fn insert(tx: &mut Tx, resource: &Resource) -> Result<(), StoreError> 
         resource.created_at,
     ];
     tx.execute(sql, values).await?;
-    client_authentications::put(tx, resource.id, &resource.authentication).await
+    client_authentications::insert(tx, resource.id, &resource.authentication).await
 }
 
 /// A page of resource servers in the order of their ids.

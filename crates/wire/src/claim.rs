@@ -1,8 +1,25 @@
 //! Claims as they are read: absent, valid or an error, and never one for another (L5, JWT-09).
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde_json::Value;
+
+/// How far ahead of ours the clock of whoever signed may be.
+pub(crate) const AHEAD: Duration = Duration::from_secs(10);
+
+/// How long after its end a token still passes.
+pub(crate) const BEHIND: Duration = Duration::from_secs(5);
+
+/// Whether an audience is this one and no other; some write a list even of one (RFC 7519 4.1.3).
+pub(crate) fn is_alone(audience: &Value, expected: &str) -> bool {
+    match audience {
+        Value::String(one) => one == expected,
+        Value::Array(list) => list.len() == 1 && list[0].as_str() == Some(expected),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
+    }
+}
 
 /// Reads a member that may be absent but, when present, must be valid: `null` is not absent.
 pub(crate) fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>

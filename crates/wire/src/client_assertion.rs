@@ -11,10 +11,10 @@ use chancery_model::time::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::claim::{NumericDate, present};
-use crate::json::{self, JsonError};
+use crate::claim::{AHEAD, BEHIND, NumericDate, present};
+use crate::json;
 use crate::jwk::{Algorithm, KeySet, PrivateKey};
-use crate::jws::{self, JwsError, Unverified};
+use crate::jws::{self, Unverified, signer_is_named, unreadable_is_malformed};
 use crate::{hash, oauth};
 
 /// The `typ` that our own assertions have.
@@ -28,12 +28,6 @@ pub const ALGORITHMS: [Algorithm; 3] = [Algorithm::Es256, Algorithm::EdDsa, Algo
 
 /// How long an assertion may live.
 pub const LIFETIME: Duration = Duration::from_secs(60);
-
-/// How far ahead of ours the client's clock may be.
-pub(crate) const AHEAD: Duration = Duration::from_secs(10);
-
-/// How long after its end an assertion still passes.
-pub(crate) const BEHIND: Duration = Duration::from_secs(5);
 
 /// Why an assertion was refused. To the client every reason is `invalid_client`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +67,9 @@ pub enum AssertionError {
     ClaimMissing(&'static str),
 }
 
+unreadable_is_malformed!(AssertionError);
+signer_is_named!(AssertionError);
+
 impl AssertionError {
     /// A stable code for the record and for machines.
     pub fn code(self) -> &'static str {
@@ -94,25 +91,6 @@ impl AssertionError {
     /// What the client is told.
     pub fn error_code(self) -> oauth::ErrorCode {
         oauth::ErrorCode::InvalidClient
-    }
-}
-
-impl From<JwsError> for AssertionError {
-    fn from(error: JwsError) -> Self {
-        match error {
-            JwsError::TooLarge
-            | JwsError::Malformed
-            | JwsError::CriticalHeader
-            | JwsError::InvalidKid => Self::Malformed,
-            JwsError::AlgNotAllowed => Self::AlgNotAllowed,
-            JwsError::BadSignature => Self::BadSignature,
-        }
-    }
-}
-
-impl From<JsonError> for AssertionError {
-    fn from(_: JsonError) -> Self {
-        Self::Malformed
     }
 }
 
@@ -232,13 +210,7 @@ impl<'a> UnverifiedAssertion<'a> {
         let exp = Timestamp::from_secs(self.raw.exp.ok_or(missing("exp"))?.0);
         let end = check_times(exp, self.raw.iat, self.raw.nbf, expect.now)?;
 
-        let header = self.token.header();
-        let mut candidates = keys.find(header.kid.as_deref(), header.alg).peekable();
-        candidates.peek().ok_or(AssertionError::UnknownKey)?;
-        // Without a `kid` any of at most sixteen keys may have signed.
-        if !candidates.any(|key| self.token.check(key).is_ok()) {
-            return Err(AssertionError::BadSignature);
-        }
+        self.token.check_by(keys)?;
         let client_id = self.claimed;
         Ok(VerifiedAssertion {
             client_id,

@@ -12,10 +12,10 @@ use chancery_model::time::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::claim::{NumericDate, present};
-use crate::json::{self, JsonError};
+use crate::claim::{AHEAD, BEHIND, NumericDate, present};
+use crate::json;
 use crate::jwk::{Algorithm, JwkError, KeySet, PrivateKey, PublicKey};
-use crate::jws::{self, JwsError, Unverified};
+use crate::jws::{self, Unverified, signer_is_named, unreadable_is_malformed};
 use crate::nonce::NonceError;
 use crate::{hash, oauth};
 
@@ -42,12 +42,6 @@ pub const LIFETIME: Duration = Duration::from_secs(24 * 3_600);
 
 /// How old a proof may be.
 const WINDOW: Duration = Duration::from_secs(60);
-
-/// How far ahead of ours other clocks may be.
-const AHEAD: Duration = Duration::from_secs(10);
-
-/// How far behind ours they may be.
-const BEHIND: Duration = Duration::from_secs(5);
 
 /// Why an attestation or its proof was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -108,6 +102,9 @@ pub enum AttestationError {
     UseChallenge,
 }
 
+unreadable_is_malformed!(AttestationError);
+signer_is_named!(AttestationError);
+
 impl AttestationError {
     /// A stable code for the record and for machines.
     pub fn code(self) -> &'static str {
@@ -155,25 +152,6 @@ impl AttestationError {
             | Self::ProofExpired
             | Self::ProofNotYetValid => oauth::ErrorCode::InvalidClient,
         }
-    }
-}
-
-impl From<JwsError> for AttestationError {
-    fn from(error: JwsError) -> Self {
-        match error {
-            JwsError::TooLarge
-            | JwsError::Malformed
-            | JwsError::CriticalHeader
-            | JwsError::InvalidKid => Self::Malformed,
-            JwsError::AlgNotAllowed => Self::AlgNotAllowed,
-            JwsError::BadSignature => Self::BadSignature,
-        }
-    }
-}
-
-impl From<JsonError> for AttestationError {
-    fn from(_: JsonError) -> Self {
-        Self::Malformed
     }
 }
 
@@ -289,12 +267,7 @@ impl<'a> UnverifiedAttestation<'a> {
         expect: &Expect<'_>,
     ) -> Result<VerifiedAttestation, AttestationError> {
         let missing = AttestationError::ClaimMissing;
-        let header = self.token.header();
-        let mut candidates = keys.find(header.kid.as_deref(), header.alg).peekable();
-        candidates.peek().ok_or(AttestationError::UnknownKey)?;
-        if !candidates.any(|key| self.token.check(key).is_ok()) {
-            return Err(AttestationError::BadSignature);
-        }
+        self.token.check_by(keys)?;
         if expect.issuer.is_some() && self.raw.iss.as_deref() != expect.issuer {
             return Err(AttestationError::WrongIssuer);
         }
@@ -357,7 +330,7 @@ impl VerifiedAttestation {
         expect: &ExpectProof<'_>,
     ) -> Result<VerifiedProof, AttestationError> {
         let missing = AttestationError::ProofClaimMissing;
-        let malformed = |_: JwsError| AttestationError::ProofMalformed;
+        let malformed = |_: jws::JwsError| AttestationError::ProofMalformed;
         let token = Unverified::parse(proof, json::TOKEN).map_err(malformed)?;
         if !token.header().typ_is(POP_TYP) {
             return Err(AttestationError::ProofTypMismatch);

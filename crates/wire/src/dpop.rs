@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 
 use crate::claim::{NumericDate, present};
 use crate::hash;
-use crate::json::{self, JsonError};
+use crate::json;
 use crate::jwk::{Algorithm, JwkError, PrivateKey, PublicKey};
-use crate::jws::{self, JwsError, Segments};
+use crate::jws::{self, Segments, unreadable_is_malformed};
 use crate::nonce::NonceError;
 use crate::oauth::ErrorCode;
 
@@ -104,6 +104,8 @@ pub enum DpopError {
     UseNonce,
 }
 
+unreadable_is_malformed!(DpopError);
+
 impl DpopError {
     /// A stable code for the record and for machines.
     pub fn code(self) -> &'static str {
@@ -141,25 +143,6 @@ impl DpopError {
             | Self::NotYetValid
             | Self::TokenMismatch => ErrorCode::InvalidDpopProof,
         }
-    }
-}
-
-impl From<JwsError> for DpopError {
-    fn from(error: JwsError) -> Self {
-        match error {
-            JwsError::TooLarge
-            | JwsError::Malformed
-            | JwsError::CriticalHeader
-            | JwsError::InvalidKid => Self::Malformed,
-            JwsError::AlgNotAllowed => Self::AlgNotAllowed,
-            JwsError::BadSignature => Self::BadSignature,
-        }
-    }
-}
-
-impl From<JsonError> for DpopError {
-    fn from(_: JsonError) -> Self {
-        Self::Malformed
     }
 }
 

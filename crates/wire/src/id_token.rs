@@ -8,9 +8,9 @@ use chancery_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::claim::present;
-use crate::jwk::{PrivateKey, PublicKey};
+use crate::jwk::{Algorithm, PrivateKey, PublicKey};
 use crate::jws::{self, Unverified};
-use crate::{base64url, hash, json};
+use crate::{hash, json};
 
 /// The `typ` of an ID token.
 pub const TYP: &str = "JWT";
@@ -96,8 +96,7 @@ pub struct Claims {
 /// The `at_hash` of an access token: the left half of its SHA-256, for every algorithm that the authority signs with
 /// (OpenID Connect Core 3.1.3.6).
 pub fn at_hash(access_token: &str) -> String {
-    let digest = hash::sha256(access_token.as_bytes());
-    base64url::encode(&digest.as_bytes()[..16])
+    hash::left_half_base64url(Algorithm::Es256, access_token.as_bytes())
 }
 
 /// Signs what an ID token says.

@@ -13,7 +13,8 @@ use crate::origin;
 
 mod keys;
 
-pub use self::keys::{IssuerKeys, NotSigned};
+pub use self::keys::IssuerKeys;
+pub use crate::jws::NotSigned;
 
 /// How large the documents of an issuer may be. Sets of keys with certificates in them are the largest.
 pub const DOCUMENT: Limits = Limits {

@@ -69,6 +69,15 @@ pub fn parse_as<T: DeserializeOwned>(bytes: &[u8], limits: Limits) -> Result<T, 
     serde_json::from_slice(bytes).map_err(|error| JsonError::Shape(without_echo(&error)))
 }
 
+/// The same for an object, whose members come by their names: a list would be read by its order.
+pub fn parse_object_as<T: DeserializeOwned>(bytes: &[u8], limits: Limits) -> Result<T, JsonError> {
+    let read = parse_as(bytes, limits)?;
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(JsonError::Shape("not an object".to_owned()));
+    }
+    Ok(read)
+}
+
 /// The canonical text of `value` (RFC 8785).
 pub fn canonical(value: &Value) -> Result<String, JsonError> {
     refuse_wide_integers(value)?;
@@ -357,6 +366,13 @@ mod tests {
     struct Shape {
         #[allow(dead_code)]
         count: u64,
+    }
+
+    #[test]
+    fn what_has_names_is_not_read_by_its_order() {
+        assert!(parse_object_as::<Shape>(b" {\"count\":1}", BODY).is_ok());
+        let refused = parse_object_as::<Shape>(b"[1]", BODY).expect_err("refused");
+        assert_eq!(refused, JsonError::Shape("not an object".to_owned()));
     }
 
     #[test]

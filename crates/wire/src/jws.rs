@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::claim::present;
 use crate::json::{self, JsonError, Limits};
-use crate::jwk::{Algorithm, PrivateKey, PublicKey};
+use crate::jwk::{Algorithm, KeySet, PrivateKey, PublicKey};
 use crate::{base64url, jwk};
 
 /// What a header says, after the checks that every header must pass.
@@ -73,6 +73,58 @@ impl From<jwk::BadSignature> for JwsError {
     }
 }
 
+/// What the readers of tokens say of one that they cannot read: one thing, whether it is too large or of the wrong form.
+macro_rules! unreadable_is_malformed {
+    ($error:ident) => {
+        impl From<$crate::jws::JwsError> for $error {
+            fn from(error: $crate::jws::JwsError) -> Self {
+                use $crate::jws::JwsError;
+                match error {
+                    JwsError::TooLarge
+                    | JwsError::Malformed
+                    | JwsError::CriticalHeader
+                    | JwsError::InvalidKid => Self::Malformed,
+                    JwsError::AlgNotAllowed => Self::AlgNotAllowed,
+                    JwsError::BadSignature => Self::BadSignature,
+                }
+            }
+        }
+
+        impl From<$crate::json::JsonError> for $error {
+            fn from(_: $crate::json::JsonError) -> Self {
+                Self::Malformed
+            }
+        }
+    };
+}
+pub(crate) use unreadable_is_malformed;
+
+/// What they say of one that was signed by nobody who is registered.
+macro_rules! signer_is_named {
+    ($error:ident) => {
+        impl From<$crate::jws::NotSigned> for $error {
+            fn from(error: $crate::jws::NotSigned) -> Self {
+                match error {
+                    $crate::jws::NotSigned::UnknownKey => Self::UnknownKey,
+                    $crate::jws::NotSigned::BadSignature => Self::BadSignature,
+                }
+            }
+        }
+    };
+}
+pub(crate) use signer_is_named;
+
+/// Why a token was not signed by whoever should have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotSigned {
+    /// No key fits the header: there may be a new one.
+    #[error("the token names no key of its signer")]
+    UnknownKey,
+    /// The signature does not verify.
+    #[error("the token's signature does not verify")]
+    BadSignature,
+}
+
 /// The parts of a token, as they were sent.
 #[derive(Clone, Copy)]
 pub(crate) struct Segments<'a> {
@@ -123,7 +175,7 @@ impl Body<'_> {
         &self,
         limits: Limits,
     ) -> Result<T, JsonError> {
-        json::parse_as(&self.payload, limits)
+        json::parse_object_as(&self.payload, limits)
     }
 
     /// Checks the signature; `alg` is the header's and must be the key's own.
@@ -174,7 +226,7 @@ pub fn is_legal_kid(kid: &str) -> bool {
 /// Reads a header and makes the checks that every header must pass.
 pub(crate) fn parse_header(segment: &str, limits: Limits) -> Result<Header, JwsError> {
     let bytes = base64url::decode(segment).map_err(|_| JwsError::Malformed)?;
-    let raw: Raw = json::parse_as(&bytes, limits).map_err(|error| match error {
+    let raw: Raw = json::parse_object_as(&bytes, limits).map_err(|error| match error {
         JsonError::TooLarge => JwsError::TooLarge,
         JsonError::TooDeep
         | JsonError::DuplicateMember
@@ -234,6 +286,17 @@ impl<'a> Unverified<'a> {
         })
     }
 
+    /// Checks that one of these keys signed the token; without a `kid` any of at most sixteen may have.
+    pub(crate) fn check_by(&self, keys: &KeySet) -> Result<(), NotSigned> {
+        let header = &self.header;
+        let mut candidates = keys.find(header.kid.as_deref(), header.alg).peekable();
+        candidates.peek().ok_or(NotSigned::UnknownKey)?;
+        match candidates.any(|key| self.check(key).is_ok()) {
+            true => Ok(()),
+            false => Err(NotSigned::BadSignature),
+        }
+    }
+
     /// Checks the signature of a token that several keys could have signed.
     pub(crate) fn check(&self, key: &PublicKey) -> Result<(), JwsError> {
         self.body.check(self.header.alg, key)
@@ -270,7 +333,7 @@ impl Verified {
 
     /// The claims that were signed.
     pub fn claims<T: DeserializeOwned>(&self, limits: Limits) -> Result<T, JsonError> {
-        json::parse_as(&self.payload, limits)
+        json::parse_object_as(&self.payload, limits)
     }
 }
 

@@ -9,11 +9,11 @@ use chancery_model::time::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::claim::{NumericDate, present};
-use crate::client_assertion::{AHEAD, ALGORITHMS, BEHIND};
-use crate::json::{self, JsonError};
+use crate::claim::{AHEAD, BEHIND, NumericDate, is_alone, present};
+use crate::client_assertion::ALGORITHMS;
+use crate::json;
 use crate::jwk::KeySet;
-use crate::jws::{JwsError, Unverified};
+use crate::jws::{Unverified, signer_is_named, unreadable_is_malformed};
 use crate::oauth::{Form, OAuthError};
 
 /// The `typ` of a request object.
@@ -77,6 +77,9 @@ pub enum RequestObjectError {
     Foreign,
 }
 
+unreadable_is_malformed!(RequestObjectError);
+signer_is_named!(RequestObjectError);
+
 impl RequestObjectError {
     /// A stable code for the record and for machines.
     pub fn code(self) -> &'static str {
@@ -120,25 +123,6 @@ impl RequestObjectError {
     }
 }
 
-impl From<JwsError> for RequestObjectError {
-    fn from(error: JwsError) -> Self {
-        match error {
-            JwsError::TooLarge
-            | JwsError::Malformed
-            | JwsError::CriticalHeader
-            | JwsError::InvalidKid => Self::Malformed,
-            JwsError::AlgNotAllowed => Self::AlgNotAllowed,
-            JwsError::BadSignature => Self::BadSignature,
-        }
-    }
-}
-
-impl From<JsonError> for RequestObjectError {
-    fn from(_: JsonError) -> Self {
-        Self::Malformed
-    }
-}
-
 impl From<OAuthError> for RequestObjectError {
     fn from(_: OAuthError) -> Self {
         Self::Malformed
@@ -156,7 +140,7 @@ pub struct Expect<'a> {
     pub now: Timestamp,
 }
 
-/// Claims as they are read, each absent or valid; all of them are parameters too.
+/// What an object says of itself and of its client, each absent or valid.
 #[derive(Deserialize)]
 struct Raw {
     #[serde(default, deserialize_with = "present")]
@@ -187,11 +171,7 @@ pub fn read(
     if !header.typ_is(TYP) {
         return Err(RequestObjectError::TypMismatch);
     }
-    let mut candidates = keys.find(header.kid.as_deref(), header.alg).peekable();
-    candidates.peek().ok_or(RequestObjectError::UnknownKey)?;
-    if !candidates.any(|key| token.check(key).is_ok()) {
-        return Err(RequestObjectError::BadSignature);
-    }
+    token.check_by(keys)?;
     let raw: Raw = token.untrusted_claims(json::TOKEN)?;
     require_claims(&raw, expect)?;
     let members: Map<String, Value> = token.untrusted_claims(json::TOKEN)?;
@@ -209,12 +189,8 @@ fn require_claims(raw: &Raw, expect: &Expect<'_>) -> Result<(), RequestObjectErr
     if iss != expect.client || client != expect.client {
         return Err(RequestObjectError::WrongClient);
     }
-    let is_ours = match raw.aud.as_ref().ok_or(missing("aud"))? {
-        Value::String(aud) => aud == expect.issuer,
-        Value::Array(all) => matches!(&all[..], [Value::String(aud)] if aud == expect.issuer),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
-    };
-    if !is_ours {
+    let audience = raw.aud.as_ref().ok_or(missing("aud"))?;
+    if !is_alone(audience, expect.issuer) {
         return Err(RequestObjectError::WrongAudience);
     }
     let at = |date: Option<NumericDate>| date.map(|date| Timestamp::from_secs(date.0));

@@ -10,8 +10,7 @@ use chancery_model::time::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::claim::{NumericDate, present};
-use crate::client_assertion::{AHEAD, BEHIND};
+use crate::claim::{AHEAD, BEHIND, NumericDate, is_alone, present};
 use crate::hash;
 use crate::json::{self, JsonError};
 use crate::jwk::Algorithm;
@@ -231,15 +230,6 @@ pub fn check(verified: &Verified, expect: &Expect<'_>) -> Result<VerifiedWorkloa
         hash,
         expires_at: exp.after(BEHIND),
     })
-}
-
-/// Whether an audience is this one and no other; some issuers write a list even of one (RFC 7519 4.1.3).
-fn is_alone(audience: &Value, expected: &str) -> bool {
-    match audience {
-        Value::String(one) => one == expected,
-        Value::Array(list) => list.len() == 1 && list[0].as_str() == Some(expected),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
-    }
 }
 
 fn check_times(

@@ -107,11 +107,8 @@ pub(crate) async fn begin(
     {
         let (owner, id) = (own.login().owner_id, own.session().id);
         if sessions::end(tx, owner, id, now).await? {
-            let mut ended = before.event(EventKind::SessionEnded);
-            ended.facts.insert("owner".to_owned(), owner.to_string());
-            ended.facts.insert("session".to_owned(), id.to_string());
-            ended.facts.insert("by".to_owned(), "sign_in".to_owned());
-            events.push(ended);
+            let ended = before.event(EventKind::SessionEnded);
+            events.push(ended_before(ended, owner, id));
         }
     }
     let live = sessions::list_for_owner(tx, owner.id, now).await?;
@@ -132,6 +129,17 @@ pub(crate) async fn begin(
         cookie: cookie::set(&secret),
     };
     Ok((begun, events))
+}
+
+/// The event of a session that ended because somebody signed in in its browser, who may be somebody else than its owner.
+pub(crate) fn ended_before(mut ended: Event, owner: OwnerId, session: SessionId) -> Event {
+    ended.facts.remove("handle");
+    ended.facts.insert("owner".to_owned(), owner.to_string());
+    ended
+        .facts
+        .insert("session".to_owned(), session.to_string());
+    ended.facts.insert("by".to_owned(), "sign_in".to_owned());
+    ended
 }
 
 impl Begun {

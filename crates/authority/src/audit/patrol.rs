@@ -11,7 +11,7 @@ use chancery_ledger::hash::{Hash, leaf_hash};
 use chancery_ledger::path::TileId;
 use chancery_ledger::proof;
 use chancery_ledger::tile::{Tile, TileRow as HexTile};
-use chancery_model::event::{Actor, ActorKind, Event, EventKind};
+use chancery_model::event::{Actor, Event, EventKind};
 use chancery_store::error::StoreError;
 use chancery_store::log;
 use chancery_store::tx::Tx;
@@ -153,10 +153,7 @@ async fn raise(authority: &Authority, finding: &Finding) {
         "the record was altered: {}",
         finding.why
     );
-    let actor = Actor {
-        id: String::new(),
-        kind: ActorKind::Authority,
-    };
+    let actor = Actor::authority();
     let now = authority.clock.now();
     let event = Event {
         facts: [("index".to_owned(), finding.index.to_string())].into(),

@@ -11,7 +11,7 @@ use chancery_ledger::appender::Appender;
 use chancery_ledger::checkpoint::Checkpoint;
 use chancery_ledger::hash::{Hash, leaf_hash};
 use chancery_ledger::tile::TileRow as HexTile;
-use chancery_model::event::{Actor, ActorKind, Event, EventKind, LONGEST_EVENT};
+use chancery_model::event::{Actor, Event, EventKind, LONGEST_EVENT};
 use chancery_model::id::AgentId;
 use chancery_model::time::Timestamp;
 use chancery_store::error::StoreError;
@@ -305,10 +305,7 @@ fn lost(entries: &str, authority: &Authority) -> Event {
 }
 
 fn instead_of(entry: &str, outcome: &str, authority: &Authority) -> Event {
-    let actor = Actor {
-        id: String::new(),
-        kind: ActorKind::Authority,
-    };
+    let actor = Actor::authority();
     let facts = [
         ("beginning", entry.to_owned()),
         ("digest", sha256(entry.as_bytes()).to_string()),

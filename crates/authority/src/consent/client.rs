@@ -156,7 +156,7 @@ fn read(
     push::refuse_foreign(form)?;
     let named = push::bound_key(form, None)?;
     // Who says that its tokens are bound, shows with which key when it fetches them.
-    let held = Bond::of_key(named.or(client.is_bound.then_some(ANY_KEY)));
+    let held = Bond::of_parts(named.or(client.is_bound.then_some(ANY_KEY)), None);
     let wanted = push::read(&ctx.authority, form, redirect.clone(), &held, ctx.now);
     let wanted = wanted.map_err(|refused| match refused.code {
         "proof_missing" => Refusal::new(

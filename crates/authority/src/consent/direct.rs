@@ -150,7 +150,7 @@ fn state<'a>(form: &'a Form<'_>) -> &'a str {
 fn read(ctx: &Ctx, form: &Form<'_>, redirect: Redirect, is_bound: bool) -> Result<Wanted, Refusal> {
     push::refuse_foreign(form)?;
     let named = push::bound_key(form, None)?;
-    let held = Bond::of_key(named.or(is_bound.then_some(ANY_KEY)));
+    let held = Bond::of_parts(named.or(is_bound.then_some(ANY_KEY)), None);
     let wanted = push::read(&ctx.authority, form, redirect, &held, ctx.now)?;
     if !ctx.authority.config.is_userinfo(&wanted.target.resource) {
         return Err(Refusal::new(

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use chancery_model::id::AgentId;
 use chancery_store::redirects;
@@ -37,27 +37,27 @@ const CARRIED: [&str; 4] = [
 /// `GET /oauth/logout`: asks.
 pub async fn ask(
     State(authority): State<Arc<Authority>>,
-    RawQuery(query): RawQuery,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let query = query.unwrap_or_default();
-    match Form::parse(query.as_bytes()) {
-        Ok(form) => question(&authority, &headers, &form).await,
+    match Form::parse(uri.query().unwrap_or("").as_bytes()) {
+        Ok(form) => question(&authority, &uri, &headers, &form).await,
         Err(_) => page::UNKNOWN.into_response(),
     }
 }
 
-async fn question(authority: &Authority, headers: &HeaderMap, form: &Form<'_>) -> Response {
+async fn question(
+    authority: &Authority,
+    uri: &Uri,
+    headers: &HeaderMap,
+    form: &Form<'_>,
+) -> Response {
     // Strangers send browsers here too.
     let Some(_room) = authority.pressure.admit() else {
         return page::of(Error::Unavailable);
     };
     let origin = authority.relying_party.origin();
-    // Sessions are of the origin of people, which on loopback is another than the address that clients know.
-    let host = headers.get(header::HOST);
-    let host = host.and_then(|host| host.to_str().ok());
-    let own = origin.split_once("://").map(|(_, own)| own);
-    if host != own {
+    if !cookie::is_at_home(uri, headers, &authority.relying_party) {
         return page::sign_out_at(&link(origin, form)).into_response();
     }
     let back = match back(authority, form).await {
@@ -111,7 +111,7 @@ pub async fn sign_out(State(authority): State<Arc<Authority>>, request: Request)
     };
     let is_ours = cookie::is_same_origin(&head.headers, &authority.relying_party);
     if !is_ours || form.fetch("answer") != Some("yes") {
-        return question(&authority, &head.headers, &form).await;
+        return question(&authority, &head.uri, &head.headers, &form).await;
     }
     let back = match back(&authority, &form).await {
         Ok(back) => back,

@@ -1,12 +1,13 @@
-//! Pushed authorization requests (RFC 9126): the only way for an agent to ask a person. The client proves who it is, everything it
-//! asks for is checked, and its browser then carries nothing but a name.
+//! Pushed authorization requests (RFC 9126): the way for an agent to ask a person who has a browser at hand. The client proves
+//! who it is, everything it asks for is checked, and its browser then carries nothing but a name.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use chancery_gateway::snapshot::KnownAgent;
 use chancery_model::digest::Digest;
 use chancery_model::event::{Actor, ActorKind, Event, EventKind};
@@ -19,7 +20,6 @@ use chancery_store::journal::{AppendError, Step};
 use chancery_store::pushed_requests::PushedRequest;
 use chancery_store::redirects;
 use chancery_store::wish::{Prompt, Wish};
-use chancery_wire::access_token::Cnf;
 use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::id_token::{LONGEST_NONCE, OPENID, SCOPES};
 use chancery_wire::oauth::{ErrorCode, Form, PushedResponse};
@@ -51,14 +51,7 @@ pub(crate) async fn push(endpoints: &Endpoints, head: &Parts, body: &[u8]) -> Re
     let authority = &*endpoints.authority;
     let now = authority.clock.now();
     match try_push(endpoints, head, body, now).await {
-        Ok(pushed) => {
-            let mut response = (StatusCode::CREATED, Json(pushed)).into_response();
-            refusal::no_store(response.headers_mut());
-            if let Ok(nonce) = HeaderValue::from_str(&authority.nonces.issue(now)) {
-                response.headers_mut().insert("DPoP-Nonce", nonce);
-            }
-            response
-        }
+        Ok(pushed) => refusal::with_nonce(authority, now, (StatusCode::CREATED, Json(pushed))),
         Err(refused) => refusal::answer(authority, now, "par", refused).await,
     }
 }
@@ -87,11 +80,7 @@ async fn push_for(
     now: Timestamp,
 ) -> Result<PushedResponse, Refusal> {
     let authority = &*endpoints.authority;
-    let agent = require_agent(&client.who)?;
-    if agent.live(now).is_err() {
-        let code = "principal_inactive";
-        return Err(Refusal::new(ErrorCode::InvalidClient, FAILED, code));
-    }
+    let agent = asker(client, now)?;
     let proof = prove(endpoints, &endpoints.push_url, headers, now)?;
     let uri = secrets::new_uri(authority);
     let signed = signed(authority, form, client, now)?;
@@ -116,13 +105,27 @@ async fn push_for(
             request_uri: uri,
             expires_in: LIFETIME.as_secs(),
         }),
-        Err(AppendError::Lost) => Err(Refusal::new(
-            ErrorCode::TemporarilyUnavailable,
+        Err(AppendError::Lost) => Err(too_many(
             "too many requests of this client wait for an answer",
-            "too_many_requests",
         )),
         Err(error) => Err(Refusal::from(error)),
     }
+}
+
+/// The agent that asks for a person, which is live.
+pub(crate) fn asker(client: &Client, now: Timestamp) -> Result<&Arc<KnownAgent>, Refusal> {
+    let agent = require_agent(&client.who)?;
+    if agent.live(now).is_err() {
+        let code = "principal_inactive";
+        return Err(Refusal::new(ErrorCode::InvalidClient, FAILED, code));
+    }
+    Ok(agent)
+}
+
+/// So much of a client waits for a person that it has to wait itself.
+pub(crate) fn too_many(description: &'static str) -> Refusal {
+    let code = ErrorCode::TemporarilyUnavailable;
+    Refusal::new(code, description, "too_many_requests")
 }
 
 /// A request that its client signed.
@@ -399,11 +402,7 @@ pub(crate) fn bond(
     proof: Option<&VerifiedProof>,
     client: &Client,
 ) -> Result<Bond, Refusal> {
-    let jkt = bound_key(form, proof)?;
-    Ok(Bond {
-        cnf: Cnf::of(jkt, client.certificate.as_deref()),
-        instance: client.instance.clone(),
-    })
+    Ok(Bond::of(bound_key(form, proof)?, client))
 }
 
 /// The key that the code will be bound to; when it is said twice, both must be the same (RFC 9449 10.1).

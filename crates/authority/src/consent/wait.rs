@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use axum::Json;
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chancery_model::time::Timestamp;
 use chancery_store::device_requests::{DeviceRequest, PAUSE};
 use chancery_store::journal::{AppendError, Step};
@@ -19,16 +19,16 @@ use chancery_wire::user_code::UserCode;
 
 use crate::consent::enter;
 use crate::consent::push::{
-    authenticated, authentication, bond, read_max_age, read_target, refuse_foreign,
+    asker, authenticated, authentication, bond, read_max_age, read_target, refuse_foreign, too_many,
 };
 use crate::consent::secrets;
 use crate::grants::end::{CALLS, calls_text};
 use crate::tokens::Endpoints;
 use crate::tokens::binding::prove;
-use crate::tokens::client::{self, Client, FAILED};
+use crate::tokens::client::{self, Client};
 use crate::tokens::collect::{DEVICE, device_hash};
 use crate::tokens::form;
-use crate::tokens::redeem::{require_agent, uses};
+use crate::tokens::redeem::uses;
 use crate::tokens::refusal::{self, Refusal};
 
 /// How long a device waits for its person.
@@ -41,14 +41,7 @@ pub(crate) async fn wait(endpoints: &Endpoints, head: &Parts, body: &[u8]) -> Re
     let authority = &*endpoints.authority;
     let now = authority.clock.now();
     match try_to_wait(endpoints, head, body, now).await {
-        Ok(waiting) => {
-            let mut response = Json(waiting).into_response();
-            refusal::no_store(response.headers_mut());
-            if let Ok(nonce) = HeaderValue::from_str(&authority.nonces.issue(now)) {
-                response.headers_mut().insert("DPoP-Nonce", nonce);
-            }
-            response
-        }
+        Ok(waiting) => refusal::with_nonce(authority, now, Json(waiting)),
         Err(refused) => refusal::answer(authority, now, "device_authorization", refused).await,
     }
 }
@@ -77,11 +70,7 @@ async fn wait_for(
     now: Timestamp,
 ) -> Result<DeviceResponse, Refusal> {
     let authority = &*endpoints.authority;
-    let agent = require_agent(&client.who)?;
-    if agent.live(now).is_err() {
-        let code = "principal_inactive";
-        return Err(Refusal::new(ErrorCode::InvalidClient, FAILED, code));
-    }
+    let agent = asker(client, now)?;
     let proof = prove(endpoints, &endpoints.device_url, headers, now)?;
     refuse_foreign(form)?;
     // Nobody is there who could be asked otherwise, so how cannot be chosen.
@@ -135,10 +124,8 @@ async fn wait_for(
     match authority.journal.append_step(event, uses, step).await {
         Ok(()) => {}
         Err(AppendError::Lost) => {
-            return Err(Refusal::new(
-                ErrorCode::TemporarilyUnavailable,
+            return Err(too_many(
                 "too many devices of this client wait for an answer",
-                "too_many_requests",
             ));
         }
         Err(error) => return Err(Refusal::from(error)),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chancery_model::event::{Actor, ActorKind, Event, EventKind};
+use chancery_model::event::{Actor, Event, EventKind};
 use chancery_model::time::Timestamp;
 use chancery_store::{
     authentications, authorized_calls, codes, device_requests, one_time, pushed_requests,
@@ -70,8 +70,6 @@ async fn sweep(authority: &Authority, now: Timestamp) -> Result<(), Error> {
     one_time::sweep(&authority.store, now).await?;
     pushed_requests::sweep(&authority.store, now).await?;
     codes::sweep(&authority.store, now).await?;
-    authentications::sweep(&authority.store, now).await?;
-    authorized_calls::sweep(&authority.store, now).await?;
     device_requests::sweep(&authority.store, now).await?;
     wrong_user_codes::sweep(&authority.store, now).await?;
     workload_assertions::sweep(&authority.store, now).await?;
@@ -79,6 +77,9 @@ async fn sweep(authority: &Authority, now: Timestamp) -> Result<(), Error> {
     revocations::sweep(&authority.store, now).await?;
     rotating_tokens::sweep(&authority.store, now).await?;
     registered_clients::sweep(&authority.store, now).await?;
+    // What is beside all of these goes last.
+    authentications::sweep(&authority.store, now).await?;
+    authorized_calls::sweep(&authority.store, now).await?;
     Ok(())
 }
 
@@ -91,10 +92,7 @@ async fn record_anomaly(authority: &Authority, wall: Timestamp) {
         outcome: "clock_anomaly".to_owned(),
         ..Event::new(
             EventKind::ClockAnomaly,
-            Actor {
-                id: String::new(),
-                kind: ActorKind::Authority,
-            },
+            Actor::authority(),
             now,
             &*authority.entropy,
         )

@@ -1,6 +1,6 @@
 //! Ends a grant: its codes, refresh tokens and access tokens are void with it, at once and everywhere.
 
-use chancery_model::event::{Actor, ActorKind, Event, EventKind};
+use chancery_model::event::{Actor, Event, EventKind};
 use chancery_model::grant::Grant;
 use chancery_model::id::{EventId, GrantId, OwnerId};
 use chancery_model::time::Timestamp;
@@ -8,23 +8,14 @@ use chancery_model::tool_call::ToolCalls;
 use chancery_store::grants;
 use chancery_store::tx::Tx;
 
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::refresh::{self, GRANT};
 use crate::state::Authority;
-
-/// How often ending a grant is tried while others change the same rows.
-const ATTEMPTS: usize = 8;
 
 /// Ends a grant because of what its client did, and records why with `event`; one that has ended already stays as
 /// it is. When it returns, nothing of the grant passes here any more.
 pub(crate) async fn end(authority: &Authority, id: GrantId, event: &Event) -> Result<(), Error> {
-    let mut attempt = 1;
-    loop {
-        match try_to_end(authority, id, event.clone()).await {
-            Err(Error::Busy) if attempt < ATTEMPTS => attempt += 1,
-            ended => return ended,
-        }
-    }
+    error::again(|| try_to_end(authority, id, event.clone())).await
 }
 
 async fn try_to_end(authority: &Authority, id: GrantId, mut event: Event) -> Result<(), Error> {
@@ -40,24 +31,21 @@ async fn try_to_end(authority: &Authority, id: GrantId, mut event: Event) -> Res
     refresh::commit(authority, tx, event, Vec::new()).await
 }
 
-/// Ends every grant of a person in a transaction that its caller commits with these events; one that was ended meanwhile has
-/// an event of its own.
+/// Ends every grant of a person, because of what `by` did, in a transaction that its caller commits with these events; one that
+/// was ended meanwhile has an event of its own.
 pub(crate) async fn end_of_person(
     authority: &Authority,
     tx: &mut Tx,
     person: OwnerId,
+    by: &'static str,
     now: Timestamp,
 ) -> Result<Vec<Event>, Error> {
     let mut events = Vec::new();
-    for grant in grants::list_in_force(tx, now).await? {
-        if grant.subject == person && grants::revoke(tx, grant.id, now).await? {
-            let actor = Actor {
-                id: String::new(),
-                kind: ActorKind::Authority,
-            };
-            let entropy = &*authority.entropy;
+    for grant in grants::list_of_person(tx, person, now).await? {
+        if grants::revoke(tx, grant.id, now).await? {
+            let (actor, entropy) = (Actor::authority(), &*authority.entropy);
             let mut event = Event::new(EventKind::GrantRevoked, actor, now, entropy);
-            event.facts.insert("by".to_owned(), "provider".to_owned());
+            event.facts.insert("by".to_owned(), by.to_owned());
             describe(&mut event, &grant);
             events.push(event);
         }

@@ -19,7 +19,7 @@ use chancery_store::{owners, provider_uses, sessions};
 use chancery_wire::seal;
 
 use crate::accounts::begin::{self, Beginning, Begun};
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::providers::attempt::{Attempt, InSession};
 use crate::providers::exchange::Identified;
 use crate::providers::{link, page, watch};
@@ -29,9 +29,6 @@ use crate::state::Authority;
 /// How long a session lives whose provider gave nothing to ask whether its person is still there: then leaving there is
 /// leaving here all the same.
 pub(crate) const UNASKED: Duration = Duration::from_secs(3_600);
-
-/// How often it is tried while others change the same rows.
-const ATTEMPTS: usize = 8;
 
 /// What came of an arrival.
 pub(crate) enum Arrived {
@@ -59,17 +56,10 @@ pub(crate) async fn arrive(
         attempt,
         identified,
     };
-    let mut tried = 1;
-    loop {
-        let arrived = match attempt.links {
-            Some(linking) => arrival.link(linking).await,
-            None => arrival.sign_in().await,
-        };
-        match arrived {
-            // The code is spent, so the browser cannot ask for it again.
-            Err(Error::Busy) if tried < ATTEMPTS => tried += 1,
-            arrived => return arrived,
-        }
+    // The code is spent, so the browser cannot ask for it again.
+    match attempt.links {
+        Some(linking) => error::again(|| arrival.link(linking)).await,
+        None => error::again(|| arrival.sign_in()).await,
     }
 }
 
@@ -143,15 +133,8 @@ impl Arrival<'_> {
         if let Some(before) = self.attempt.before
             && sessions::end(&mut tx, before.owner, before.session, now).await?
         {
-            let mut ended = begin::event(authority, EventKind::SessionEnded, &owner, now);
-            let facts = [
-                ("owner", before.owner.to_string()),
-                ("session", before.session.to_string()),
-                ("by", "sign_in".to_owned()),
-            ];
-            let facts = facts.map(|(name, fact)| (name.to_owned(), fact));
-            ended.facts.extend(facts);
-            events.push(ended);
+            let ended = begin::event(authority, EventKind::SessionEnded, &owner, now);
+            events.push(begin::ended_before(ended, before.owner, before.session));
         }
         let first = events.remove(0);
         refresh::commit(authority, tx, first, events).await?;
@@ -294,9 +277,4 @@ fn both(link: &[Author], provider: &[Author]) -> Vec<Author> {
         makers.push(Author::LocalAdministrator);
     }
     makers
-}
-
-/// The end of the time for which a word of a provider counts.
-pub(crate) fn counts_until(vouched_at: Timestamp) -> Timestamp {
-    vouched_at.after(watch::COUNTS)
 }

@@ -3,8 +3,6 @@
 //! Nothing is kept for it here, so strangers may begin as often as they like. Another browser has no such cookie, and one
 //! that somebody made up does not open; so an answer counts only where the question was asked (login CSRF, fixation).
 
-use std::time::Duration;
-
 use axum::http::HeaderMap;
 use chancery_model::digest::Digest;
 use chancery_model::id::{OwnerId, ProviderId, SessionId};
@@ -13,10 +11,9 @@ use chancery_wire::{base64url, hash, json, seal};
 use serde::{Deserialize, Serialize};
 
 use crate::cookie;
+use crate::issuers::ATTEMPT;
 use crate::state::Authority;
 
-/// How long somebody may take at the provider.
-pub(crate) const LIFETIME: Duration = Duration::from_secs(600);
 /// What a sealed attempt is bound to.
 const AAD: &str = "provider_attempt";
 
@@ -100,7 +97,7 @@ impl Attempt {
 
     /// When it is over.
     pub(crate) fn expires_at(&self) -> Timestamp {
-        self.began_at.after(LIFETIME)
+        self.began_at.after(ATTEMPT)
     }
 
     /// Names it among all that were used: it may be used once.

@@ -82,10 +82,11 @@ async fn arrive(
     }
     let code = form.fetch("code").filter(|code| code.len() <= LONGEST_CODE);
     let code = code.ok_or_else(|| refused("malformed"))?;
-    if !authority.issuers.is_first(state) {
+    // First the turn: who gets none may come again with the same.
+    let _turn = authority.issuers.turn().ok_or(Error::Unavailable)?;
+    if !authority.issuers.is_first(attempt.use_hash()) {
         return Err(refused("attempt_used"));
     }
-    let _turn = authority.issuers.turn().ok_or(Error::Unavailable)?;
     let identified = exchange::exchange(authority, kept, &attempt, code, now).await?;
     let subject = identified.token.subject().to_owned();
     match arrive::arrive(authority, headers, kept, &attempt, identified).await? {
@@ -107,7 +108,7 @@ async fn require_issuer(
         Some(iss) if iss == provider.issuer => Ok(()),
         Some(_) => Err(mismatch),
         None => {
-            let named = Named::new(authority, &provider.issuer, provider.rules.is_private);
+            let named = Named::of(authority, provider);
             let found = issuers::find(authority, named, authority.clock.now()).await;
             let issuer = found.map_err(|NoDocument| NotIdentified::Unavailable)?;
             match issuer.metadata.promises_iss {

@@ -70,7 +70,7 @@ pub(crate) async fn exchange(
     now: Timestamp,
 ) -> Result<Identified, NotIdentified> {
     let provider = &kept.provider;
-    let named = Named::new(authority, &provider.issuer, provider.rules.is_private);
+    let named = Named::of(authority, provider);
     let issuer = issuers::find(authority, named, now).await?;
     let mut form = credential::Form::default();
     form.add("grant_type", "authorization_code");
@@ -128,7 +128,7 @@ pub(crate) async fn ask_for_tokens(
     let authorization = credential::prove(authority, kept, metadata, &mut form, now)?;
     let question = Question {
         url,
-        network: Named::new(authority, &provider.issuer, provider.rules.is_private).network,
+        network: Named::of(authority, provider).network,
         authorization,
         form: Some(form.finish()),
         most: DOCUMENT.bytes,

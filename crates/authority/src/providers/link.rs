@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::extract::{Body, Path};
 use crate::grants::end;
 use crate::providers::list as providers;
+use crate::state::Authority;
 use crate::text::rfc3339;
 
 /// Links that one person may have.
@@ -121,7 +122,9 @@ pub async fn unlink(
     let more = match has_other_way(&ctx, &mut tx, owner.id).await? {
         true => Vec::new(),
         // Nobody could ask any more whether the person is still there.
-        false => end::end_of_person(&ctx.authority, &mut tx, owner.id, ctx.now).await?,
+        false => {
+            end::end_of_person(&ctx.authority, &mut tx, owner.id, "administrator", ctx.now).await?
+        }
     };
     ctx.commit(permit, tx, event, more).await?;
     Ok(Json(view))
@@ -129,12 +132,20 @@ pub async fn unlink(
 
 /// Whether a person can still come: by a passkey, a login or another link.
 async fn has_other_way(ctx: &Ctx, tx: &mut Tx, owner: OwnerId) -> Result<bool, Error> {
-    let directory = ctx.authority.directory.load_full();
+    Ok(has_own_way(&ctx.authority, tx, owner).await?
+        || !provider_links::list_for_owner(tx, owner).await?.is_empty())
+}
+
+/// Whether a person can come without any provider: by a passkey or a login.
+pub(crate) async fn has_own_way(
+    authority: &Authority,
+    tx: &mut Tx,
+    owner: OwnerId,
+) -> Result<bool, Error> {
+    let directory = authority.directory.load_full();
     let has_login =
         (directory.logins.values()).any(|login| login.session.is_none() && login.owner_id == owner);
-    Ok(has_login
-        || !passkeys::list_for_owner(tx, owner).await?.is_empty()
-        || !provider_links::list_for_owner(tx, owner).await?.is_empty())
+    Ok(has_login || !passkeys::list_for_owner(tx, owner).await?.is_empty())
 }
 
 /// A link that is about to be made.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use chancery_model::event::{Actor, ActorKind, Event, EventKind};
+use chancery_model::event::{Actor, Event, EventKind};
 use chancery_store::providers::Kept;
 use chancery_store::sessions::{Means, Session};
 use chancery_store::{provider_uses, sessions};
@@ -16,15 +16,12 @@ use chancery_wire::openid::OpenIdError;
 use chancery_wire::openid::logout_token::{Expect, LogoutToken};
 
 use crate::accounts::begin;
-use crate::error::{Error, NotSignedIn};
+use crate::error::{self, Error, NotSignedIn};
 use crate::extract;
 use crate::issuers::{self, Named};
 use crate::providers::exchange::{self, NotIdentified};
 use crate::refresh;
 use crate::state::Authority;
-
-/// How often it is tried while others change the same rows.
-const ATTEMPTS: usize = 8;
 
 /// `POST /sign-in/providers/{provider}/logout`.
 pub async fn logout(
@@ -74,7 +71,7 @@ async fn take(
     let text = form.fetch("logout_token").ok_or_else(malformed)?;
     let token = Unverified::parse(text, json::TOKEN).map_err(|_| malformed())?;
     let provider = &kept.provider;
-    let named = Named::new(authority, &provider.issuer, provider.rules.is_private);
+    let named = Named::of(authority, provider);
     let signed = issuers::verify(authority, named, &token, now).await;
     let signed = signed.map_err(exchange::not_issued)?;
     let expect = Expect {
@@ -83,13 +80,7 @@ async fn take(
         now,
     };
     let token = LogoutToken::of(&signed, &expect)?;
-    let mut tried = 1;
-    loop {
-        match end(authority, kept, &token).await {
-            Err(Error::Busy) if tried < ATTEMPTS => tried += 1,
-            ended => return Ok(ended?),
-        }
-    }
+    Ok(error::again(|| end(authority, kept, &token)).await?)
 }
 
 /// Uses the token up, and ends the sessions that it names; a token that names none is used up all the same, or it would end
@@ -107,10 +98,7 @@ async fn end(authority: &Authority, kept: &Kept, token: &LogoutToken) -> Result<
             ended += usize::from(sessions::end(&mut tx, session.owner_id, session.id, now).await?);
         }
     }
-    let actor = Actor {
-        id: String::new(),
-        kind: ActorKind::Authority,
-    };
+    let actor = Actor::authority();
     let mut event = Event::new(
         EventKind::ProviderSignedOut,
         actor,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, header};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse, Response};
 use chancery_api::providers::{LinkOwn, LinkStarted};
 use chancery_gateway::document::NoDocument;
@@ -35,10 +35,10 @@ const NEXT: [&str; 2] = ["/oauth/authorize?", "/device"];
 pub async fn start(
     State(authority): State<Arc<Authority>>,
     Path(name): Path<String>,
-    RawQuery(query): RawQuery,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let query = query.as_deref().unwrap_or("");
+    let query = uri.query().unwrap_or("");
     let Ok(form) = Form::parse(query.as_bytes()) else {
         return page::unknown();
     };
@@ -46,7 +46,7 @@ pub async fn start(
         return page::unknown();
     };
     // The cookie must be where the provider sends the browser back to, which on loopback is another host than the address.
-    if !is_at_home(&authority, &headers) {
+    if !cookie::is_at_home(&uri, &headers, &authority.relying_party) {
         let origin = authority.relying_party.origin();
         let here = format!("{origin}/sign-in/providers/{name}?{query}");
         return page::go(&here).unwrap_or_else(page::unknown);
@@ -107,14 +107,6 @@ fn session_of(authority: &Arc<Authority>, headers: &HeaderMap) -> Option<InSessi
     })
 }
 
-/// Whether the browser asks at the origin of people.
-fn is_at_home(authority: &Authority, headers: &HeaderMap) -> bool {
-    let origin = authority.relying_party.origin();
-    let host = origin.split_once("://").map_or(origin, |(_, host)| host);
-    let asked = headers.get(header::HOST);
-    asked.is_some_and(|asked| asked.as_bytes().eq_ignore_ascii_case(host.as_bytes()))
-}
-
 /// Where the person goes on, if it is a place of ours.
 fn next(path: &str) -> Option<String> {
     let is_known = NEXT.iter().any(|known| path.starts_with(known));
@@ -141,7 +133,7 @@ async fn address(
     now: Timestamp,
 ) -> Result<(String, String), NoDocument> {
     let provider = &kept.provider;
-    let named = Named::new(authority, &provider.issuer, provider.rules.is_private);
+    let named = Named::of(authority, provider);
     let issuer = issuers::find(authority, named, now).await?;
     let metadata = &issuer.metadata;
     let endpoint = metadata.authorization_endpoint.as_deref();

@@ -7,21 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use chancery_model::event::{Actor, ActorKind, Event, EventKind};
+use chancery_model::event::{Actor, Event, EventKind};
 use chancery_model::secret::Secret;
 use chancery_model::time::Timestamp;
+use chancery_store::owners;
 use chancery_store::provider_links::{self, KeptToken, Link, Noted};
 use chancery_store::providers::Kept;
-use chancery_store::{owners, passkeys};
 use chancery_wire::openid::exchange::{TokenAnswer, is_invalid_grant};
 use chancery_wire::seal;
 use futures_util::StreamExt;
 
 use crate::accounts::disable;
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::grants::end;
 use crate::issuers::{self, Named};
-use crate::providers::{arrive, credential, exchange};
+use crate::providers::{arrive, credential, exchange, link};
 use crate::refresh;
 use crate::state::Authority;
 
@@ -30,14 +30,12 @@ pub(crate) const SOON: Duration = Duration::from_secs(5 * 60);
 /// The same for everybody else: agents may be theirs.
 const LATER: Duration = Duration::from_secs(6 * 3_600);
 /// For how long the last word of a provider counts.
-pub(crate) const COUNTS: Duration = Duration::from_secs(24 * 3_600);
+const COUNTS: Duration = Duration::from_secs(24 * 3_600);
 /// How often it is looked who is due; who they are spreads by when they signed in.
 const PERIOD: Duration = Duration::from_secs(1);
 /// How many are looked at in a round, and how many of them at a time.
 const ROUND: i64 = 32;
 const AT_A_TIME: usize = 8;
-/// How often a change is tried while others change the same rows.
-const ATTEMPTS: usize = 8;
 
 /// Asks until the process ends.
 pub(crate) async fn watch_people(authority: Arc<Authority>) {
@@ -87,7 +85,17 @@ async fn look(authority: &Arc<Authority>, link: Link, now: Timestamp) -> Result<
         Some((Arc::clone(kept), token.clone()))
     });
     if let Some((kept, token)) = asked {
-        match ask(authority, &kept, &link, &token, now).await? {
+        // What fails with us says nothing of the person either, and must not make the last word count for longer.
+        let word = ask(authority, &kept, &link, &token, now).await;
+        let word = word.unwrap_or_else(|error| {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                provider.name = kept.provider.name.as_str(),
+                "what a provider is asked with cannot be read"
+            );
+            Word::None
+        });
+        match word {
             Word::Vouches(sealed) => {
                 let noted = Noted::Vouched {
                     sealed: &sealed,
@@ -107,7 +115,7 @@ async fn look(authority: &Arc<Authority>, link: Link, now: Timestamp) -> Result<
         }
     }
     match link.vouched_at {
-        Some(at) if arrive::counts_until(at) <= now => end_grants(authority, &link).await,
+        Some(at) if counts_until(at) <= now => end_grants(authority, &link).await,
         Some(_) | None => Ok(()),
     }
 }
@@ -140,7 +148,7 @@ async fn ask(
     now: Timestamp,
 ) -> Result<Word, Error> {
     let provider = &kept.provider;
-    let named = Named::new(authority, &provider.issuer, provider.rules.is_private);
+    let named = Named::of(authority, provider);
     let Ok(issuer) = issuers::find(authority, named, now).await else {
         return Ok(Word::None);
     };
@@ -197,13 +205,7 @@ async fn gone(
     link: &Link,
     token: &KeptToken,
 ) -> Result<(), Error> {
-    let mut attempt = 1;
-    loop {
-        match try_gone(authority, kept, link, token).await {
-            Err(Error::Busy) if attempt < ATTEMPTS => attempt += 1,
-            done => return done,
-        }
-    }
+    error::again(|| try_gone(authority, kept, link, token)).await
 }
 
 async fn try_gone(
@@ -244,7 +246,7 @@ async fn try_gone(
         return Ok(());
     }
     provider_links::leave(&mut tx, link, now).await?;
-    let more = end::end_of_person(authority, &mut tx, link.owner_id, now).await?;
+    let more = end::end_of_person(authority, &mut tx, link.owner_id, "provider", now).await?;
     refresh::commit(authority, tx, event, more).await
 }
 
@@ -252,20 +254,12 @@ async fn try_gone(
 /// given here is for us to take back.
 async fn end_grants(authority: &Authority, link: &Link) -> Result<(), Error> {
     let mut tx = authority.store.read().await?;
-    let has_passkey = !passkeys::list_for_owner(&mut tx, link.owner_id)
-        .await?
-        .is_empty();
+    let has_own_way = link::has_own_way(authority, &mut tx, link.owner_id).await?;
     let links = provider_links::list_for_owner(&mut tx, link.owner_id).await?;
     drop(tx);
     let now = authority.clock.now();
-    let directory = authority.directory.load_full();
-    let has_login = (directory.logins.values())
-        .any(|login| login.session.is_none() && login.owner_id == link.owner_id);
-    let counts = |link: &Link| {
-        link.vouched_at
-            .is_some_and(|at| now < arrive::counts_until(at))
-    };
-    if has_passkey || has_login || links.iter().any(counts) {
+    let counts = |link: &Link| link.vouched_at.is_some_and(|at| now < counts_until(at));
+    if has_own_way || links.iter().any(counts) {
         return Ok(());
     }
     let snapshot = authority.current.load_full();
@@ -279,10 +273,12 @@ async fn end_grants(authority: &Authority, link: &Link) -> Result<(), Error> {
     Ok(())
 }
 
+/// The end of the time for which a word of a provider counts.
+fn counts_until(vouched_at: Timestamp) -> Timestamp {
+    vouched_at.after(COUNTS)
+}
+
 fn of_authority(authority: &Authority, kind: EventKind, now: Timestamp) -> Event {
-    let actor = Actor {
-        id: String::new(),
-        kind: ActorKind::Authority,
-    };
+    let actor = Actor::authority();
     Event::new(kind, actor, now, &*authority.entropy)
 }

@@ -11,6 +11,7 @@ use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use chancery_model::time::Timestamp;
 
 use crate::error::{Error, NotSignedIn, ToRecord};
+use crate::extract;
 use crate::state::Authority;
 
 /// Answers a request with `work`, if it may be asked at all.
@@ -71,13 +72,7 @@ fn check_origin(authority: &Authority, request: &Request) -> Option<Error> {
     if is_foreign && !is_for_clients(request) {
         return refuse("requests from web pages of other origins are refused");
     }
-    let host = match request.uri().authority() {
-        Some(authority) => Some(authority.as_str()),
-        None => request
-            .headers()
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok()),
-    };
+    let host = extract::host(request.uri(), request.headers());
     let is_ours = host.is_some_and(|host| {
         authority
             .config

@@ -1,5 +1,5 @@
-//! The lanes that can close: issuing, introspection and AuthZEN are sent away when more comes than can be
-//! answered (DOS-08). Everything else, stops above all, keeps its way.
+//! The lanes that can close: issuing, asking for a person, introspection, userinfo and AuthZEN are sent away when more comes
+//! than can be answered (DOS-08). Everything else, stops above all, keeps its way.
 
 use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, header};
@@ -74,16 +74,21 @@ async fn walk(endpoints: &Endpoints, lane: Lane, request: Request) -> Response {
     let Some(_room) = pressure.admit() else {
         return lane.sent_away();
     };
-    match asker {
-        None if lane == Lane::Token => issue::issue(endpoints, &head, &body).await,
-        None if lane == Lane::Push => push::push(endpoints, &head, &body).await,
-        None if lane == Lane::UserInfo => userinfo::tell(endpoints, &head).await,
-        None if lane == Lane::Device => wait::wait(endpoints, &head, &body).await,
-        None => introspect::introspect(endpoints, &head, &body).await,
-        Some(asker) if lane == Lane::Evaluation => {
+    match (lane, asker) {
+        (Lane::Token, _) => issue::issue(endpoints, &head, &body).await,
+        (Lane::Push, _) => push::push(endpoints, &head, &body).await,
+        (Lane::Device, _) => wait::wait(endpoints, &head, &body).await,
+        (Lane::Introspection, _) => introspect::introspect(endpoints, &head, &body).await,
+        (Lane::UserInfo, _) => userinfo::tell(endpoints, &head).await,
+        (Lane::Evaluation, Some(asker)) => {
             authzen::evaluation(endpoints, asker, &head, &body).await
         }
-        Some(asker) => authzen::evaluations(endpoints, asker, &head, &body).await,
+        (Lane::Evaluations, Some(asker)) => {
+            authzen::evaluations(endpoints, asker, &head, &body).await
+        }
+        (Lane::Evaluation | Lane::Evaluations, None) => {
+            authzen::refused(&head.headers, Error::Unauthenticated)
+        }
     }
 }
 

@@ -2,7 +2,6 @@
 //! does, and to nobody else.
 
 use chancery_wire::access_token::Cnf;
-use chancery_wire::dpop::VerifiedProof;
 
 use crate::tokens::client::Client;
 
@@ -21,19 +20,19 @@ const CERTIFICATE: &str = "x5t#S256:";
 const INSTANCE: &str = "instance:";
 
 impl Bond {
-    /// Of a request: the key of the proof, the certificate of the connection where that is registered for the client, and
-    /// the running copy.
-    pub(crate) fn of(proof: Option<&VerifiedProof>, client: &Client) -> Self {
+    /// Of a request: a key, which is that of its proof or was named, the certificate of the connection where that is registered
+    /// for the client, and the running copy.
+    pub(crate) fn of(jkt: Option<&str>, client: &Client) -> Self {
         Self {
-            cnf: Cnf::of(proof.map(VerifiedProof::jkt), client.certificate.as_deref()),
             instance: client.instance.clone(),
+            ..Self::of_parts(jkt, client.certificate.as_deref())
         }
     }
 
-    /// Of a key alone.
-    pub(crate) fn of_key(jkt: Option<&str>) -> Self {
+    /// Of a key and a certificate alone, where no running copy is known.
+    pub(crate) fn of_parts(jkt: Option<&str>, x5t: Option<&str>) -> Self {
         Self {
-            cnf: Cnf::of(jkt, None),
+            cnf: Cnf::of(jkt, x5t),
             instance: None,
         }
     }

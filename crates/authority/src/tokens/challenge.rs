@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderValue;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chancery_wire::oauth::ChallengeResponse;
 
 use crate::state::Authority;
@@ -21,11 +20,5 @@ pub async fn give(State(authority): State<Arc<Authority>>) -> Response {
     let challenge = ChallengeResponse {
         attestation_challenge: authority.attestation_challenges.issue(now),
     };
-    let mut response = Json(challenge).into_response();
-    let headers = response.headers_mut();
-    refusal::no_store(headers);
-    if let Ok(nonce) = HeaderValue::from_str(&authority.nonces.issue(now)) {
-        headers.insert("DPoP-Nonce", nonce);
-    }
-    response
+    refusal::with_nonce(&authority, now, Json(challenge))
 }

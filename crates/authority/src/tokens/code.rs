@@ -27,6 +27,9 @@ pub(crate) const CODE_LIFETIME: Duration = Duration::from_secs(60);
 /// The form of codes, which nothing takes for a refresh token (TOK-03).
 pub(crate) const CODE: &str = "chc_";
 
+/// The reason when a code comes twice: everything that came of it ends (RFC 6749 4.1.2, TOK-01).
+pub(crate) const REPLAYED: &str = "code_replayed";
+
 /// The hash by which a code is kept.
 pub(crate) fn code_hash(code: &str) -> Digest {
     hash::sha256_for("authorization code", &[code])
@@ -76,7 +79,7 @@ impl Bonds<'_> {
             }
         };
         if self.code.used_at.is_some() {
-            return Err(replayed(authority, agent, self.consented, now).await);
+            return Err(end_because(REPLAYED, authority, agent, self.consented, now).await);
         }
         if self.code.expires_at <= now {
             return Err(refuse("code_expired").about(self.consented.id));
@@ -118,14 +121,4 @@ impl Bonds<'_> {
             }
         }
     }
-}
-
-/// A code came twice: everything that came of it ends (RFC 6749 4.1.2, TOK-01).
-pub(crate) async fn replayed(
-    authority: &Authority,
-    agent: &KnownAgent,
-    consented: &Consented,
-    now: Timestamp,
-) -> Refusal {
-    end_because("code_replayed", authority, agent, consented, now).await
 }

@@ -7,7 +7,8 @@ use chancery_model::digest::Digest;
 use chancery_model::grant::Grant as Consented;
 use chancery_store::device_requests::{self, DeviceRequest};
 use chancery_store::grants;
-use chancery_store::journal::{AppendError, Step};
+use chancery_store::journal::Step;
+use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::hash;
 use chancery_wire::oauth::{ErrorCode, Form, TokenResponse};
 
@@ -15,15 +16,16 @@ use crate::state::Authority;
 use crate::tokens::binding::prove;
 use crate::tokens::bond::Bond;
 use crate::tokens::calls;
-use crate::tokens::id_token;
-use crate::tokens::issue::{self, Request};
-use crate::tokens::redeem::{
-    Fetch, Issued, answer, end_because, refuse, require_agent, require_resource, uses,
-};
+use crate::tokens::fetch::{Fetch, Once};
+use crate::tokens::issue::Request;
+use crate::tokens::redeem::{end_because, refuse, require_agent, require_resource, uses};
 use crate::tokens::refusal::Refusal;
 
 /// The form of device codes.
 pub(crate) const DEVICE: &str = "chd_";
+
+/// The reason when a device code comes twice: everything that came of it ends.
+const REPLAYED: &str = "device_code_replayed";
 
 /// The hash by which a device code is kept.
 pub(crate) fn device_hash(code: &str) -> Digest {
@@ -42,7 +44,7 @@ pub(crate) async fn collect(request: &Request<'_>) -> Result<TokenResponse, Refu
     let authority = &*endpoints.authority;
     let agent = require_agent(&client.who)?;
     let proof = prove(endpoints, &endpoints.token_url, headers, now)?;
-    let held = Bond::of(proof.as_ref(), client);
+    let held = Bond::of(proof.as_ref().map(VerifiedProof::jkt), client);
     let (waiting, consented) = find(authority, form).await?;
     let about = |refused: Refusal| match &consented {
         Some(consented) => refused.about(consented.id),
@@ -63,10 +65,9 @@ pub(crate) async fn collect(request: &Request<'_>) -> Result<TokenResponse, Refu
         device_requests::burn(&authority.store, waiting.code_hash, now).await?;
         return Err(about(refuse(why)));
     }
-    let replayed = "device_code_replayed";
     let consented = match (&consented, waiting.used_at) {
         (Some(consented), Some(_)) => {
-            return Err(end_because(replayed, authority, agent, consented, now).await);
+            return Err(end_because(REPLAYED, authority, agent, consented, now).await);
         }
         (None, Some(_)) => return Err(refuse("device_code_used")),
         (_, None) if wish.expires_at <= now => {
@@ -106,32 +107,21 @@ pub(crate) async fn collect(request: &Request<'_>) -> Result<TokenResponse, Refu
         auth_time: waiting.auth_time,
         acr: waiting.acr,
     };
-    let (minted, permit) = fetch.mint(authority, agent, now).await?;
-    let (refresh_token, refresh) = fetch.refresh(authority, now).unzip();
-    let nonce = wish.authentication.nonce.as_deref();
-    let id_token = id_token::make(authority, &minted, &wish.scope, nonce, now)?;
-    let uses = uses(client.assertion, proof.as_ref());
-    let event = issue::issued(authority, &client.who, &minted, Some(&permit), now);
-    let event = id_token::told(event, id_token.is_some());
-    let step = Step::Collect {
-        code: waiting.code_hash,
-        grant: consented.id,
-        refresh,
+    let once = Once {
+        uses: uses(client.assertion, proof.as_ref()),
+        nonce: wish.authentication.nonce.as_deref(),
+        replayed: REPLAYED,
     };
-    match authority.journal.append_step(event, uses, step).await {
-        Ok(()) => {}
-        // Of several who came with the same code one was faster, or the grant ended meanwhile.
-        Err(AppendError::Lost) => {
-            return Err(end_because(replayed, authority, agent, consented, now).await);
-        }
-        Err(error) => return Err(Refusal::from(error)),
-    }
-    let issued = Issued {
-        minted,
-        refresh_token,
-        id_token,
+    let keep = || {
+        let (refresh_token, refresh) = fetch.refresh(authority, now).unzip();
+        let step = Step::Collect {
+            code: waiting.code_hash,
+            grant: consented.id,
+            refresh,
+        };
+        (refresh_token, step)
     };
-    answer(authority, agent, issued, now)
+    fetch.give(authority, agent, once, keep, now).await
 }
 
 /// What a device code is of, and what a person gave it, if one did.

@@ -1,15 +1,17 @@
 //! Issuing: parse, authenticate the client, prove the key, decide, sign, look again, record, answer.
 
 use axum::Json;
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chancery_gateway::snapshot::{KnownAgent, Snapshot};
 use chancery_model::decision::Permit;
 use chancery_model::event::{Actor, ActorKind, DecisionFacts, Event, EventKind, TokenFacts};
 use chancery_model::id::ClientId;
 use chancery_model::time::Timestamp;
+use chancery_model::tool_call::ToolCalls;
 use chancery_policy::{PersonFacts, Question};
+use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::metadata;
 use chancery_wire::oauth::{DEVICE_CODE, ErrorCode, Form, JWT_BEARER, TokenResponse, TokenType};
 
@@ -38,15 +40,7 @@ pub(crate) async fn issue(endpoints: &Endpoints, head: &Parts, body: &[u8]) -> R
     let authority = &*endpoints.authority;
     let now = authority.clock.now();
     match try_issue(endpoints, head, body, now).await {
-        Ok(response) => {
-            let mut response = Json(response).into_response();
-            refusal::no_store(response.headers_mut());
-            // The next proof can carry the next nonce without a round trip.
-            if let Ok(nonce) = HeaderValue::from_str(&authority.nonces.issue(now)) {
-                response.headers_mut().insert("DPoP-Nonce", nonce);
-            }
-            response
-        }
+        Ok(response) => refusal::with_nonce(authority, now, Json(response)),
         Err(refused) => refusal::answer(authority, now, "token", refused).await,
     }
 }
@@ -141,27 +135,17 @@ async fn issue_to(request: &Request<'_>, snapshot: &Snapshot) -> Result<TokenRes
     let resource = resource(form)?;
     let scope = form.fetch("scope");
     let calls = calls::read(form, resource)?;
-    let bond = Bond::of(proof.as_ref(), client);
-    let cnf = bond.cnf.as_ref();
-    let instance = bond.instance.as_deref();
-    let expires_at = now.after(authority.config.access_token_lifetime);
-
+    let bond = Bond::of(proof.as_ref().map(VerifiedProof::jkt), client);
     let (minted, permit) = match &client.who {
         Who::Agent(known) => {
-            require_binding(authority, snapshot, resource, cnf, now)?;
-            let permit = decide(authority, snapshot, known, resource, scope, None, now)?;
-            let grant = Grant {
-                holder: Holder::Agent(known),
-                audience: resource,
+            let own = Own {
+                resource,
                 scope,
                 calls: calls.as_ref(),
-                cnf,
-                instance,
-                expires_at,
+                held: &bond,
             };
-            let key = &authority.keys.load().access_token;
-            let minted = mint(snapshot, key, &grant, &*authority.entropy, now);
-            (minted?, Some(permit))
+            let (minted, permit) = own.mint(authority, snapshot, known, now)?;
+            (minted, Some(permit))
         }
         Who::Resource(known) => {
             // A resource server gets tokens for our endpoints and for nothing else.
@@ -179,9 +163,9 @@ async fn issue_to(request: &Request<'_>, snapshot: &Snapshot) -> Result<TokenRes
                 audience: resource,
                 scope,
                 calls: None,
-                cnf,
-                instance,
-                expires_at,
+                cnf: bond.cnf.as_ref(),
+                instance: bond.instance.as_deref(),
+                expires_at: now.after(authority.config.access_token_lifetime),
             };
             let key = &authority.keys.load().access_token;
             (mint(snapshot, key, &grant, &*authority.entropy, now)?, None)
@@ -213,6 +197,46 @@ async fn issue_to(request: &Request<'_>, snapshot: &Snapshot) -> Result<TokenRes
         refresh_token: None,
         id_token: None,
     })
+}
+
+/// A token of an agent of its own, as it is asked for.
+pub(crate) struct Own<'a> {
+    /// Whom it is for.
+    pub(crate) resource: &'a str,
+    /// What for.
+    pub(crate) scope: Option<&'a str>,
+    /// The tool calls that it is limited to.
+    pub(crate) calls: Option<&'a ToolCalls>,
+    /// What the client proved to hold.
+    pub(crate) held: &'a Bond,
+}
+
+impl Own<'_> {
+    /// Makes the token, if the resource takes one so bound and policy permits it.
+    pub(crate) fn mint(
+        &self,
+        authority: &Authority,
+        snapshot: &Snapshot,
+        known: &KnownAgent,
+        now: Timestamp,
+    ) -> Result<(Minted, Permit), Refusal> {
+        let (resource, scope) = (self.resource, self.scope);
+        let cnf = self.held.cnf.as_ref();
+        require_binding(authority, snapshot, resource, cnf, now)?;
+        let permit = decide(authority, snapshot, known, resource, scope, None, now)?;
+        let grant = Grant {
+            holder: Holder::Agent(known),
+            audience: resource,
+            scope,
+            calls: self.calls,
+            cnf,
+            instance: self.held.instance.as_deref(),
+            expires_at: now.after(authority.config.access_token_lifetime),
+        };
+        let key = &authority.keys.load().access_token;
+        let minted = mint(snapshot, key, &grant, &*authority.entropy, now)?;
+        Ok((minted, permit))
+    }
 }
 
 /// The one resource that a token is asked for.

@@ -1,9 +1,10 @@
-//! The authorization server: `client_credentials`, `authorization_code`, `device_code` and `refresh_token` with
-//! `private_key_jwt` and DPoP, or as a public client; introspection, revocation.
+//! The authorization server: `client_credentials`, `authorization_code`, `device_code`, `refresh_token` and `jwt-bearer`, for
+//! clients that prove who they are and for public ones, with DPoP; introspection, revocation, userinfo.
 //!
 //! [`issue`] is the first straight line of the design; [`redeem`], [`collect`] and [`renew`] issue on behalf of people, to
-//! whom the room `consent` speaks, [`workload`] to what another issuer vouches for, and [`public`] to clients that have no key to prove who they are. Who a client is, is found
-//! out in [`client`] alone; whether a token may exist at all, in [`mint`] alone, whatever asks for it.
+//! whom the room `consent` speaks, and [`fetch`] is what they have in common. [`workload`] issues to what another issuer
+//! vouches for, and [`public`] to clients that have no key to prove who they are. Who a client is, is found out in [`client`]
+//! alone; whether a token may exist at all, in [`mint`] alone, whatever asks for it.
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ pub mod challenge;
 pub(crate) mod client;
 pub(crate) mod code;
 pub(crate) mod collect;
+pub(crate) mod fetch;
 pub(crate) mod form;
 pub(crate) mod id_token;
 pub mod introspect;

@@ -23,17 +23,15 @@ use crate::refresh;
 use crate::state::Authority;
 use crate::tokens::Endpoints;
 use crate::tokens::binding::prove;
-use crate::tokens::bond::Bond;
+use crate::tokens::bond::{Bond, PROOF_MISSING};
 use crate::tokens::calls;
 use crate::tokens::client::Who;
 use crate::tokens::code::{self, Bonds};
-use crate::tokens::id_token;
+use crate::tokens::fetch::{Fetch, Issued, Once, answer};
 use crate::tokens::issue::{self, GrantType};
-use crate::tokens::redeem::{
-    Fetch, IDLE, Issued, answer, end_because, refresh_hash, refuse, require_resource, uses,
-};
+use crate::tokens::redeem::{IDLE, end_because, refresh_hash, refuse, require_resource, uses};
 use crate::tokens::refusal::Refusal;
-use crate::tokens::renew::shrunk;
+use crate::tokens::renew::{proof_missing, shrunk};
 
 /// The form of refresh tokens of public clients, which nothing takes for one of another kind (TOK-03).
 const ROTATING: &str = "chp_";
@@ -88,7 +86,7 @@ async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
     let proof = prove(endpoints, &endpoints.token_url, headers, now)?;
     let (code, consented) = code::find(authority, form).await?;
     let agent = find_agent(request, &consented).await?;
-    let held = Bond::of_key(proof.as_ref().map(VerifiedProof::jkt));
+    let held = Bond::of_parts(proof.as_ref().map(VerifiedProof::jkt), None);
     let bonds = Bonds {
         form,
         code: &code,
@@ -106,35 +104,20 @@ async fn redeem(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
         auth_time: code.auth_time,
         acr: code.authentication.acr,
     };
-    let (minted, permit) = fetch.mint(authority, agent, now).await?;
-    let (refresh_token, refresh) = new_token(authority, &fetch, &code.scope, now);
-    let who = Who::Agent(Arc::clone(agent));
-    let nonce = code.authentication.nonce.as_deref();
-    let id_token = id_token::make(authority, &minted, &code.scope, nonce, now)?;
-    let event = issue::issued(authority, &who, &minted, Some(&permit), now);
-    let event = id_token::told(event, id_token.is_some());
-    let step = Step::RedeemPublic {
-        code: code.code_hash,
-        refresh,
+    let once = Once {
+        uses: uses(None, proof.as_ref()),
+        nonce: code.authentication.nonce.as_deref(),
+        replayed: code::REPLAYED,
     };
-    match authority
-        .journal
-        .append_step(event, uses(None, proof.as_ref()), step)
-        .await
-    {
-        Ok(()) => {}
-        // Of several who came with the same code one was faster, or the grant ended meanwhile.
-        Err(AppendError::Lost) => {
-            return Err(code::replayed(authority, agent, &consented, now).await);
-        }
-        Err(error) => return Err(Refusal::from(error)),
-    }
-    let issued = Issued {
-        minted,
-        refresh_token: Some(refresh_token),
-        id_token,
+    let keep = || {
+        let (refresh_token, refresh) = new_token(authority, &fetch, &code.scope, now);
+        let step = Step::RedeemPublic {
+            code: code.code_hash,
+            refresh,
+        };
+        (Some(refresh_token), step)
     };
-    answer(authority, agent, issued, now)
+    fetch.give(authority, agent, once, keep, now).await
 }
 
 async fn rotate(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
@@ -161,21 +144,12 @@ async fn rotate(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
     let refuse = |code| refuse(code).about(consented.id);
     let agent = find_agent(request, &consented).await?;
     let agent = agent.ok_or_else(|| refuse("refresh_token_of_another_client"))?;
-    match (&token.jkt, &proof) {
-        (Some(bound), Some(proof)) if bound == proof.jkt() => {}
-        (Some(_), Some(_)) => return Err(refuse("jkt_mismatch")),
-        (Some(_), None) => {
-            return Err(Refusal {
-                nonce: true,
-                ..Refusal::new(
-                    ErrorCode::InvalidDpopProof,
-                    "this refresh token is bound to a key; send a DPoP proof",
-                    "proof_missing",
-                )
-            });
-        }
-        // What was not bound may be from now on.
-        (None, Some(_) | None) => {}
+    let held = Bond::of_parts(proof.as_ref().map(VerifiedProof::jkt), None);
+    // What was not bound may be from now on.
+    match Bond::of_parts(token.jkt.as_deref(), None).require(&held) {
+        Ok(()) => {}
+        Err(PROOF_MISSING) => return Err(proof_missing()),
+        Err(why) => return Err(refuse(why)),
     }
     if token.used_at.is_some() {
         return Err(reused(authority, &agent, &consented, now).await);
@@ -186,7 +160,6 @@ async fn rotate(request: &Request<'_>) -> Result<TokenResponse, Refusal> {
     require_resource(form, &consented)?;
     let scope = shrunk(form.fetch("scope"), &token.scope)?;
     let calls = calls::shrunk(form, &consented.resource, token.calls.as_ref())?;
-    let held = Bond::of_key(proof.as_ref().map(VerifiedProof::jkt));
     let fetch = Fetch {
         consented: &consented,
         scope: &scope,

@@ -101,16 +101,7 @@ impl Refusal {
 
 impl From<OAuthError> for Refusal {
     fn from(error: OAuthError) -> Self {
-        Self {
-            error,
-            code: error.code.name(),
-            claimed: None,
-            named: None,
-            proven: None,
-            grant: None,
-            nonce: false,
-            challenge: false,
-        }
+        Self::new(error.code, error.description, error.code.name())
     }
 }
 
@@ -171,10 +162,8 @@ pub(crate) async fn answer(
             .headers_mut()
             .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    if refusal.nonce
-        && let Ok(nonce) = HeaderValue::from_str(&authority.nonces.issue(now))
-    {
-        response.headers_mut().insert("DPoP-Nonce", nonce);
+    if refusal.nonce {
+        add_nonce(authority, now, response.headers_mut());
     }
     if refusal.challenge
         && let Ok(challenge) = HeaderValue::from_str(&authority.attestation_challenges.issue(now))
@@ -226,6 +215,24 @@ pub(crate) async fn challenge(
         }
     }
     response
+}
+
+/// An answer that is nobody's to keep, with the nonce for the next proof: that can carry it without a round trip.
+pub(crate) fn with_nonce(
+    authority: &Authority,
+    now: Timestamp,
+    answer: impl IntoResponse,
+) -> Response {
+    let mut response = answer.into_response();
+    no_store(response.headers_mut());
+    add_nonce(authority, now, response.headers_mut());
+    response
+}
+
+fn add_nonce(authority: &Authority, now: Timestamp, headers: &mut HeaderMap) {
+    if let Ok(nonce) = HeaderValue::from_str(&authority.nonces.issue(now)) {
+        headers.insert("DPoP-Nonce", nonce);
+    }
 }
 
 /// Answers of the OAuth endpoints are nobody's to keep (TOK-11).

@@ -7,15 +7,16 @@
 use chancery_model::scope::Scope;
 use chancery_store::journal::{AppendError, Step};
 use chancery_store::{grants, refresh_tokens};
+use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::oauth::{ErrorCode, TokenResponse};
 
 use crate::tokens::binding::prove;
 use crate::tokens::bond::{Bond, PROOF_MISSING};
 use crate::tokens::calls;
+use crate::tokens::fetch::{Fetch, Issued, answer};
 use crate::tokens::issue::{self, Request};
 use crate::tokens::redeem::{
-    Fetch, IDLE, Issued, REFRESH, answer, refresh_hash, refuse, require_agent, require_resource,
-    uses,
+    IDLE, REFRESH, refresh_hash, refuse, require_agent, require_resource, uses,
 };
 use crate::tokens::refusal::Refusal;
 
@@ -31,7 +32,7 @@ pub(crate) async fn renew(request: &Request<'_>) -> Result<TokenResponse, Refusa
     let authority = &*endpoints.authority;
     let agent = require_agent(&client.who)?;
     let proof = prove(endpoints, &endpoints.token_url, headers, now)?;
-    let held = Bond::of(proof.as_ref(), client);
+    let held = Bond::of(proof.as_ref().map(VerifiedProof::jkt), client);
     if held.cnf.is_none() {
         return Err(proof_missing());
     }
@@ -93,7 +94,8 @@ pub(crate) async fn renew(request: &Request<'_>) -> Result<TokenResponse, Refusa
     answer(authority, agent, issued, now)
 }
 
-fn proof_missing() -> Refusal {
+/// A refresh token that is bound to a key came without a proof of it.
+pub(crate) fn proof_missing() -> Refusal {
     Refusal {
         nonce: true,
         ..Refusal::new(

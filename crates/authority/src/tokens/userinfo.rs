@@ -3,8 +3,8 @@
 
 use axum::Json;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, header};
+use axum::response::Response;
 use chancery_gateway::snapshot::Snapshot;
 use chancery_model::event::{Actor, ActorKind, Event, EventKind};
 use chancery_model::time::Timestamp;
@@ -24,14 +24,7 @@ pub(crate) async fn tell(endpoints: &Endpoints, head: &Parts) -> Response {
     let authority = &*endpoints.authority;
     let now = authority.clock.now();
     match try_to_tell(endpoints, head, now).await {
-        Ok(person) => {
-            let mut response = Json(person).into_response();
-            refusal::no_store(response.headers_mut());
-            if let Ok(nonce) = HeaderValue::from_str(&authority.nonces.issue(now)) {
-                response.headers_mut().insert("DPoP-Nonce", nonce);
-            }
-            response
-        }
+        Ok(person) => refusal::with_nonce(authority, now, Json(person)),
         Err(refused) => refusal::challenge(authority, now, "userinfo", refused).await,
     }
 }
@@ -61,6 +54,10 @@ async fn try_to_tell(
     }
     let has_certificate = known.token.require_certificate(head.extensions.get());
     has_certificate.map_err(|error| invalid(error.code()))?;
+    // An exception is for taking such tokens as it is for issuing them (SI-3).
+    let cnf = claims.cnf.as_ref();
+    let is_bound = binding::require_binding(authority, &snapshot, &claims.aud, cnf, now);
+    is_bound.map_err(|_| invalid("bearer_not_allowed"))?;
     let to = To {
         method: head.method.as_str(),
         url: &endpoints.userinfo_url,

@@ -18,7 +18,6 @@ use chancery_store::agent_trusts::NamedTrust;
 use chancery_store::journal::{AppendError, Step};
 use chancery_store::workload_issuers::WorkloadIssuer;
 use chancery_store::{agent_trusts, workload_issuers};
-use chancery_wire::access_token::Cnf;
 use chancery_wire::certificate::PeerCertificate;
 use chancery_wire::dpop::VerifiedProof;
 use chancery_wire::issuer::{IssuerKeys, NotSigned};
@@ -29,13 +28,13 @@ use chancery_wire::workload::{self, Expect, UnverifiedWorkload, VerifiedWorkload
 use crate::issuers::{self, Named, NotIssued};
 use crate::state::Authority;
 use crate::tokens::Endpoints;
-use crate::tokens::binding::{prove, require_binding};
+use crate::tokens::binding::prove;
 use crate::tokens::bond::Bond;
 use crate::tokens::calls;
 use crate::tokens::client::{self, Who};
-use crate::tokens::issue;
-use crate::tokens::mint::{Grant, Holder, mint};
-use crate::tokens::redeem::{Issued, answer, uses};
+use crate::tokens::fetch::{Issued, answer};
+use crate::tokens::issue::{self, Own};
+use crate::tokens::redeem::uses;
 use crate::tokens::refusal::Refusal;
 
 /// How many such requests are looked at together: each may have to wait for its issuer.
@@ -118,10 +117,7 @@ impl Request<'_> {
         let certificate = client::bound_certificate(&known.agent.authentication, peer);
         let certificate = certificate.map_err(client::refuse)?;
         let jkt = proof.as_ref().map(VerifiedProof::jkt);
-        let held = Bond {
-            cnf: Cnf::of(jkt, certificate),
-            instance: None,
-        };
+        let held = Bond::of_parts(jkt, certificate);
         let vouched = Vouched {
             known,
             workload: &workload,
@@ -158,22 +154,14 @@ impl Request<'_> {
             proof,
             held,
         } = *vouched;
-        let scope = self.form.fetch("scope");
-        let cnf = held.cnf.as_ref();
-        require_binding(authority, snapshot, resource, cnf, now)?;
         let calls = calls::read(self.form, resource)?;
-        let permit = issue::decide(authority, snapshot, known, resource, scope, None, now)?;
-        let grant = Grant {
-            holder: Holder::Agent(known),
-            audience: resource,
-            scope,
+        let own = Own {
+            resource,
+            scope: self.form.fetch("scope"),
             calls: calls.as_ref(),
-            cnf,
-            instance: held.instance.as_deref(),
-            expires_at: now.after(authority.config.access_token_lifetime),
+            held,
         };
-        let key = &authority.keys.load().access_token;
-        let minted = mint(snapshot, key, &grant, &*authority.entropy, now)?;
+        let (minted, permit) = own.mint(authority, snapshot, known, now)?;
         let who = Who::Agent(Arc::clone(known));
         let mut event = issue::issued(authority, &who, &minted, Some(&permit), now);
         let facts = [

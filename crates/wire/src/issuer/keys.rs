@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{DOCUMENT, InvalidDocument};
 use crate::json;
 use crate::jwk::{Algorithm, JwkError, PublicKey};
-use crate::jws::{self, Unverified, Verified};
+use crate::jws::{self, NotSigned, Unverified, Verified};
 
 /// The most keys of one issuer that are looked at.
 const MOST_KEYS: usize = 64;
@@ -18,17 +18,6 @@ const MOST_KEYS: usize = 64;
 pub struct IssuerKeys {
     // INVARIANT: no two different keys share a name and an algorithm.
     keys: Vec<(Option<String>, PublicKey)>,
-}
-
-/// Why a token was not signed by an issuer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotSigned {
-    /// No key of the issuer fits the header: it may have a new one.
-    #[error("the token names no key of its issuer")]
-    UnknownKey,
-    /// The signature does not verify.
-    #[error("the token's signature does not verify")]
-    BadSignature,
 }
 
 impl IssuerKeys {

@@ -47,11 +47,7 @@ struct Raw {
 impl TokenAnswer {
     /// Reads a successful answer.
     pub fn of_document(bytes: &[u8]) -> Result<Self, OpenIdError> {
-        // Members come by their names: a list would be read by its order.
-        if !bytes.trim_ascii_start().starts_with(b"{") {
-            return Err(OpenIdError::Malformed);
-        }
-        let raw: Raw = json::parse_as(bytes, DOCUMENT)?;
+        let raw: Raw = json::parse_object_as(bytes, DOCUMENT)?;
         let tokens = [&raw.id_token, &raw.access_token, &raw.refresh_token];
         let is_legal = |token: &String| {
             (1..=LONGEST).contains(&token.len())
@@ -74,7 +70,7 @@ pub fn is_invalid_grant(bytes: &[u8]) -> bool {
     struct Refused {
         error: String,
     }
-    let refused: Result<Refused, _> = json::parse_as(bytes, DOCUMENT);
+    let refused: Result<Refused, _> = json::parse_object_as(bytes, DOCUMENT);
     refused.is_ok_and(|refused| refused.error == "invalid_grant")
 }
 

@@ -8,13 +8,10 @@ use serde_json::{Map, Value};
 use super::{
     OpenIdError, audience, claims, date, require_audience, require_name, require_typ, text,
 };
+use crate::claim::{AHEAD, BEHIND};
 use crate::hash;
 use crate::jws::Verified;
 
-/// How far ahead of ours the provider's clock may be.
-const AHEAD: Duration = Duration::from_secs(10);
-/// How long after its end a token still passes.
-const BEHIND: Duration = Duration::from_secs(5);
 /// How old a token may be that answers a browser which was sent there just now.
 const OLDEST: Duration = Duration::from_secs(600);
 

@@ -8,6 +8,7 @@ use chancery_model::time::Timestamp;
 use super::{
     OpenIdError, audience, claims, date, require_audience, require_name, require_typ, text,
 };
+use crate::claim::AHEAD;
 use crate::hash;
 use crate::jws::Verified;
 
@@ -15,8 +16,6 @@ use crate::jws::Verified;
 pub const TYP: &str = "logout+jwt";
 /// The member of `events` that makes a token one of these.
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
-/// How far ahead of ours the provider's clock may be.
-const AHEAD: Duration = Duration::from_secs(10);
 /// How old a token may be, whatever its end: its name is remembered for as long.
 const LIFETIME: Duration = Duration::from_secs(300);
 

@@ -648,4 +648,8 @@ async fn on_loopback_people_sign_out_where_they_signed_in() {
     );
     let page = house.send(at("localhost:7420")).await;
     assert!(page.text().contains("<form"), "{page:?}");
+    // HTTP/2 says the name with the URI and has no header for it.
+    let by_uri = ask("GET", "http://localhost:7420/oauth/logout?state=x").without("host");
+    let page = house.send(by_uri).await;
+    assert!(page.text().contains("<form"), "{page:?}");
 }

@@ -199,6 +199,11 @@ async fn browser_that_asks_at_the_address_is_sent_to_where_people_are() {
     let expected = format!("http://{HOST}/sign-in/providers/corp?next=%2Fdevice");
     assert_eq!(answer.header("location"), expected);
     assert!(answer.headers.get("set-cookie").is_none());
+    // HTTP/2 says the name with the URI and has no header for it.
+    let by_uri = ask("GET", &expected).without("host");
+    let answer = world.house.send(by_uri).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.text().contains("If you go on"), "{answer:?}");
 }
 
 #[tokio::test]
